@@ -1,0 +1,1 @@
+"""What touches no tensor: options, data, protocols, geometry in NumPy. Imports neither torch nor paddle."""

@@ -1,0 +1,175 @@
+"""Files that are either whole or absent, folders of weights, and the strict comparison of names and shapes.
+
+Imports neither NumPy nor a framework.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+
+from core.errors import UserError
+
+EXTENSIONS = {"torch": ".pth", "paddle": ".pdparams"}
+NAMES_SHOWN = 5
+
+Shape = tuple[int, ...]
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Writes a file so that it is never seen half-written: temporary file in the same folder, fsync, rename.
+
+    Args:
+        path: the file; its folder is made when absent.
+        write: writes the content to the path it is given, which has the same extension.
+
+    Raises:
+        UserError: the folder or the file cannot be written (any OSError, also one of `write`). What else
+            `write` raises passes through. In either case an older file stays as it was.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        temporary = Path(name)
+        os.fchmod(handle, 0o666 & ~_umask())  # mkstemp's 0600 would keep colleagues from reading the result
+        os.close(handle)
+        write(temporary)
+        _synchronise(temporary)
+        os.replace(temporary, path)
+        _synchronise(path.parent)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Writes a folder so that it is never seen half-filled: temporary sibling, fsync of all files, rename.
+
+    An existing folder is moved aside, replaced, then removed; it comes back if the rename fails.
+
+    Args:
+        folder: the folder; its parents are made when absent.
+        fill: writes the files into the empty folder it is given.
+
+    Raises:
+        UserError: the folder cannot be written (any OSError, also one of `fill`). What else `fill` raises
+            passes through. In either case the older folder stays.
+    """
+    folder = Path(folder)
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        os.chmod(temporary, 0o777 & ~_umask())
+        fill(temporary)
+        for file in [*temporary.rglob("*"), temporary]:
+            _synchronise(file)
+        _swap_folders(temporary, folder)
+        _synchronise(folder.parent)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap_folders(temporary: Path, folder: Path) -> None:
+    if not folder.exists():
+        os.rename(temporary, folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    os.rename(folder, old)  # a folder may be renamed onto an empty one
+    try:
+        os.rename(temporary, folder)
+    except OSError:
+        os.rename(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _synchronise(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def weights_folder(run_folder: Path, epoch: int) -> Path:
+    """`<run_folder>/models/weights_<epoch>`, the epoch counted from 0."""
+    return Path(run_folder) / "models" / f"weights_{epoch}"
+
+
+def find_weights(folder: Path, names: Iterable[str], extension: str) -> dict[str, Path]:
+    """The file of each network in a folder of weights, `{name: folder/name + extension}`.
+
+    Args:
+        names: such as `["encoder", "depth"]`.
+        extension: `EXTENSIONS[backend]`.
+
+    Raises:
+        UserError: no such folder, or files are missing; lists them, and what lies there instead.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder of weights; it should hold encoder{extension}, depth{extension}, …"
+        )
+    files = {name: folder / f"{name}{extension}" for name in names}
+    missing = [path.name for path in files.values() if not path.is_file()]
+    if missing:
+        present = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        raise UserError(f"{folder}: lacks {', '.join(missing)}; it holds {', '.join(present) or 'nothing'}")
+    return files
+
+
+def check_names(
+    found: Mapping[str, Shape], expected: Mapping[str, Shape], file: Path | str, ignore: Collection[str] = ()
+) -> None:
+    """Compares the tensors of a file with those of a network: every name once, every shape equal.
+
+    Args:
+        found: name to shape in the file.
+        expected: name to shape in the network.
+        file: for the message.
+        ignore: names that may be absent from either side (such as the unused classifier).
+
+    Raises:
+        UserError: lists the first missing, unexpected and misshapen names and how many there are.
+    """
+    found = {name: tuple(shape) for name, shape in found.items() if name not in ignore}
+    expected = {name: tuple(shape) for name, shape in expected.items() if name not in ignore}
+    misshapen = [
+        f"{name} ({_times(found[name])}, needed {_times(expected[name])})"
+        for name in expected
+        if name in found and found[name] != expected[name]
+    ]
+    problems = [
+        *_summary("missing", [name for name in expected if name not in found]),
+        *_summary("unexpected", [name for name in found if name not in expected]),
+        *_summary("of another shape", misshapen),
+    ]
+    if problems:
+        raise UserError(f"{file}: the weights do not fit the network: {'; '.join(problems)}")
+
+
+def _times(shape: Shape) -> str:
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def _summary(label: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    more = ", …" if len(names) > NAMES_SHOWN else ""
+    return [f"{len(names)} {label}: {', '.join(names[:NAMES_SHOWN])}{more}"]

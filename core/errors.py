@@ -1,0 +1,25 @@
+"""How the toolbox speaks to a user who made a mistake: one line, exit code 2, no traceback."""
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+
+class UserError(Exception):
+    """A mistake the user can cure. The message is one line that names the file (or option) and the cure."""
+
+
+def run(main: Callable[[list[str] | None], None]) -> NoReturn:
+    """Runs a script's main function and ends the process with the exit code users may rely on.
+
+    0: done; 2: `UserError`, its message on stderr; 130: interrupted.
+    """
+    try:
+        main(None)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
