@@ -1,0 +1,197 @@
+"""What all data sets of image sequences share: the draws, the images and their memory, the sample dict."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.augmentation import Augmentation, draw
+from core.errors import UserError
+from core.geometry import stereo_transform
+from core.images import load_image, pyramid, resize, to_array
+from core.sample import Frame, Sample, augmented_key, image_key
+from core.splits import SplitLine
+
+SAMPLE_STREAM = 1  # keeps the draws of the samples apart from those of their order (core/loader.py)
+
+
+class SequenceDataset(ABC):
+    """Samples (see `core/sample.py`) of the lines of a split.
+
+    `dataset[(epoch, index)]` depends on the seed, the epoch and the index only, never on the worker or on
+    what was loaded before. Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        data_path: str | Path,
+        lines: list[SplitLine],
+        frames: list[Frame],
+        height: int,
+        width: int,
+        scales: list[int],
+        png: bool | None,
+        augment: bool,
+        seed: int,
+        all_scales: bool = False,
+        with_depth: bool = False,
+        cache_images: int = 0,
+    ) -> None:
+        """Prepares; loads nothing.
+
+        Args:
+            data_path: root folder of the data set.
+            lines: the split.
+            frames: 0, then the offsets of the sources, or `s` for the other camera.
+            height, width: size of scale 0.
+            scales: pyramid levels wanted of the target; scale 0 is always made.
+            png: read `.png` rather than `.jpg`; None looks at what the first line has.
+            augment: draw colours and mirroring (training).
+            seed: of those draws.
+            all_scales: further scales of the sources too.
+            with_depth: add `depth` where scans exist.
+            cache_images: number of decoded and resized images kept in memory; H · W · 3 bytes each.
+
+        Raises:
+            UserError: no such folder, an empty split, or the target of the first line is missing.
+        """
+        self.root = Path(data_path)
+        self.lines, self.frames, self.height, self.width = list(lines), list(frames), height, width
+        self.augment, self.seed, self.all_scales = augment, seed, all_scales
+        self.scales = sorted({0, *scales})
+        if not self.root.is_dir():
+            raise UserError(f"{self.root}: no such folder; --data_path must be the root of the data set")
+        if not self.lines:
+            raise UserError(
+                f"the split lists no frames of {self.root}; fill its file or choose another split"
+            )
+        if self.frames[:1] != [0]:
+            raise UserError(f"frames {self.frames}: the first must be 0, the target")
+        self.extension = self._choose_extension(png)
+        self.with_depth = with_depth and self._has_depth()
+        self.K = self._intrinsics()
+        self._cache = _ImageCache(cache_images)
+
+    @abstractmethod
+    def image_path(self, line: SplitLine, frame: Frame) -> Path:
+        """The file of a frame, its extension that of the data set."""
+
+    @abstractmethod
+    def _intrinsics(self) -> np.ndarray:
+        """K of scale 0: float32 (3, 3), pixels."""
+
+    def _has_depth(self) -> bool:
+        """Whether the first line has what `_load_depth` needs."""
+        return False
+
+    def _load_depth(self, line: SplitLine, mirrored: bool) -> np.ndarray:
+        """The `depth` of a sample, float32 (1, 375, 1242)."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        """The sample of (epoch, index).
+
+        Raises:
+            UserError: a file is missing or damaged; names it, and the line that needs it.
+        """
+        index = key[1]
+        line, augmentation = self.lines[index], self.augmentation(key)
+        sample: Sample = {"K": self.K, "index": np.array(index, np.int64)}
+        for frame in self.frames:
+            image, array = self._scale_0(index, frame, augmentation.mirrored)
+            sample[image_key(frame)] = array
+            if frame == 0 or self.all_scales:
+                levels = pyramid(image, self.scales)
+                sample |= {image_key(frame, s): to_array(levels[s]) for s in self.scales if s > 0}
+            sample[augmented_key(frame)] = (
+                to_array(augmentation.apply_colours(image)) if augmentation.jitter else array
+            )
+        if "s" in self.frames:
+            sample["T_stereo"] = stereo_transform("l" if line.camera == 2 else "r", augmentation.mirrored)
+        if self.with_depth:
+            sample["depth"] = self._load_depth(line, augmentation.mirrored)
+        return sample
+
+    def augmentation(self, key: tuple[int, int]) -> Augmentation:
+        """What is done to the images of (epoch, index)."""
+        if not self.augment:
+            return Augmentation()
+        return draw(np.random.default_rng([SAMPLE_STREAM, self.seed, *key]))
+
+    def depth(self, key: tuple[int, int]) -> np.ndarray | None:
+        """The `depth` of (epoch, index), for those who log only some samples; None without scans."""
+        if not self._has_depth():
+            return None
+        return self._load_depth(self.lines[key[1]], self.augmentation(key).mirrored)
+
+    def describe(self, index: int) -> str:
+        """Where a sample comes from, for messages."""
+        return f"line {index + 1} of the split ({self.lines[index]})"
+
+    def check_files(self) -> None:
+        """Makes sure that every image of the split exists, before hours are spent.
+
+        Raises:
+            UserError: counts the missing images, names the first and the line that needs it.
+        """
+        needed = [(n, self.image_path(line, f)) for n, line in enumerate(self.lines) for f in self.frames]
+        exists = {path: path.is_file() for path in {path for _, path in needed}}
+        missing = [(index, path) for index, path in needed if not exists[path]]
+        if missing:
+            index, path = missing[0]
+            raise UserError(f"{path}: no such image ({len(missing)} are missing); {self._cure(index)}")
+
+    def _choose_extension(self, png: bool | None) -> str:
+        """`.jpg` or `.png`; makes sure that the first target exists."""
+        for extension in (".jpg", ".png") if png is None else (".png",) if png else (".jpg",):
+            self.extension = extension
+            first = self.image_path(self.lines[0], 0)
+            if first.is_file():
+                return extension
+        other = "" if png is None else f", or {'leave out' if png else 'add'} --png"
+        raise UserError(f"{first}: no such image; check --data_path and --split{other}")
+
+    def _cure(self, index: int) -> str:
+        return f"{self.describe(index)} needs it; a list must leave out the first and last frames of a drive"
+
+    def _scale_0(self, index: int, frame: Frame, mirrored: bool) -> tuple[Image.Image, np.ndarray]:
+        """A frame at scale 0, as an image and as a read-only array of the same bits."""
+        path = self.image_path(self.lines[index], frame)
+        array = self._cache.get((path, mirrored))
+        if array is not None:
+            return Image.fromarray(array), array
+        image = resize(load_image(path, mirrored, self._cure(index)), self.height, self.width)
+        array = to_array(image)
+        self._cache.put((path, mirrored), array)
+        return image, array
+
+
+class _ImageCache:
+    """The most recently used arrays, up to a number; for several threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._arrays: OrderedDict[tuple[Path, bool], np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[Path, bool]) -> np.ndarray | None:
+        with self._lock:
+            array = self._arrays.get(key)
+            if array is not None:
+                self._arrays.move_to_end(key)
+            return array
+
+    def put(self, key: tuple[Path, bool], array: np.ndarray) -> None:
+        if self._size == 0:
+            return
+        with self._lock:
+            self._arrays[key] = array
+            self._arrays.move_to_end(key)
+            if len(self._arrays) > self._size:
+                self._arrays.popitem(last=False)

@@ -1,0 +1,36 @@
+"""What a training item is: a dict of NumPy arrays with these keys, the same for every data set and backend.
+
+| key | type and shape | meaning |
+|---|---|---|
+| `image_{f}_{s}` | uint8 (H // 2^s, W // 2^s, 3) | plain RGB of frame f at scale s: scale 0 of every frame; further scales of the target, of the sources only when `all_scales` |
+| `augmented_{f}` | uint8 (H, W, 3) | scale 0 of frame f, its colours augmented (the plain image where the draw says no) |
+| `K` | float32 (3, 3) | intrinsics at scale 0, pixels |
+| `T_stereo` | float32 (4, 4) | T_source_target of frame `s`; only when `s` is among the frames |
+| `depth` | float32 (1, 375, 1242) | camera-z depth of the target, metres, 0 = unknown; only for the log, where scans exist |
+| `index` | int64 scalar | row of the split list |
+
+f is 0 for the target, an offset in time (-1, 1, …), or `s` for the same moment seen by the other stereo camera.
+A batch is the same dict with one axis more in front.
+"""  # noqa: E501 (a table)
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Sample = dict[str, np.ndarray]
+Frame = int | str
+
+
+def image_key(frame: Frame, scale: int = 0) -> str:
+    """Key of a plain image."""
+    return f"image_{frame}_{scale}"
+
+
+def augmented_key(frame: Frame) -> str:
+    """Key of a colour-augmented image at scale 0."""
+    return f"augmented_{frame}"
+
+
+def collate(samples: Sequence[Sample]) -> Sample:
+    """Stacks samples of equal keys and shapes into a batch: (…) becomes (B, …)."""
+    return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}

@@ -1,0 +1,34 @@
+"""Writes the ground truth of a split: scans projected into the image, or annotated depth maps."""
+
+from pathlib import Path
+
+from core.errors import run
+from core.options import ExportOptions
+from core.parsing import parse
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parses, exports, reports."""
+    options = parse(ExportOptions, argv, __doc__ or "")
+    from tqdm import tqdm
+
+    from core.errors import UserError
+    from core.ground_truth import choose_source, ground_truth, save_ground_truth
+    from core.splits import load_split, split_folder
+
+    assert options.data_path is not None and options.split is not None  # validated by the parser
+    root = Path(options.data_path)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; --data_path must be the root of KITTI raw")
+    lines = load_split(options.split, "test")
+    output = Path(options.output or split_folder(options.split) / "gt_depths.npz")
+    source = options.source if options.source != "auto" else choose_source(root, options.split, lines)
+    export = ground_truth(root, lines, source, options.nearest_point)
+    maps = list(tqdm(export, desc=f"{source} depth", total=len(lines), unit="map"))
+    save_ground_truth(output, maps)
+    known = sum(depth.index.size for depth in maps) / len(maps)
+    print(f"{output}: {len(maps)} {source} maps, {known:.0f} known pixels each on average")
+
+
+if __name__ == "__main__":
+    run(main)
