@@ -1,0 +1,47 @@
+"""Colour maps of disparity and depth."""
+
+import numpy as np
+
+from core.disparity import resize_map
+
+
+def colour_map(
+    values: np.ndarray, size: tuple[int, int] | None = None, limits: tuple[float, float] | None = None
+) -> np.ndarray:
+    """Paints a map in magma, dark for the least value, from its minimum to its 95th percentile.
+
+    Args:
+        values: (h, w) disparity, sigmoid or depth.
+        size: (height, width) to resize to first, bilinearly; None keeps the size.
+        limits: the values of the darkest and the lightest colour; None takes minimum and 95th percentile.
+
+    Returns:
+        (height, width, 3) uint8 RGB. A constant map is dark; what is not finite is black.
+    """
+    import cv2
+
+    values = np.asarray(values, np.float32)
+    if size is not None:
+        values = resize_map(values, *size)
+    finite = np.isfinite(values)
+    low, high = limits if limits is not None else _robust_limits(values[finite])
+    scale = 1 / (high - low) if high > low else 0.0
+    share = np.clip((np.where(finite, values, low) - low) * scale, 0, 1)
+    # 256 bins of equal width, the last one closed.
+    level = np.minimum(share * 256, 255).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_MAGMA), cv2.COLOR_BGR2RGB)
+    colours[~finite] = 0
+    return np.asarray(colours)
+
+
+def stretch(values: np.ndarray) -> np.ndarray:
+    """(H, W) stretched from its own minimum and maximum to 0 … 255, (H, W, 1) uint8: for the training log."""
+    low, high = float(values.min()), float(values.max())
+    extent = high - low if high != low else 1e5
+    return ((values - low) / extent * 255).astype(np.uint8)[:, :, None]
+
+
+def _robust_limits(values: np.ndarray) -> tuple[float, float]:
+    if values.size == 0:
+        return 0.0, 0.0
+    return float(values.min()), float(np.percentile(values, 95))

@@ -1,0 +1,264 @@
+"""Depth metrics of disparities against ground truth, and the protocol that makes them comparable."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from core.checkpoint import write_atomically
+from core.disparity import STEREO_SCALE_FACTOR, resize_map
+from core.errors import UserError
+from core.metrics import METRIC_NAMES, depth_metrics
+from core.options import EvaluationOptions
+
+Scaling = Literal["median", "none"]
+
+# First row, end of rows, first column, end of columns, as shares of the image size.
+CROPS = {
+    "garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),  # Garg et al. 2016
+    "eigen": (0.3324324, 0.91351351, 0.0359477, 0.96405229),  # Eigen et al. 2014
+}
+
+
+class GroundTruth(Protocol):
+    """Depth of one image, stored sparsely: `core.ground_truth` makes it."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image."""
+
+    @property
+    def index(self) -> np.ndarray:
+        """(M,) row-major numbers of the pixels with depth."""
+
+    @property
+    def values(self) -> np.ndarray:
+        """(M,) their depths, metres."""
+
+
+@dataclass(frozen=True)
+class DepthProtocol:
+    """What is compared and how: the only place that knows a crop constant.
+
+    Attributes:
+        split: name of the split, for the report.
+        crop: "garg", "eigen" or "none".
+        min_depth, max_depth: predictions are clamped to them, metres.
+        limit_ground_truth: leave out ground truth that is not strictly between them.
+        scaling: "median": multiply every prediction by median(truth) / median(prediction); "none".
+        scale_factor: multiplies the predicted depth before that (5.4 for models trained with stereo).
+    """
+
+    split: str
+    crop: str = "none"
+    min_depth: float = 1e-3
+    max_depth: float = 80.0
+    limit_ground_truth: bool = False
+    scaling: Scaling = "median"
+    scale_factor: float = 1.0
+
+    @classmethod
+    def eigen(cls, scaling: Scaling = "median", scale_factor: float = 1.0) -> "DepthProtocol":
+        """Eigen test, velodyne depth: Garg crop, ground truth up to 80 m."""
+        return cls("eigen", "garg", limit_ground_truth=True, scaling=scaling, scale_factor=scale_factor)
+
+    @classmethod
+    def eigen_benchmark(cls, scaling: Scaling = "median", scale_factor: float = 1.0) -> "DepthProtocol":
+        """Eigen test with annotated depth: whole image, ground truth without a limit."""
+        return cls("eigen_benchmark", scaling=scaling, scale_factor=scale_factor)
+
+    @classmethod
+    def from_options(cls, options: EvaluationOptions) -> "DepthProtocol":
+        """The protocol that the options of `evaluate_depth.py` ask for."""
+        crop = options.crop
+        if crop == "auto":
+            crop = "garg" if Path(options.eval_split).name == "eigen" else "none"
+        unscaled = options.eval_stereo or options.disable_median_scaling
+        stereo_factor = STEREO_SCALE_FACTOR if options.eval_stereo else 1.0
+        return cls(
+            options.eval_split,
+            crop,
+            max_depth=options.depth_cap,
+            limit_ground_truth=crop != "none",
+            scaling="none" if unscaled else "median",
+            scale_factor=options.pred_depth_scale_factor * stereo_factor,
+        )
+
+    def describe(self, images: int | None = None) -> str:
+        """One line for the report: split, crop, cap, scaling and number of images."""
+        cap = f"cap {self.max_depth:g} m" + ("" if self.limit_ground_truth else " (predictions only)")
+        scaling = "median scaling" if self.scaling == "median" else "no median scaling"
+        factor = f", depth x {self.scale_factor:g}" if self.scale_factor != 1 else ""
+        line = f"split {self.split} | crop {self.crop} | {cap} | {scaling}{factor}"
+        return line if images is None else f"{line} | {images} images"
+
+    def crop_bounds(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """First row, end of rows, first column, end of columns; products are truncated."""
+        if self.crop == "none":
+            return 0, height, 0, width
+        top, bottom, left, right = CROPS[self.crop]
+        return int(top * height), int(bottom * height), int(left * width), int(right * width)
+
+    def select(self, truth: GroundTruth) -> np.ndarray:
+        """(M,) bool: which pixels of a sparse ground truth are compared."""
+        height, width = truth.shape
+        values = truth.values
+        if self.limit_ground_truth:
+            chosen = (values > self.min_depth) & (values < self.max_depth)
+        else:
+            chosen = values > 0
+        top, bottom, left, right = self.crop_bounds(height, width)
+        row, column = np.divmod(truth.index, width)
+        return chosen & (row >= top) & (row < bottom) & (column >= left) & (column < right)
+
+
+@dataclass(frozen=True)
+class DepthMetrics:
+    """Result of `evaluate_depth`.
+
+    Attributes:
+        protocol: how it was measured.
+        per_image: (N, 7) in the order of `METRIC_NAMES`.
+        scale_ratios: (N,) median(truth) / median(prediction), or None without median scaling.
+    """
+
+    protocol: DepthProtocol
+    per_image: np.ndarray
+    scale_ratios: np.ndarray | None
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(7,) means over the images, unweighted."""
+        return np.asarray(self.per_image.mean(axis=0))
+
+    def scale_summary(self) -> tuple[float, float] | None:
+        """Median of the scale ratios, and the standard deviation of ratio / median."""
+        if self.scale_ratios is None:
+            return None
+        median = float(np.median(self.scale_ratios))
+        return median, float(np.std(self.scale_ratios / median))
+
+    def printed(self) -> str:
+        """The lines that Monodepth2 users know: scale ratios, names, a row ready for LaTeX."""
+        lines = []
+        summary = self.scale_summary()
+        if summary is not None:
+            lines.append(f" Scaling ratios | med: {summary[0]:0.3f} | std: {summary[1]:0.3f}")
+        lines.append("  " + "".join(f"{name:>8} | " for name in METRIC_NAMES))
+        lines.append("".join(f"&{value:8.3f}  " for value in self.mean) + "\\\\")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as types that `json` writes."""
+        summary = self.scale_summary()
+        ratios = {} if summary is None else {"median": summary[0], "relative_deviation": summary[1]}
+        return {
+            "protocol": dataclasses.asdict(self.protocol),
+            "description": self.protocol.describe(len(self.per_image)),
+            "images": len(self.per_image),
+            "mean": dict(zip(METRIC_NAMES, self.mean.tolist(), strict=True)),
+            "scale_ratio": ratios,
+            "names": list(METRIC_NAMES),
+            "per_image": self.per_image.tolist(),
+            "scale_ratios": None if self.scale_ratios is None else self.scale_ratios.tolist(),
+        }
+
+
+def evaluate_depth(
+    disparities: Sequence[np.ndarray] | np.ndarray,
+    ground_truth: Sequence[GroundTruth],
+    protocol: DepthProtocol,
+) -> DepthMetrics:
+    """Compares predictions with ground truth, image by image.
+
+    Every disparity map is resized (bilinear, half-pixel centres) to the size of its ground truth and only
+    then inverted, as the published numbers were made.
+
+    Args:
+        disparities: N maps (h, w) of 1 / depth, any size.
+        ground_truth: N sparse depth maps.
+
+    Raises:
+        UserError: the numbers of images differ, a prediction is not a map of positive numbers, or an image
+            has no ground truth inside the crop.
+    """
+    if len(disparities) != len(ground_truth):
+        raise UserError(
+            f"{len(disparities)} predictions but {len(ground_truth)} ground truths: "
+            "both must come from the same split list"
+        )
+    if len(ground_truth) == 0:
+        raise UserError("no image to evaluate: the ground truth is empty")
+    pairs: Iterable[tuple[np.ndarray, GroundTruth]] = zip(disparities, ground_truth, strict=True)
+    rows = [_evaluate_image(number, *pair, protocol) for number, pair in enumerate(pairs)]
+    ratios = np.array([ratio for _, ratio in rows]) if protocol.scaling == "median" else None
+    return DepthMetrics(protocol, np.stack([metrics for metrics, _ in rows]), ratios)
+
+
+def _evaluate_image(
+    number: int, disparity: np.ndarray, truth: GroundTruth, protocol: DepthProtocol
+) -> tuple[np.ndarray, float]:
+    """The metrics (7,) of one image, and its scale ratio (1 without median scaling)."""
+    disparity = _checked(number, disparity)
+    chosen = protocol.select(truth)
+    if not chosen.any():
+        raise UserError(
+            f"image {number} (counted from 0): no ground truth inside crop {protocol.crop} and depth range; "
+            "export the ground truth again or choose another crop"
+        )
+    resized = resize_map(disparity, *truth.shape).ravel()[truth.index[chosen]]
+    depth = protocol.scale_factor / resized.astype(np.float64)
+    values = truth.values[chosen].astype(np.float64)
+    ratio = float(np.median(values) / np.median(depth)) if protocol.scaling == "median" else 1.0
+    return depth_metrics(values, np.clip(depth * ratio, protocol.min_depth, protocol.max_depth)), ratio
+
+
+def _checked(number: int, disparity: np.ndarray) -> np.ndarray:
+    disparity = np.asarray(disparity)
+    if disparity.ndim != 2 or disparity.size == 0:
+        raise UserError(
+            f"prediction {number} (counted from 0): shape {disparity.shape}, expected (height, width)"
+        )
+    if disparity.dtype not in (np.float32, np.float64):
+        disparity = disparity.astype(np.float32)
+    if not (np.isfinite(disparity).all() and disparity.min() > 0):
+        raise UserError(
+            f"prediction {number} (counted from 0): disparities must be positive and finite; "
+            "mend the file, such as by np.clip(disparities, 1e-3, None)"
+        )
+    return disparity
+
+
+def save_metrics(path: Path, metrics: DepthMetrics) -> None:
+    """Writes protocol, means and every image's numbers as JSON, atomically."""
+    text = json.dumps(metrics.to_json(), indent=1)
+    write_atomically(path, lambda temporary: _write_text(temporary, text))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def save_disparities(path: Path, disparities: np.ndarray) -> None:
+    """Writes predictions (N, h, w) as `.npy`, atomically; `--ext_disp_to_eval` reads them."""
+    write_atomically(path, lambda temporary: np.save(temporary, disparities))
+
+
+def load_disparities(path: Path) -> np.ndarray:
+    """Reads predictions (N, h, w) of any program.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        disparities = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: not a readable .npy file of disparities: {error}") from None
+    if not isinstance(disparities, np.ndarray) or disparities.ndim != 3:
+        raise UserError(f"{path}: expected one array (images, height, width); save it with np.save")
+    return disparities

@@ -1,0 +1,1 @@
+"""Readers of weight files, `{name: ndarray}`: they execute nothing and import no framework."""

@@ -1,0 +1,70 @@
+"""HDF5 weights with flat names, as the Paddle Monodepthv2's `resnet18_pretrain.h5` has them.
+
+An HDF5 file can point to other files (external and soft links, virtual data sets, external storage) and can
+declare arrays far larger than itself; all of that is refused.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import UserError
+
+ELEMENT_KINDS = "fiu"
+
+
+def read_h5(path: Path) -> dict[str, np.ndarray]:
+    """Reads every data set at the root of a file.
+
+    Returns:
+        `{name: array}`, names in the file's order (alphabetical).
+
+    Raises:
+        UserError: unreadable, damaged, or anything but plain arrays stored in the file itself.
+    """
+    import h5py
+
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of weights")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            datasets = {name: _plain_dataset(path, file, name) for name in file}
+            _require_present(path, datasets)
+            return {name: np.asarray(dataset[()]) for name, dataset in datasets.items()}
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not a readable HDF5 file of weights: {' '.join(str(error).split())}"
+        ) from None
+
+
+def _plain_dataset(path: Path, file: Any, name: str) -> Any:
+    """The data set of that name, once it is known to lie inside this file as it is."""
+    import h5py
+
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise UserError(f"{path}: {name!r} is a link to somewhere else; refused")
+    dataset = file[name]
+    if not isinstance(dataset, h5py.Dataset):
+        raise UserError(f"{path}: {name!r} is a group; only flat names are read")
+    if dataset.is_virtual or dataset.external:
+        raise UserError(f"{path}: {name!r} lies in another file; refused")
+    if dataset.shape is None or dataset.dtype.kind not in ELEMENT_KINDS or dataset.dtype.subdtype:
+        raise UserError(f"{path}: {name!r} is no array of numbers")
+    if dataset.id.get_create_plist().get_nfilters():
+        raise UserError(f"{path}: {name!r} is compressed or filtered; write it again without compression")
+    return dataset
+
+
+def _require_present(path: Path, datasets: dict[str, Any]) -> None:
+    """Every byte declared is in the file: what is not stored would be made up from a fill value."""
+    total = 0
+    for name, dataset in datasets.items():
+        declared = math.prod(dataset.shape) * dataset.dtype.itemsize
+        if declared > dataset.id.get_storage_size():
+            raise UserError(f"{path}: {name!r} declares {declared} bytes that the file does not hold")
+        total += declared
+    if total > path.stat().st_size:
+        raise UserError(f"{path}: declares {total} bytes, more than the file holds")
