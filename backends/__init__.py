@@ -1,0 +1,31 @@
+"""The two implementations, and the one place that chooses between them."""
+
+import importlib
+import importlib.util
+import os
+from types import ModuleType
+
+from core.errors import UserError
+
+BACKENDS = {"torch": "PyTorch", "paddle": "PaddlePaddle"}
+PACKAGES = {"torch": "torch", "paddle": "paddlepaddle"}
+
+
+def installed_backends() -> list[str]:
+    """The backends whose framework can be imported here; imports none."""
+    return [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
+
+
+def load_backend(name: str, module: str) -> ModuleType:
+    """Imports a module of one backend, the only one of this process: `load_backend("torch", "trainer").Trainer`.
+
+    Raises:
+        UserError: the backend is unknown or its framework is not installed.
+    """
+    if name not in BACKENDS:
+        raise UserError(f"--backend {name}: choose one of {', '.join(BACKENDS)}")
+    if name not in installed_backends():
+        raise UserError(f"--backend {name}: {BACKENDS[name]} is not installed; pip install {PACKAGES[name]}")
+    # Importing paddle sets this to 1 when it is unset, and reads it only then.
+    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
+    return importlib.import_module(f"backends.{name}.{module}")

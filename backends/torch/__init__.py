@@ -1,0 +1,1 @@
+"""The PyTorch backend; `backends/paddle` has the same files, names and defaults."""

@@ -1,0 +1,142 @@
+"""Weights and optimiser state, to and from the files users know.
+
+In memory a network's state is `{name: array}` with the names and layouts of the official releases, in both backends.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+from torch import nn
+
+from backends.torch.tensors import to_array
+from core.checkpoint import check_names
+from core.errors import UserError
+
+EXTENSION = ".pth"
+STATE_FILE = "training_state.safetensors"
+# The official encoder files carry the unused classifier of the backbone, and three numbers beside the tensors.
+UNUSED = {"encoder.fc.weight", "encoder.fc.bias", "height", "width", "use_stereo"}
+
+
+def network_state(network: nn.Module) -> dict[str, np.ndarray]:
+    """The parameters and buffers of a network, copied."""
+    return {name: to_array(tensor).copy() for name, tensor in network.state_dict().items()}
+
+
+def load_network_state(network: nn.Module, state: dict[str, np.ndarray], file: str) -> None:
+    """Fills a network, strictly: every name used once, every shape met.
+
+    Raises:
+        UserError: names are missing, unexpected or misshapen; the message lists them.
+    """
+    own = network.state_dict()
+    # Files written before PyTorch 0.4.1 have no counters; nothing computes with them.
+    state = {name: to_array(own[name]) for name in own if name.endswith("num_batches_tracked")} | state
+    check_names(
+        {name: array.shape for name, array in state.items()},
+        {name: tuple(tensor.shape) for name, tensor in own.items()},
+        file,
+        ignore=UNUSED,
+    )
+    network.load_state_dict({name: torch.from_numpy(np.array(state[name])) for name in own}, strict=True)
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a `.pth` file, and the numbers beside them as 0-d arrays; nothing in it is executed.
+
+    Raises:
+        UserError: the file is damaged or holds something else than tensors.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001  torch raises many kinds for a damaged file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{path}: not a readable weight file ({reason}); write or download it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds {type(content).__name__}, expected a dictionary of tensors")
+    return {
+        name: to_array(value) if isinstance(value, torch.Tensor) else np.array(value)
+        for name, value in content.items()
+    }
+
+
+def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
+    """Writes a `.pth` file: tensors, and Python scalars beside them as the official encoder files have."""
+    torch.save({name: torch.from_numpy(array) for name, array in state.items()} | scalars, path)
+
+
+def save_networks(networks: dict[str, nn.Module], folder: Path, scalars: dict[str, Any]) -> None:
+    """Writes one file per network into a folder; the encoder's also carries the scalars."""
+    for name, network in networks.items():
+        write_weights(
+            folder / f"{name}{EXTENSION}", network_state(network), scalars if name == "encoder" else {}
+        )
+
+
+def load_networks(networks: dict[str, nn.Module], folder: Path, names: Iterable[str]) -> None:
+    """Fills the named networks from a weights folder.
+
+    Raises:
+        UserError: a file is missing, damaged, or of another network.
+    """
+    for name in names:
+        path = folder / f"{name}{EXTENSION}"
+        if not path.is_file():
+            raise UserError(
+                f"{path}: no such file; check --load_weights_folder, or leave {name} out of --models_to_load"
+            )
+        load_network_state(networks[name], read_weights(path), str(path))
+
+
+def save_optimizer(
+    optimizer: torch.optim.Adam, networks: dict[str, nn.Module], path: Path, step: int
+) -> None:
+    """Writes Adam's moments by parameter name, and the step."""
+    arrays = {"step": np.array(step, np.int64)}
+    for name, parameter in named_parameters(networks):
+        state = optimizer.state.get(parameter)
+        if state:
+            arrays[f"exp_avg/{name}"] = to_array(state["exp_avg"])
+            arrays[f"exp_avg_sq/{name}"] = to_array(state["exp_avg_sq"])
+            arrays[f"steps/{name}"] = np.array(int(state["step"]), np.int64)
+    save_file(arrays, path)
+
+
+def load_optimizer(optimizer: torch.optim.Adam, networks: dict[str, nn.Module], path: Path) -> int:
+    """Restores Adam's moments for the parameters the file knows; returns its step. The learning rate is not touched.
+
+    Raises:
+        UserError: the file is damaged or a moment has another shape.
+    """
+    try:
+        arrays = load_file(path)
+    except Exception as error:  # noqa: BLE001  safetensors raises its own and OSError
+        raise UserError(
+            f"{path}: not a readable training state; remove it to start with fresh moments"
+        ) from error
+    for name, parameter in named_parameters(networks):
+        if f"exp_avg/{name}" not in arrays:
+            continue
+        moments = {}
+        for key in ("exp_avg", "exp_avg_sq"):
+            moment = torch.from_numpy(arrays[f"{key}/{name}"])
+            if moment.shape != parameter.shape:
+                raise UserError(
+                    f"{path}: {key}/{name} has shape {tuple(moment.shape)}, expected {tuple(parameter.shape)}"
+                )
+            moments[key] = moment.to(parameter)
+        optimizer.state[parameter] = {"step": torch.tensor(float(arrays[f"steps/{name}"])), **moments}
+    return int(arrays["step"])
+
+
+def named_parameters(networks: dict[str, nn.Module]) -> Iterable[tuple[str, nn.Parameter]]:
+    """`("encoder/encoder.conv1.weight", parameter)` of all networks."""
+    for network_name, network in networks.items():
+        for name, parameter in network.named_parameters():
+            yield f"{network_name}/{name}", parameter

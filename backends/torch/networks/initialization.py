@@ -1,0 +1,27 @@
+"""Initial weights, written out because the frameworks' defaults differ."""
+
+import math
+
+from torch import nn
+
+
+def initialize_encoder(module: nn.Module) -> None:
+    """ResNet from scratch: convolutions Kaiming normal (fan out, ReLU); BatchNorm weight 1, bias 0 (He et al. 2015)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.ones_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
+def initialize_decoder(module: nn.Module) -> None:
+    """Decoders and pose networks: weights Kaiming uniform with a = √5, which is ±1/√fan_in; biases uniform ±1/√fan_in."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            fan_in = layer.in_channels // layer.groups * math.prod(layer.kernel_size)
+            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5))
+            if layer.bias is not None:
+                nn.init.uniform_(layer.bias, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))

@@ -1,0 +1,73 @@
+"""Arrays to tensors and back, the device, and the random state."""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import UserError
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        UserError: the name is none of these, or the GPU is not there.
+    """
+    gpus = torch.cuda.device_count() if name != "cpu" else 0
+    if name == "auto":
+        return torch.device("cuda:0" if gpus else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or not (number or "0").isdigit():
+        raise UserError(f"--device {name}: choose auto, cpu or cuda:N")
+    if int(number or 0) >= gpus:
+        raise UserError(f"--device {name}: PyTorch sees {gpus} GPUs here; choose auto or cpu")
+    return torch.device("cuda", int(number or 0))
+
+
+def to_tensor(array: np.ndarray, device: torch.device | None = None) -> Tensor:
+    """A tensor of the array's shape and type."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device or "cpu")
+
+
+def to_array(tensor: Tensor) -> np.ndarray:
+    """A NumPy array of the tensor's shape and type, detached."""
+    return tensor.detach().cpu().numpy()
+
+
+def to_image(
+    array: np.ndarray, device: torch.device | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """uint8 (B, H, W, 3) → (B, 3, H, W) in [0, 1]."""
+    return to_tensor(array, device).permute(0, 3, 1, 2).to(dtype).contiguous() / 255
+
+
+def to_batch(
+    batch: dict[str, np.ndarray], device: torch.device | None = None, dtype: torch.dtype = torch.float32
+) -> dict[str, Tensor]:
+    """A collated sample (see `core/sample.py`) → tensors on the device; images as (B, 3, H, W) in [0, 1]."""
+    tensors = {}
+    for name, array in batch.items():
+        if array.dtype == np.uint8:
+            tensors[name] = to_image(array, device, dtype)
+        elif np.issubdtype(array.dtype, np.floating):
+            tensors[name] = to_tensor(array, device).to(dtype)
+        else:
+            tensors[name] = to_tensor(array, device)
+    return tensors
+
+
+@contextlib.contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """Runs the networks' convolutions in bfloat16 when `precision` is "bf16"; losses stay in float32."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+        yield
+
+
+def seed_everything(seed: int) -> None:
+    """Initial weights and the auto-mask noise follow from this seed."""
+    torch.manual_seed(seed)

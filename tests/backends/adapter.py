@@ -1,0 +1,75 @@
+"""What tests need of a backend, with arrays in and out. The only test file that tells the frameworks apart."""
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from backends import load_backend
+
+
+class Adapter:
+    """One backend: its modules, and tensors, gradients and modes under common names."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.tensors = load_backend(name, "tensors")
+        self.framework = importlib.import_module(name)
+
+    def module(self, path: str) -> ModuleType:
+        """`module("networks.resnet")` → backends.<name>.networks.resnet."""
+        return load_backend(self.name, path)
+
+    def tensor(self, array: np.ndarray, gradient: bool = False) -> Any:
+        """A tensor of the array's type, that gradients may be asked for."""
+        tensor = self.tensors.to_tensor(np.asarray(array))
+        if gradient:
+            if self.name == "torch":
+                tensor.requires_grad_()
+            else:
+                tensor.stop_gradient = False
+        return tensor
+
+    def array(self, tensor: Any) -> np.ndarray:
+        """The values of a tensor."""
+        return self.tensors.to_array(tensor)
+
+    def gradients(self, scalar: Any, inputs: list[Any]) -> list[np.ndarray]:
+        """d scalar / d input for every input; zeros where the scalar does not depend on it."""
+        if self.name == "torch":
+            found = self.framework.autograd.grad(scalar, inputs, allow_unused=True)
+        else:
+            found = self.framework.grad(scalar, inputs, allow_unused=True)
+        return [
+            np.zeros(tuple(tensor.shape)) if gradient is None else self.array(gradient)
+            for tensor, gradient in zip(inputs, found, strict=True)
+        ]
+
+    def fill(self, network: Any, state: dict[str, np.ndarray]) -> Any:
+        """Loads `{official name: array}` and returns the network in evaluation mode."""
+        self.module("checkpoint").load_network_state(network, state, "test")
+        network.eval()
+        return network
+
+    def to_float64(self, network: Any) -> Any:
+        """The network with double-precision parameters and buffers."""
+        return network.double() if self.name == "torch" else network.to(dtype="float64")
+
+    def no_gradients(self) -> Any:
+        """A context without gradient bookkeeping."""
+        return self.framework.no_grad()
+
+    def batch(self, arrays: dict[str, np.ndarray], precision: str) -> dict[str, Any]:
+        """A collated sample as tensors; `precision` starts with float32 or float64."""
+        return self.tensors.to_batch(arrays, dtype=getattr(self.framework, precision.partition("_")[0]))
+
+    def adam(self, groups: list[dict], learning_rate: float) -> Any:
+        """A fresh Adam as the trainer makes it."""
+        return self.module("trainer").make_optimizer(groups, learning_rate)
+
+    def step(self, optimizer: Any, loss: Any) -> None:
+        """One update."""
+        (optimizer.zero_grad if self.name == "torch" else optimizer.clear_grad)()
+        loss.backward()
+        optimizer.step()
