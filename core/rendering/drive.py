@@ -1,0 +1,223 @@
+"""Renders a whole data set, frames in parallel; can be interrupted and taken up again."""
+
+import dataclasses
+import functools
+import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import UserError
+from core.rendering import writer
+from core.rendering.camera import render
+from core.rendering.lidar import scan
+from core.rendering.options import RenderOptions
+from core.rendering.rig import Rig
+from core.rendering.street import Plan, Street
+
+VERSION = 1  # of the pictures: raise it when the same options give other bytes
+MANIFEST = "drive.yaml"
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclasses.dataclass(frozen=True)
+class Drive:
+    """A drive of the set. Streets are numbered through; drive numbers begin at 1."""
+
+    split: str
+    index: int
+    frames: int
+
+    @property
+    def number(self) -> int:
+        return self.index + 1
+
+
+def drives(options: RenderOptions) -> list[Drive]:
+    """The drives in order: training, validation, test."""
+    kinds = (
+        [("train", options.frames)] * options.train_drives
+        + [("val", options.val_frames)] * options.val_drives
+        + [("test", options.test_frames)] * options.test_drives
+    )
+    return [Drive(split, index, frames) for index, (split, frames) in enumerate(kinds)]
+
+
+def render_set(options: RenderOptions, progress: bool = True) -> bool:
+    """Writes the data set, or what is missing of it. Returns False when it was already whole.
+
+    Raises:
+        UserError: the folder holds something else, or cannot be written.
+    """
+    root = Path(options.output)
+    wanted = {"renderer": VERSION, "options": _deciding(options)}
+    known = _read_manifest(root)
+    if known is not None and {key: known.get(key) for key in wanted} != wanted:
+        raise UserError(
+            f"{root}: holds a set of other options ({MANIFEST}); choose another --output or delete it"
+        )
+    missing = _missing(root, options)
+    if known is not None and known.get("complete") is True and not missing:
+        return False
+    _write_manifest(root, wanted, complete=False)
+    rig = Rig(options.height, options.width)
+    for name, text in rig.files().items():
+        writer.write(root / writer.DATE / name, text)
+    for drive in drives(options):
+        writer.write_drive(
+            root, drive.number, drive.index, Plan(options.seed, drive.index, drive.frames), rig
+        )
+    writer.write_splits(root, [(drive.split, drive.number, drive.frames) for drive in drives(options)])
+    _render(options, missing, progress)
+    _write_manifest(root, wanted, complete=True)
+    return True
+
+
+def _deciding(options: RenderOptions) -> dict[str, Any]:
+    """The options that decide what the files hold."""
+    values = dataclasses.asdict(options)
+    return {name: value for name, value in values.items() if name not in ("output", "workers")}
+
+
+def _read_manifest(root: Path) -> dict[str, Any] | None:
+    import yaml
+
+    try:
+        text = (root / MANIFEST).read_text()
+    except FileNotFoundError:
+        if root.is_dir() and any(root.iterdir()):
+            raise UserError(
+                f"{root}: is not empty and has no {MANIFEST}; choose a new folder as --output"
+            ) from None
+        return None
+    except OSError as error:
+        raise UserError(
+            f"{root}: cannot be used as --output ({error.strerror}); choose another folder"
+        ) from error
+    try:
+        known = yaml.safe_load(text)
+    except yaml.YAMLError:
+        known = None
+    if not isinstance(known, dict):
+        raise UserError(f"{root / MANIFEST}: is damaged; delete the folder or choose another --output")
+    return known
+
+
+def _write_manifest(root: Path, wanted: dict[str, Any], complete: bool) -> None:
+    import yaml
+
+    writer.write(root / MANIFEST, yaml.safe_dump({**wanted, "complete": complete}, sort_keys=False))
+
+
+def _missing(root: Path, options: RenderOptions) -> list[tuple[Drive, int]]:
+    """Frames of which a file is absent or empty."""
+    found = []
+    for drive in drives(options):
+        for frame in range(drive.frames):
+            files = writer.frame_files(root, drive.number, frame, options.format).values()
+            if not all(path.is_file() and path.stat().st_size > 0 for path in files):
+                found.append((drive, frame))
+    return found
+
+
+def _render(options: RenderOptions, missing: list[tuple[Drive, int]], progress: bool) -> None:
+    from tqdm import tqdm
+
+    # A street takes seconds to build: a worker keeps to one drive as long as there are drives enough.
+    workers = min(options.workers or os.cpu_count() or 1, max(1, len(missing)))
+    jobs = _jobs(options, missing, workers)
+    with tqdm(total=len(missing), unit="frame", desc="rendering", disable=not progress) as bar:
+        if workers == 1:
+            for job in jobs:
+                _work(job, bar.update)
+            return
+        context = multiprocessing.get_context("spawn")
+        counter = context.Value("i", 0)
+        with _one_thread_each(), context.Pool(workers, _start, (counter,)) as pool:
+            result = pool.map_async(_work, jobs, chunksize=1)
+            while not result.ready():
+                result.wait(0.2)
+                bar.update(counter.value - bar.n)
+            result.get()
+            bar.update(counter.value - bar.n)
+
+
+Job = tuple[RenderOptions, Drive, list[int]]
+
+
+def _jobs(options: RenderOptions, missing: list[tuple[Drive, int]], workers: int) -> list[Job]:
+    by_drive: dict[Drive, list[int]] = {}
+    for drive, frame in missing:
+        by_drive.setdefault(drive, []).append(frame)
+    pieces = 1 if workers == 1 else -(-2 * workers // max(1, len(by_drive)))
+    jobs: list[Job] = [
+        (options, drive, [int(frame) for frame in part])
+        for drive, frames in by_drive.items()
+        for part in np.array_split(frames, min(pieces, len(frames)))
+    ]
+    return sorted(jobs, key=lambda job: -len(job[2]))
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started inside keep their numerical libraries to one thread."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update({name: "1" for name in _THREADS})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+_counter: Any = None
+
+
+def _start(counter: Any) -> None:
+    global _counter
+    import cv2
+
+    cv2.setNumThreads(1)
+    _counter = counter
+
+
+def _count() -> None:
+    if _counter is not None:
+        with _counter.get_lock():
+            _counter.value += 1
+
+
+def _work(job: Job, done: Any = None) -> None:
+    options, drive, frames = job
+    for frame in frames:
+        render_frame(options, drive, frame)
+        (done or _count)()
+
+
+@functools.lru_cache(maxsize=1)
+def _street(seed: int, index: int, frames: int) -> Street:
+    return Street(Plan(seed, index, frames))
+
+
+def render_frame(options: RenderOptions, drive: Drive, frame: int) -> None:
+    """Writes the files of one frame; a function of the options listed in `drive.yaml` and nothing else."""
+    street = _street(options.seed, drive.index, drive.frames)
+    rig = Rig(options.height, options.width)
+    scene = street.scene(frame)
+    files = writer.frame_files(Path(options.output), drive.number, frame, options.format)
+    T_world_rectified = street.plan.T_world_rectified(frame, rig)
+    rng = np.random.default_rng([options.seed, drive.index, 2, frame])
+    points = scan(scene, T_world_rectified @ rig.T_rectified_velodyne, options.azimuths, rng)
+    writer.write(files["scan"], points.tobytes())
+    for camera in writer.SIDES:
+        T = T_world_rectified @ np.linalg.inv(rig.T_camera_rectified(camera))
+        image, depth = render(scene, T, rig.K, options.height, options.width, options.samples)
+        writer.write(files[f"depth_{camera:02d}"], writer.encode_depth(depth))
+        writer.write(files[f"image_{camera:02d}"], writer.encode_image(image, options.format))

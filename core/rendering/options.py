@@ -1,0 +1,48 @@
+"""What `render_drive.py` can be asked for."""
+
+from dataclasses import dataclass
+
+from core.errors import UserError
+from core.options import option
+
+_LEAST = {
+    **dict.fromkeys(("train_drives", "val_drives", "test_drives", "seed", "workers"), 0),
+    **dict.fromkeys(("frames", "val_frames", "test_frames"), 3),
+    **{"height": 32, "width": 64, "azimuths": 16, "samples": 1},
+}
+
+
+@dataclass
+class RenderOptions:
+    """A rendered street drive. Everything but `output` and `workers` decides what the pictures show."""
+
+    output: str = option(
+        "", "folder to write; must be new, empty, or an unfinished set of the same options", path=True
+    )
+    height: int = option(192, "image height, pixels")
+    width: int = option(640, "image width, pixels")
+    frames: int = option(80, "frames of a training drive (10 per second)")
+    val_frames: int = option(20, "frames of a validation drive")
+    test_frames: int = option(40, "frames of a test drive")
+    train_drives: int = option(5, "training drives, each through a street of its own")
+    val_drives: int = option(1, "validation drives")
+    test_drives: int = option(1, "test drives")
+    seed: int = option(0, "the streets, the cars, the sun: all follow from it")
+    format: str = option("jpg", "image files: jpg (quality 95) or png (lossless)", choices=("jpg", "png"))
+    azimuths: int = option(
+        2083, "laser shots per beam and turn; KITTI has about 2083, fewer make smaller sets"
+    )
+    samples: int = option(3, "antialiasing: samples along each axis of a pixel at edges")
+    workers: int = option(0, "processes; 0: one per core. Does not change a byte of the result")
+
+    def validate(self) -> None:
+        """Raises `UserError` for values that cannot be rendered."""
+        if not self.output:
+            raise UserError("render_drive: give the folder to write with --output DIR")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise UserError(f"--{name} {getattr(self, name)} is too small; give at least {least}")
+        if self.train_drives + self.val_drives + self.test_drives == 0:
+            raise UserError(
+                "--train_drives, --val_drives and --test_drives are all 0; give at least one drive"
+            )

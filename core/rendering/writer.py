@@ -1,0 +1,104 @@
+"""Files of the KITTI raw layout. Every file appears whole or not at all."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from core.errors import UserError
+from core.rendering.rig import Rig
+from core.rendering.street import Plan
+from core.rendering.trajectory import DATA_FORMAT, RATE, packet
+
+Array = np.ndarray
+DATE = "2011_09_26"
+JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+PNG = [cv2.IMWRITE_PNG_COMPRESSION, 4]
+SIDES = {2: "l", 3: "r"}
+
+
+def drive_name(number: int) -> str:
+    """Folder of a drive, relative to the data set: date and drive."""
+    return f"{DATE}/{DATE}_drive_{number:04d}_sync"
+
+
+def frame_files(root: Path, drive: int, frame: int, extension: str) -> dict[str, Path]:
+    """What a frame consists of: image_02, image_03, depth_02, depth_03, scan."""
+    folder, name = root / drive_name(drive), f"{frame:010d}"
+    files = {"scan": folder / "velodyne_points" / "data" / f"{name}.bin"}
+    for camera in SIDES:
+        files[f"image_{camera:02d}"] = folder / f"image_{camera:02d}" / "data" / f"{name}.{extension}"
+        files[f"depth_{camera:02d}"] = (
+            folder / "proj_depth" / "groundtruth" / f"image_{camera:02d}" / f"{name}.png"
+        )
+    return files
+
+
+def encode_image(image: Array, extension: str) -> bytes:
+    """Bytes of a picture (H, W, 3) RGB uint8."""
+    return _encoded(f".{extension}", image[:, :, ::-1], JPEG if extension == "jpg" else PNG)
+
+
+def encode_depth(depth: Array) -> bytes:
+    """16-bit PNG of depth (H, W) metres: rounded to 1/256 m, 0 = unknown."""
+    return _encoded(".png", np.clip(np.rint(depth * 256), 0, 65535).astype(np.uint16), PNG)
+
+
+def _encoded(extension: str, image: Array, parameters: list[int]) -> bytes:
+    done, data = cv2.imencode(extension, np.ascontiguousarray(image), parameters)
+    if not done:
+        raise UserError(f"OpenCV cannot write {extension} images here; reinstall opencv-python-headless")
+    return bytes(data)
+
+
+def write(path: Path, data: bytes | str) -> None:
+    """Writes to a file beside, then renames."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(data.encode() if isinstance(data, str) else data)
+        os.replace(part, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+
+
+def write_drive(root: Path, number: int, index: int, plan: Plan, rig: Rig) -> None:
+    """Packets, times and poses of a drive: all that is not a frame."""
+    folder = root / drive_name(number)
+    T_vehicle_imu = rig.T_vehicle_rectified @ rig.T_rectified_velodyne @ rig.T_velodyne_imu
+    for frame in range(plan.frames):
+        values = packet(plan.trajectory, frame / RATE, T_vehicle_imu)
+        write(folder / "oxts" / "data" / f"{frame:010d}.txt", _packet_line(values))
+    write(folder / "oxts" / "dataformat.txt", DATA_FORMAT)
+    for sensor in ("oxts", "velodyne_points", "image_02", "image_03"):
+        write(folder / sensor / "timestamps.txt", "".join(_time(frame) for frame in range(plan.frames)))
+    start = np.linalg.inv(plan.T_world_rectified(0, rig))
+    poses = [start @ plan.T_world_rectified(frame, rig) for frame in range(plan.frames)]
+    rows = [" ".join(f"{v:.9e}" for v in T[:3].ravel()) for T in poses]
+    write(root / "poses" / f"{index:02d}.txt", "\n".join(rows) + "\n")
+
+
+def write_splits(root: Path, drives: list[tuple[str, int, int]]) -> None:
+    """Lists of (split, drive number, frames): both sides for learning, the left one for testing."""
+    for split in ("train", "val", "test"):
+        sides = "l" if split == "test" else "lr"
+        lines = [
+            f"{drive_name(number)} {frame} {side}"
+            for name, number, frames in drives
+            if name == split
+            for frame in range(1, frames - 1)
+            for side in sides
+        ]
+        write(root / "splits" / f"{split}_files.txt", "".join(line + "\n" for line in lines))
+
+
+def _packet_line(values: list[float]) -> str:
+    position = [f"{v:.13f}" for v in values[:2]]
+    state = [str(int(v)) for v in values[25:]]
+    return " ".join([*position, *(f"{v:.12g}" for v in values[2:25]), *state]) + "\n"
+
+
+def _time(frame: int) -> str:
+    seconds = 25.594360 + frame / RATE
+    return f"2011-09-26 13:{2 + int(seconds // 60) % 58:02d}:{seconds % 60:012.9f}\n"
