@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, compares, reports."""
     options = parse(EvaluationOptions, argv, __doc__ or "")
-    from core.evaluation import DepthProtocol, evaluate_depth, load_disparities, save_disparities, save_metrics
+    from core.evaluation import (
+        DepthProtocol,
+        evaluate_depth,
+        load_disparities,
+        save_disparities,
+        save_metrics,
+    )
     from core.ground_truth import load_ground_truth
     from core.splits import load_split, split_folder
 
@@ -57,18 +63,27 @@ def predict(options: EvaluationOptions, lines: "list[SplitLine]") -> "np.ndarray
     predictor = load_backend(options.backend, "predictor").Predictor(
         options.load_weights_folder,
         options.device,
-        options.precision,
         num_layers=options.num_layers,
         min_depth=options.min_depth,
         max_depth=options.max_depth,
     )
     dataset = DATASETS["kitti"](
-        options.data_path, lines, [0], predictor.height, predictor.width, [0], options.png, augment=False, seed=0
+        options.data_path,
+        lines,
+        [0],
+        predictor.height,
+        predictor.width,
+        [0],
+        options.png,
+        augment=False,
+        seed=0,
     )
     size, workers = options.batch_size, options.num_workers
     loader = batches(dataset, 0, size, shuffle=False, seed=0, num_workers=workers, drop_last=False)
     progress = tqdm(loader, desc="predict", total=number_of_batches(len(dataset), size, False), unit="batch")
-    return np.concatenate([predictor.disparity(batch[image_key(0)], options.post_process) for batch in progress])
+    return np.concatenate(
+        [predictor.disparity(batch[image_key(0)], options.post_process) for batch in progress]
+    )
 
 
 if __name__ == "__main__":

@@ -16,20 +16,22 @@ def main(argv: list[str] | None = None) -> None:
     from core.images import load_image, to_array
     from core.prediction import Prediction, find_images, output_stems
 
-    assert options.image_path is not None and options.load_weights_folder is not None  # validated by the parser
+    assert (
+        options.image_path is not None and options.load_weights_folder is not None
+    )  # validated by the parser
     images = find_images(options.image_path, options.ext)
     stems = output_stems(images, options.output)
     predictor = load_backend(options.backend, "predictor").Predictor(
         options.load_weights_folder,
         options.device,
-        options.precision,
         num_layers=options.num_layers,
         min_depth=options.min_depth,
         max_depth=options.max_depth,
     )
     if options.pred_metric_depth and not predictor.options.use_stereo:
         raise UserError(
-            f"{options.load_weights_folder}: trained without stereo, its depth has no unit; leave out --pred_metric_depth"
+            f"{options.load_weights_folder}: trained without stereo, so its depth has no unit; "
+            "leave out --pred_metric_depth"
         )
     model = str(Path(options.load_weights_folder).resolve())
     with tqdm(total=len(images), desc="predict", unit="image") as progress:

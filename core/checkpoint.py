@@ -47,6 +47,15 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8 by `write_atomically`."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
+
+
 def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
     """Writes a folder so that it is never seen half-filled: temporary sibling, fsync of all files, rename.
 
@@ -106,8 +115,8 @@ def _synchronise(path: Path) -> None:
         os.close(handle)
 
 
-def weights_folder(run_folder: Path, epoch: int) -> Path:
-    """`<run_folder>/models/weights_<epoch>`, the epoch counted from 0."""
+def weights_folder(run_folder: Path, epoch: int | str) -> Path:
+    """`<run_folder>/models/weights_<epoch>`, the epoch counted from 0, or "initial"."""
     return Path(run_folder) / "models" / f"weights_{epoch}"
 
 

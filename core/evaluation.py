@@ -5,12 +5,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from core.checkpoint import write_atomically
+from core.checkpoint import write_atomically, write_text
 from core.disparity import STEREO_SCALE_FACTOR, resize_map
 from core.errors import UserError
 from core.metrics import METRIC_NAMES, depth_metrics
@@ -236,12 +235,7 @@ def _checked(number: int, disparity: np.ndarray) -> np.ndarray:
 
 def save_metrics(path: Path, metrics: DepthMetrics) -> None:
     """Writes protocol, means and every image's numbers as JSON, atomically."""
-    text = json.dumps(metrics.to_json(), indent=1)
-    write_atomically(path, lambda temporary: _write_text(temporary, text))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    write_text(path, json.dumps(metrics.to_json(), indent=1))
 
 
 def save_disparities(path: Path, disparities: np.ndarray) -> None:

@@ -89,7 +89,7 @@ class Options:
     max_depth: float = option(100.0, "depth where the network's sigmoid is 0")
     batch_size: int = option(12, "samples per step")
     learning_rate: float = option(1e-4, "rate of Adam")
-    num_epochs: int = option(20, "passes over the training list")
+    num_epochs: int = option(20, "passes over the training list; 0 only writes the initial weights")
     scheduler_step_size: int = option(15, "epochs between divisions of the learning rate by 10")
     decay_one_epoch_early: bool = option(
         False, "divide the rate one epoch early, as the published program does today"
@@ -103,9 +103,6 @@ class Options:
     num_workers: int = option(12, "threads that load samples; 0 loads in the main thread")
     cache_images: int = option(0, "resized images to keep in memory; 0 keeps none")
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
-    precision: str = option(
-        "32", "floating point of the networks: float32, or bfloat16 mixed", choices=("32", "bf16")
-    )
     seed: int = option(0, "of weights, order and augmentation")
 
     @property
@@ -115,10 +112,8 @@ class Options:
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
-        _require_at_least(
-            self, 1, "batch_size", "num_epochs", "scheduler_step_size", "log_frequency", "save_frequency"
-        )
-        _require_at_least(self, 0, "num_workers", "cache_images", "seed")
+        _require_at_least(self, 1, "batch_size", "scheduler_step_size", "log_frequency", "save_frequency")
+        _require_at_least(self, 0, "num_epochs", "num_workers", "cache_images", "seed")
         _require_device(self.device)
         _require_depth_range(self.min_depth, self.max_depth)
         require(self.learning_rate > 0, f"option learning_rate: {self.learning_rate} must be above 0")
@@ -214,9 +209,6 @@ class EvaluationOptions:
     batch_size: int = option(16, "images per pass")
     num_workers: int = option(12, "threads that load images; 0 loads in the main thread")
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
-    precision: str = option(
-        "32", "floating point of the networks: float32, or bfloat16 mixed", choices=("32", "bf16")
-    )
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
@@ -256,9 +248,6 @@ class PredictionOptions:
     )
     batch_size: int = option(1, "images per pass")
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
-    precision: str = option(
-        "32", "floating point of the networks: float32, or bfloat16 mixed", choices=("32", "bf16")
-    )
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
@@ -290,4 +279,27 @@ class ExportOptions:
         require(self.data_path is not None, "--data_path is missing: the root folder of the data set")
         require(
             self.split is not None, "--split is missing: a folder in splits/, or a path, with test_files.txt"
+        )
+
+
+@dataclass
+class ReportOptions:
+    """Table and picture of a run on a split with training ground truth."""
+
+    data_path: str = option("kitti_data", "root folder of the data set", path=True)
+    split: str = option("eigen", "folder in splits/, or a path, with train and test lists", path=True)
+    metrics: list[str] = option(("",), "rows of the table: NAME=FILE.json of evaluate_depth.py --output, ...")
+    disparities: str | None = option(
+        None, ".npy of evaluate_depth.py --save_pred_disps, for the picture", path=True
+    )
+    rows: int = option(5, "test frames in the picture")
+    output: str = option("report", "folder for report.md and report.png", path=True)
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        _require_at_least(self, 1, "rows")
+        for entry in self.metrics:
+            require("=" in entry, f"option metrics: {entry!r} is not NAME=FILE.json")
+        require(
+            self.disparities is not None, "--disparities is missing: disps_<split>_split.npy of the weights"
         )

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from core.checkpoint import write_atomically
+from core.checkpoint import write_text
 from core.errors import UserError
 from core.options import REPLACED
 
@@ -59,17 +59,12 @@ def save_options(options: Any, path: Path) -> None:
     """Writes every option as YAML, atomically; `load_options` and `--config` read it."""
     import yaml
 
-    text = yaml.safe_dump(dataclasses.asdict(options), sort_keys=False, allow_unicode=True)
-    write_atomically(path, lambda temporary: _write_text(temporary, text))
+    write_text(path, yaml.safe_dump(dataclasses.asdict(options), sort_keys=False, allow_unicode=True))
 
 
 def load_options(options_class: type[OptionsClass], path: Path) -> OptionsClass:
     """Reads what `save_options` wrote. Absent keys keep their defaults; unknown ones raise UserError."""
     return _build(options_class, _read_yaml(options_class, path))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def _build(options_class: type[OptionsClass], values: dict[str, Any]) -> OptionsClass:

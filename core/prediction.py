@@ -27,7 +27,9 @@ def find_images(path: str, extensions: list[str]) -> list[Path]:
     if Path(path).is_dir():
         endings = tuple(f".{extension.lower().lstrip('.')}" for extension in extensions)
         found = [file for file in Path(path).iterdir() if file.name.lower().endswith(endings)]
-        missing = f"{path}: the folder has no images {', '.join(f'*{ending}' for ending in endings)}; see --ext"
+        missing = (
+            f"{path}: the folder has no images {', '.join(f'*{ending}' for ending in endings)}; see --ext"
+        )
     elif Path(path).is_file():
         return [Path(path)]
     else:
@@ -50,7 +52,9 @@ def output_stems(images: list[Path], output: str | None) -> dict[Path, Path]:
     taken: dict[Path, Path] = {}
     for image, stem in stems.items():
         if stem in taken:
-            raise UserError(f"{taken[stem]} and {image} would both be written to {stem}_*; predict them one by one")
+            raise UserError(
+                f"{taken[stem]} and {image} would both be written to {stem}_*; predict them one by one"
+            )
         taken[stem] = image
     return stems
 
@@ -88,7 +92,8 @@ class Prediction:
         disparity = self.disparity[None, None].astype(np.float32)
         write_atomically(_with(stem, "_disp.npy"), lambda path: np.save(path, disparity))
         write_atomically(
-            _with(stem, "_depth.npz"), lambda path: np.savez(path, depth=self.depth, **record)  # type: ignore[arg-type]
+            _with(stem, "_depth.npz"),
+            lambda path: np.savez(path, depth=self.depth, **record),  # type: ignore[arg-type]
         )
         colours = Image.fromarray(colour_map(self.disparity, self.image_size))
         write_atomically(_with(stem, COLOUR_SUFFIX), lambda path: colours.save(path, quality=95))

@@ -53,7 +53,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001  torch raises many kinds for a damaged file
+    except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"{path}: not a readable weight file ({reason}); write or download it again"
@@ -116,7 +116,7 @@ def load_optimizer(optimizer: torch.optim.Adam, networks: dict[str, nn.Module], 
     """
     try:
         arrays = load_file(path)
-    except Exception as error:  # noqa: BLE001  safetensors raises its own and OSError
+    except Exception as error:  # safetensors raises its own and OSError
         raise UserError(
             f"{path}: not a readable training state; remove it to start with fresh moments"
         ) from error

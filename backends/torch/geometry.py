@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def sigmoid_to_depth(sigmoid: Tensor, min_depth: float, max_depth: float) -> tuple[Tensor, Tensor]:
-    """Network output in (0, 1) → disparity = 1 / depth, and depth, within the depth range (Godard et al. 2019, section 4).
+    """Network output in (0, 1) → disparity = 1 / depth, and depth, within the depth range (Godard et al. 2019, sec. 4).
 
     Args:
         sigmoid: any shape.
@@ -53,7 +53,7 @@ def invert_intrinsics(K: Tensor) -> Tensor:
 
 
 def intrinsics_at_scale(K: Tensor, scale: int, height: int, width: int) -> Tensor:
-    """Intrinsics (B, 3, 3) of an image height × width → those of the image at `scale`, (height // 2^s, width // 2^s)."""
+    """Intrinsics (B, 3, 3) of an image height × width → those at `scale`, (height // 2^s, width // 2^s)."""
     ratios = [(width // 2**scale) / width, (height // 2**scale) / height, 1.0]
     return K * torch.tensor(ratios, dtype=K.dtype, device=K.device)[:, None]
 
@@ -75,7 +75,7 @@ def project(points: Tensor, K: Tensor, T_source_target: Tensor, height: int, wid
 
     Points behind the source camera are not masked, as published (Godard et al. 2019).
     """
-    # In double precision: sampling is not smooth across pixel centres, and a rounded pixel may fall on their other side.
+    # In double precision: sampling has kinks at pixel centres, and a rounded pixel may fall on their other side.
     T, K = T_source_target.double(), K.double()
     P = K @ T[:, :3]
     homogeneous = P[:, :, :3] @ points.double() + P[:, :, 3:]

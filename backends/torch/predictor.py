@@ -9,7 +9,7 @@ import torch
 
 from backends.torch import checkpoint
 from backends.torch.methods import METHODS
-from backends.torch.tensors import autocast, choose_device, to_array, to_image
+from backends.torch.tensors import choose_device, to_array, to_image
 from core.checkpoint import find_weights
 from core.disparity import blend_mirrored
 from core.images import resize_array
@@ -22,7 +22,6 @@ class Predictor:
     Args:
         folder: weights folder, of this project or an official release in this backend's format.
         device: auto, cpu, cuda or cuda:N.
-        precision: "32" or "bf16".
         overrides: options that replace those the folder was trained with (`num_layers`, `min_depth`, `max_depth`);
             None leaves them.
 
@@ -30,10 +29,8 @@ class Predictor:
         UserError: the folder lacks a file, a file is damaged, or of another network.
     """
 
-    def __init__(
-        self, folder: Path | str, device: str = "auto", precision: str = "32", **overrides: Any
-    ) -> None:
-        self.device, self.precision = choose_device(device), precision
+    def __init__(self, folder: Path | str, device: str = "auto", **overrides: Any) -> None:
+        self.device = choose_device(device)
         names = ["encoder", "depth"]
         files = find_weights(Path(folder), names, checkpoint.EXTENSION)
         states = {name: checkpoint.read_weights(path) for name, path in files.items()}
@@ -63,5 +60,5 @@ class Predictor:
 
     def _forward(self, images: np.ndarray) -> np.ndarray:
         """uint8 (N, height, width, 3) → disparity (N, height, width)."""
-        with torch.no_grad(), autocast(self.device, self.precision):
+        with torch.no_grad():
             return to_array(self.method.disparity(to_image(images, self.device)))[:, 0]

@@ -1,8 +1,5 @@
 """Arrays to tensors and back, the device, and the random state."""
 
-import contextlib
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -59,13 +56,6 @@ def to_batch(
         else:
             tensors[name] = to_tensor(array, device)
     return tensors
-
-
-@contextlib.contextmanager
-def autocast(device: torch.device, precision: str) -> Iterator[None]:
-    """Runs the networks' convolutions in bfloat16 when `precision` is "bf16"; losses stay in float32."""
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-        yield
 
 
 def seed_everything(seed: int) -> None:

@@ -59,15 +59,20 @@ class Trainer:
         self._load_weights()
 
     def run(self) -> None:
-        """Trains all epochs; writes a weights folder every `save_frequency` epochs and after the last."""
+        """Trains all epochs; writes a weights folder every `save_frequency` epochs and after the last.
+
+        No epochs at all write the initial weights.
+        """
         options = self.options
         total_steps = self.steps_per_epoch * options.num_epochs
         save_options(options, self.run_folder / "options.yaml")
         with RunLog(self.run_folder, total_steps, board_writer(self.run_folder)) as self.log:
             self.log.message(
-                f"{options.method} on {self.device}: {len(self.train_set)} training and {len(self.val_set)} validation "
-                f"samples, {total_steps} steps in {options.num_epochs} epochs, to {self.run_folder}"
+                f"{options.method} on {self.device}: {len(self.train_set)} training and {len(self.val_set)} "
+                f"validation samples, {total_steps} steps in {options.num_epochs} epochs, to {self.run_folder}"
             )
+            if options.num_epochs == 0:
+                self.save("initial")
             self.validation = self._endless_validation()
             for epoch in range(options.num_epochs):
                 self._train_epoch(epoch)
@@ -75,12 +80,12 @@ class Trainer:
                     self.save(epoch)
             self.validation.close()
 
-    def save(self, epoch: int) -> Path:
+    def save(self, epoch: int | str) -> Path:
         """Writes `models/weights_<epoch>`, whole or not at all, and returns it."""
         options = self.options
         folder = weights_folder(self.run_folder, epoch)
         scalars = {"height": options.height, "width": options.width, "use_stereo": options.use_stereo}
-        step = (epoch + 1) * self.steps_per_epoch
+        step = self.log.step
 
         def fill(temporary: Path) -> None:
             checkpoint.save_networks(self.networks, temporary, scalars)
@@ -171,8 +176,8 @@ class Trainer:
         if bad:
             samples = ", ".join(dataset.describe(int(index)) for index in arrays["index"])
             raise UserError(
-                f"step {step}: the loss is not finite ({', '.join(f'{name} {values[name]}' for name in bad)}) for {samples}; "
-                f"lower --learning_rate or look at these images; weights of earlier epochs are in {self.run_folder}"
+                f"step {step}: the loss is not finite ({', '.join(f'{name} {values[name]}' for name in bad)}) for "
+                f"{samples}; lower --learning_rate or look at these images; {self.run_folder} keeps earlier weights"
             )
         return values
 

@@ -1,9 +1,10 @@
 """Geometry and image losses of a backend against the recorded numbers and the NumPy oracle."""
 
+import importlib
+
 import numpy as np
 import pytest
 
-import importlib
 from tests.tolerances import assert_close
 
 

@@ -137,7 +137,9 @@ def test_fewer_scales(backend, recorded, images, make):
     with backend.no_gradients():
         sigmoids = network(encoder(backend, make, 18)(backend.tensor(images["target"])))
     assert list(sigmoids) == [0]
-    assert_close(backend.array(sigmoids[0])[:, :, ::2, ::2], recorded["fewer_scales/sigmoid_0_stride2"], (0, 2e-6))
+    assert_close(
+        backend.array(sigmoids[0])[:, :, ::2, ::2], recorded["fewer_scales/sigmoid_0_stride2"], (0, 2e-6)
+    )
 
 
 def check_pose(backend, recorded, case, output):

@@ -45,7 +45,9 @@ def build(backend, golden, recorded, arrays, monkeypatch, precision, settings):
         backend.to_float64(method)
         # The recorded run widened a float32 inverse, 1e-8 away from the exact one.
         inverse = np.repeat(recorded["K_inverse_0"][None, :3, :3], 2, axis=0).astype(np.float64)
-        monkeypatch.setattr(backend.module("geometry"), "invert_intrinsics", lambda K: backend.tensor(inverse))
+        monkeypatch.setattr(
+            backend.module("geometry"), "invert_intrinsics", lambda K: backend.tensor(inverse)
+        )
     method.train()
     return method
 
@@ -72,13 +74,17 @@ def test_training_steps(backend, golden, recorded, arrays, monkeypatch, precisio
         bound = max(20 * sensitivity[step], floor)
         expected = recorded[f"{precision}/losses"][step]
         for found, wanted in zip(row, expected, strict=True):
-            assert abs(found - wanted) <= bound * abs(wanted), f"step {step}: {found}, recorded {wanted}, bound {bound}"
+            assert abs(found - wanted) <= bound * abs(wanted), (
+                f"step {step}: {found}, recorded {wanted}, bound {bound}"
+            )
         backend.step(optimizer, sum(terms.values()))
 
 
 def check_first_step(backend, recorded, method, batch, precision):
     """Poses and gradients before the first update. Uses the batch norms' training mode without moving them twice."""
-    before = {name: backend.module("checkpoint").network_state(net) for name, net in method.networks().items()}
+    before = {
+        name: backend.module("checkpoint").network_state(net) for name, net in method.networks().items()
+    }
     terms, _ = method.losses(batch)
     parameters = dict(backend.module("checkpoint").named_parameters(method.networks()))
     found = backend.gradients(sum(terms.values()), list(parameters.values()))
@@ -86,7 +92,9 @@ def check_first_step(backend, recorded, method, batch, precision):
     bound = 1e-6 if precision == "float64" else 2e-2
     for name in method.networks():
         expected = recorded[f"{precision}/first_step/gradient_statistics_{name}"]
-        for parameter, row in zip(recorded[f"first_step/gradient_names_{name}"].tolist(), expected, strict=True):
+        for parameter, row in zip(
+            recorded[f"first_step/gradient_names_{name}"].tolist(), expected, strict=True
+        ):
             array = np.asarray(gradients[f"{name}/{parameter}"], np.float64)
             statistics = [array.mean(), array.std(), np.abs(array).mean()]
             assert_close(statistics, row, (0, bound * max(row[1], row[2])), label=f"{name} {parameter}")
@@ -101,7 +109,9 @@ def check_first_step(backend, recorded, method, batch, precision):
     for frame, pose in poses.items():
         group = f"{precision}/first_step"
         assert_close(backend.array(pose.axisangle), recorded[f"{group}/axisangle_{frame}"][:, 0, 0], close)
-        assert_close(backend.array(pose.translation), recorded[f"{group}/translation_{frame}"][:, 0, 0], close)
+        assert_close(
+            backend.array(pose.translation), recorded[f"{group}/translation_{frame}"][:, 0, 0], close
+        )
         assert_close(backend.array(pose.transform()), recorded[f"{group}/T_source_target_{frame}"], close)
     for name, network in method.networks().items():
         backend.fill(network, before[name])

@@ -13,7 +13,7 @@ SSIM_WEIGHT = 0.85
 
 @dataclass
 class WindowStatistics:
-    """An image reflect-padded by one pixel, (B, C, H + 2, W + 2), and its means and variances over 3×3 windows, (B, C, H, W)."""
+    """An image reflect-padded by one pixel, (B, C, H + 2, W + 2); its 3×3 means and variances, (B, C, H, W)."""
 
     padded: Tensor
     mean: Tensor

@@ -23,5 +23,5 @@ def minimum_error(reprojection: Tensor, identity: Tensor | None) -> tuple[Tensor
 
 
 def mask_prior(mask: Tensor) -> Tensor:
-    """Keeps a predictive mask from vanishing: 0.2 · mean of −log(mask), the logarithm cut off at −100 (Zhou et al. 2017)."""
+    """Keeps a predictive mask from vanishing: 0.2 · mean of −log(mask), cut off at −100 (Zhou et al. 2017)."""
     return -0.2 * torch.clamp(torch.log(mask), min=-100).mean()

@@ -69,7 +69,7 @@ class Monodepth2(Method):
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def disparity(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] → 1 / depth at the finest scale, (B, 1, H, W); metric unit for stereo: 1 / 5.4 m."""
+        """(B, 3, H, W) RGB in [0, 1] → 1 / depth at the finest scale, (B, 1, H, W); stereo: in 1 / 5.4 m."""
         sigmoids = self.depth(self.encoder(image))
         return self._range(sigmoids[min(sigmoids)])[0]
 
@@ -133,7 +133,7 @@ class Monodepth2(Method):
     def _joint_poses(
         self, batch: dict[str, Tensor], features: dict[int | str, list[Tensor]]
     ) -> dict[int, Pose]:
-        """All frames at once, in the order of `frame_ids`: pose i belongs to `frame_ids[1 + i]` and is never inverted."""
+        """All frames at once, in the order of `frame_ids`: pose i belongs to `frame_ids[1 + i]`, never inverted."""
         if self.options.pose_model_type == "shared":
             axisangle, translation = self.pose([features[frame] for frame in self.times])
         else:

@@ -45,6 +45,5 @@ class DepthDecoder(nn.Module):
                 x = torch.cat([x, features[level - 1]], dim=1)
             x = self.decoder[2 * (4 - level) + 1](x)
             if level in self.scales:
-                output = self.decoder[10 + self.scales.index(level)](x)
-                sigmoids[level] = torch.sigmoid(output.float() if output.dtype == torch.bfloat16 else output)
+                sigmoids[level] = torch.sigmoid(self.decoder[10 + self.scales.index(level)](x))
         return sigmoids

@@ -18,7 +18,7 @@ def initialize_encoder(module: nn.Module) -> None:
 
 
 def initialize_decoder(module: nn.Module) -> None:
-    """Decoders and pose networks: weights Kaiming uniform with a = √5, which is ±1/√fan_in; biases uniform ±1/√fan_in."""
+    """Decoders, pose networks: weights Kaiming uniform with a = √5, i.e. ±1/√fan_in; biases uniform ±1/√fan_in."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             fan_in = layer.in_channels // layer.groups * math.prod(layer.kernel_size)

@@ -25,7 +25,7 @@ class PoseCNN(nn.Module):
         initialize_decoder(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3 · images, H, W) RGB in [0, 1], not normalised → axis-angle and translation, (B, images − 1, 1, 3) each."""
+        """(B, 3 · images, H, W) RGB in [0, 1], not normalised → axis-angle, translation, (B, images − 1, 1, 3) each."""
         x = images
         for convolution in self.net:
             x = F.relu(convolution(x))

@@ -30,7 +30,7 @@ class PoseDecoder(nn.Module):
         initialize_decoder(self)
 
     def forward(self, pyramids: list[list[Tensor]]) -> tuple[Tensor, Tensor]:
-        """Feature pyramids, of which the coarsest feature counts → axis-angle and translation, (B, poses, 1, 3) each."""
+        """Feature pyramids, of which the coarsest level counts → axis-angle, translation, (B, poses, 1, 3) each."""
         squeeze, first, second, last = self.net
         x = torch.cat([F.relu(squeeze(features[-1])) for features in pyramids], dim=1)
         x = last(F.relu(second(F.relu(first(x)))))

@@ -1,0 +1,59 @@
+"""A table of evaluations beside three yardsticks, and a picture: what `configs/monodepthv2/mdp.sh` ends with."""
+
+import json
+from pathlib import Path
+
+from core.errors import UserError, run
+from core.options import ReportOptions
+from core.parsing import parse
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parses, compares, writes `report.md` and `report.png`."""
+    options = parse(ReportOptions, argv, __doc__ or "")
+    import numpy as np
+    from tqdm import tqdm
+
+    from core.checkpoint import write_atomically, write_text
+    from core.datasets import DATASETS
+    from core.evaluation import DepthProtocol, load_disparities
+    from core.ground_truth import choose_source, ground_truth, load_ground_truth
+    from core.metrics import METRIC_NAMES
+    from core.report import load_frames, picture, spread, table, yardsticks
+    from core.splits import load_split, split_folder
+
+    root, output = Path(options.data_path), Path(options.output)
+    lines, training = load_split(options.split, "test"), load_split(options.split, "train")
+    truth = load_ground_truth(split_folder(options.split) / "gt_depths.npz", lines)
+    results, protocol = {}, None
+    for entry in options.metrics:
+        name, _, file = entry.partition("=")
+        try:
+            content = json.loads(Path(file).read_text(encoding="utf-8"))
+            results[name] = np.array([content["mean"][metric] for metric in METRIC_NAMES])
+            protocol = DepthProtocol(**content["protocol"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"--metrics {entry}: {file!r} is no output of evaluate_depth.py ({error})"
+            ) from None
+    assert protocol is not None  # the parser refuses an empty list
+    source = choose_source(root, options.split, training)
+    known = tqdm(ground_truth(root, training, source), desc="yardsticks", total=len(training), unit="map")
+    measured = yardsticks(list(known), truth, protocol)
+    text = "\n".join(
+        [protocol.describe(len(truth)), "", table({name: m.mean for name, m in measured.items()} | results)]
+    )
+    write_text(output / "report.md", text + "\n")
+    print(text)
+
+    disparities = load_disparities(Path(options.disparities))
+    chosen = spread(len(lines), options.rows)
+    dataset = DATASETS["kitti"](root, lines, [0], 64, 64, [0], png=None, augment=False, seed=0)
+    images = load_frames([dataset.image_path(lines[i], 0) for i in chosen])
+    shown = picture(images, [disparities[i] for i in chosen], [truth[i] for i in chosen], protocol)
+    write_atomically(output / "report.png", lambda path: shown.save(path))
+    print(f"{output / 'report.md'}, {output / 'report.png'}")
+
+
+if __name__ == "__main__":
+    run(main)
