@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import run
+from core.errors import UserError, run
 from core.options import EvaluationOptions
 from core.parsing import parse
 
@@ -34,6 +34,11 @@ def main(argv: list[str] | None = None) -> None:
         )
     if options.ext_disp_to_eval is not None:
         disparities = load_disparities(Path(options.ext_disp_to_eval))
+        if len(disparities) != len(lines):
+            raise UserError(
+                f"{options.ext_disp_to_eval}: holds {len(disparities)} predictions but the split lists "
+                f"{len(lines)} images; predict that split, or name theirs with --eval_split"
+            )
     else:
         disparities = predict(options, lines)
     if options.save_pred_disps and options.load_weights_folder is not None:
@@ -80,7 +85,8 @@ def predict(options: EvaluationOptions, lines: "list[SplitLine]") -> "np.ndarray
     )
     size, workers = options.batch_size, options.num_workers
     loader = batches(dataset, 0, size, shuffle=False, seed=0, num_workers=workers, drop_last=False)
-    progress = tqdm(loader, desc="predict", total=number_of_batches(len(dataset), size, False), unit="batch")
+    total = number_of_batches(len(dataset), size, False)
+    progress = tqdm(loader, desc="predict", total=total, unit="batch", disable=None)
     return np.concatenate(
         [predictor.disparity(batch[image_key(0)], options.post_process) for batch in progress]
     )

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     output = Path(options.output or split_folder(options.split) / "gt_depths.npz")
     source = options.source if options.source != "auto" else choose_source(root, options.split, lines)
     export = ground_truth(root, lines, source, options.nearest_point)
-    maps = list(tqdm(export, desc=f"{source} depth", total=len(lines), unit="map"))
+    maps = list(tqdm(export, desc=f"{source} depth", total=len(lines), unit="map", disable=None))
     save_ground_truth(output, maps)
     known = sum(depth.index.size for depth in maps) / len(maps)
     print(f"{output}: {len(maps)} {source} maps, {known:.0f} known pixels each on average")

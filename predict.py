@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
             "leave out --pred_metric_depth"
         )
     model = str(Path(options.load_weights_folder).resolve())
-    with tqdm(total=len(images), desc="predict", unit="image") as progress:
+    with tqdm(total=len(images), desc="predict", unit="image", disable=None) as progress:
         for first in range(0, len(images), options.batch_size):
             paths = images[first : first + options.batch_size]
             arrays = [to_array(load_image(path)) for path in paths]

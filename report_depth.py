@@ -25,33 +25,40 @@ def main(argv: list[str] | None = None) -> None:
     root, output = Path(options.data_path), Path(options.output)
     lines, training = load_split(options.split, "test"), load_split(options.split, "train")
     truth = load_ground_truth(split_folder(options.split) / "gt_depths.npz", lines)
-    results, protocol = {}, None
+    disparities = load_disparities(Path(options.disparities))
+    if len(disparities) != len(lines):
+        raise UserError(
+            f"{options.disparities}: holds {len(disparities)} predictions but the split lists {len(lines)} images; "
+            "predict that split"
+        )
+    results, protocols = {}, []
     for entry in options.metrics:
         name, _, file = entry.partition("=")
         try:
             content = json.loads(Path(file).read_text(encoding="utf-8"))
             results[name] = np.array([content["mean"][metric] for metric in METRIC_NAMES])
-            protocol = DepthProtocol(**content["protocol"])
+            protocols.append(DepthProtocol(**content["protocol"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"--metrics {entry}: {file!r} is no output of evaluate_depth.py ({error})"
             ) from None
-    assert protocol is not None  # the parser refuses an empty list
+        if protocols[-1] != protocols[0]:
+            raise UserError(f"--metrics {entry}: measured otherwise than the first; evaluate all rows alike")
+    protocol = protocols[0]  # the parser refuses an empty list
     source = choose_source(root, options.split, training)
-    known = tqdm(ground_truth(root, training, source), desc="yardsticks", total=len(training), unit="map")
+    maps = ground_truth(root, training, source)
+    known = tqdm(maps, desc="yardsticks", total=len(training), unit="map", disable=None)
     measured = yardsticks(list(known), truth, protocol)
     text = "\n".join(
         [protocol.describe(len(truth)), "", table({name: m.mean for name, m in measured.items()} | results)]
     )
-    write_text(output / "report.md", text + "\n")
-    print(text)
-
-    disparities = load_disparities(Path(options.disparities))
     chosen = spread(len(lines), options.rows)
     dataset = DATASETS["kitti"](root, lines, [0], 64, 64, [0], png=None, augment=False, seed=0)
     images = load_frames([dataset.image_path(lines[i], 0) for i in chosen])
     shown = picture(images, [disparities[i] for i in chosen], [truth[i] for i in chosen], protocol)
+    write_text(output / "report.md", text + "\n")
     write_atomically(output / "report.png", lambda path: shown.save(path))
+    print(text)
     print(f"{output / 'report.md'}, {output / 'report.png'}")
 
 

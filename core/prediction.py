@@ -12,7 +12,7 @@ from core.colour import colour_map
 from core.disparity import STEREO_SCALE_FACTOR
 from core.errors import UserError
 
-COLOUR_SUFFIX = "_disp.jpeg"
+DISPARITY_SUFFIX, DEPTH_SUFFIX, COLOUR_SUFFIX = OUTPUTS = ("_disp.npy", "_depth.npz", "_disp.jpeg")
 
 
 def find_images(path: str, extensions: list[str]) -> list[Path]:
@@ -36,7 +36,7 @@ def find_images(path: str, extensions: list[str]) -> list[Path]:
         found = [Path(name) for name in glob.glob(path)]
         missing = f"{path}: no such image, and no image matches it as a pattern"
     # What an earlier run wrote beside the images is no input.
-    images = sorted(file for file in found if file.is_file() and not file.name.endswith(COLOUR_SUFFIX))
+    images = sorted(file for file in found if file.is_file() and not file.name.endswith(OUTPUTS))
     if not images:
         raise UserError(missing)
     return images
@@ -90,9 +90,9 @@ class Prediction:
         unit = "metres" if self.metric else "relative: true up to one unknown scale"
         record = {"unit": unit, "scale_factor": self.scale_factor, "model": self.model}
         disparity = self.disparity[None, None].astype(np.float32)
-        write_atomically(_with(stem, "_disp.npy"), lambda path: np.save(path, disparity))
+        write_atomically(_with(stem, DISPARITY_SUFFIX), lambda path: np.save(path, disparity))
         write_atomically(
-            _with(stem, "_depth.npz"),
+            _with(stem, DEPTH_SUFFIX),
             lambda path: np.savez(path, depth=self.depth, **record),  # type: ignore[arg-type]
         )
         colours = Image.fromarray(colour_map(self.disparity, self.image_size))

@@ -83,9 +83,9 @@ demo() {
     local mode="${MODE:-stereo}" length=demo epochs tuning options
     [ $long = 0 ] || length=long
     case "$length $backend" in # epochs at 320x96, epochs at 416x128: what fits into the minutes
-        "demo torch") epochs=10 tuning=2 ;;
-        "demo paddle") epochs=8 tuning=1 ;;
-        *) epochs=40 tuning=4 ;;
+        "demo torch") epochs=11 tuning=2 ;;
+        "demo paddle") epochs=10 tuning=1 ;;
+        *) epochs=36 tuning=6 ;;
     esac
     data="$demo_data"
     local split="$data/splits" name="${length}_${backend}_${mode}"

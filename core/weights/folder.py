@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from core.errors import UserError
 from core.options import Monodepth2Options
 from core.parsing import load_options
 
@@ -28,12 +29,22 @@ def model_options(
         options = load_options(Monodepth2Options, folder / OPTIONS_FILE)
     else:
         options = Monodepth2Options(
-            height=int(encoder.get("height", Monodepth2Options.height)),
-            width=int(encoder.get("width", Monodepth2Options.width)),
-            use_stereo=bool(encoder.get("use_stereo", False)),
+            height=_number(folder, encoder, "height"),
+            width=_number(folder, encoder, "width"),
+            use_stereo=bool(_number(folder, encoder, "use_stereo")),
         )
     options = dataclasses.replace(
         options, **{name: value for name, value in overrides.items() if value is not None}
     )
     options.validate()
     return options
+
+
+def _number(folder: Path, encoder: dict[str, np.ndarray], name: str) -> int:
+    """What the encoder file says under a name, or the default of that option."""
+    try:
+        return int(np.asarray(encoder.get(name, getattr(Monodepth2Options, name))).item())
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(
+            f"{folder}: {name} in the encoder file is no number; download the file again"
+        ) from None

@@ -1,9 +1,15 @@
 """The backend under test: `pytest tests/backends --backend paddle`. One process tests one backend."""
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from backends import installed_backends
 from tests.backends.adapter import Adapter
+from tests.backends.drive import make_drive, training, weights_of
+from tests.scripts import succeeds
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +19,25 @@ def backend(request: pytest.FixtureRequest) -> Adapter:
     if name not in installed_backends():
         pytest.skip(f"{name} is not installed")
     return Adapter(name)
+
+
+@pytest.fixture(scope="session")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny rendered data set with its lists and ground truth in `splits/`; not to be changed."""
+    return make_drive(tmp_path_factory.mktemp("drive") / "drive")
+
+
+@pytest.fixture(scope="session")
+def trained(backend: Adapter, drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The weights of two steps of mono+stereo, trained by `train.py` as a user would; not to be changed."""
+    runs = tmp_path_factory.mktemp("runs")
+    succeeds("train.py", *training(backend.name, drive, runs, "trained", "mono+stereo"))
+    yield weights_of(runs, "trained")
+    shutil.rmtree(runs)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Path]:
+    """A folder for run folders, emptied afterwards: weights are large."""
+    yield tmp_path / "runs"
+    shutil.rmtree(tmp_path / "runs", ignore_errors=True)

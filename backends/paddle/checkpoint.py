@@ -1,0 +1,203 @@
+"""Weights and optimiser state, to and from the files users know.
+
+In memory a network's state is `{name: array}` with the names and layouts of the official releases, in both backends.
+In a `.pdparams` file the names and layouts are PaddlePaddle's own, so that its tools can read it.
+"""
+
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+from safetensors.numpy import load_file, save_file
+
+from backends.paddle.tensors import to_array
+from core.checkpoint import check_names
+from core.errors import UserError
+from core.weights.pdparams import read_pdparams, write_pdparams
+
+EXTENSION = ".pdparams"
+STATE_FILE = "training_state.safetensors"
+# The official encoder files carry the unused classifier of the backbone, and three numbers beside the tensors.
+UNUSED = {"encoder.fc.weight", "encoder.fc.bias", "height", "width", "use_stereo"}
+OFFICIAL_BATCH_NORM = {"_mean": "running_mean", "_variance": "running_var"}
+
+
+def native_names(network: nn.Layer) -> dict[str, tuple[str, bool]]:
+    """`{official name: (PaddlePaddle's name, whether the matrix is transposed)}`: one rule a difference, by type."""
+    layers = dict(network.named_sublayers(include_self=True))
+    names = {}
+    for native in network.state_dict():
+        prefix, dot, last = native.rpartition(".")
+        layer, official = layers[prefix], last
+        if isinstance(layer, nn.BatchNorm2D):
+            official = OFFICIAL_BATCH_NORM.get(last, last)
+        names[prefix + dot + official] = (native, isinstance(layer, nn.Linear) and last == "weight")
+    return names
+
+
+def to_native(network: nn.Layer, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A network's state with PaddlePaddle's names and layouts, as its files have them."""
+    names = native_names(network)
+    return {names[name][0]: array.T if names[name][1] else array for name, array in state.items()}
+
+
+def to_official(network: nn.Layer, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of `to_native`; names that the network lacks are kept, to be complained about later."""
+    official = {native: (name, transposed) for name, (native, transposed) in native_names(network).items()}
+    converted = {}
+    for native, array in state.items():
+        name, transposed = official.get(native, (native, False))
+        converted[name] = array.T if transposed else array
+    return converted
+
+
+def network_state(network: nn.Layer) -> dict[str, np.ndarray]:
+    """The parameters and buffers of a network, copied."""
+    return to_official(network, {name: to_array(tensor) for name, tensor in network.state_dict().items()})
+
+
+def load_network_state(network: nn.Layer, state: dict[str, np.ndarray], file: str) -> None:
+    """Fills a network, strictly: every name used once, every shape met.
+
+    Raises:
+        UserError: names are missing, unexpected or misshapen; the message lists them.
+    """
+    # PyTorch counts batches; nothing computes with that.
+    state = {name: array for name, array in state.items() if not name.endswith("num_batches_tracked")}
+    own, names = network.state_dict(), native_names(network)
+    check_names(
+        {name: array.shape for name, array in state.items()},
+        {
+            name: tuple(own[native].shape)[:: -1 if transposed else 1]
+            for name, (native, transposed) in names.items()
+        },
+        file,
+        ignore=UNUSED,
+    )
+    # Not `set_state_dict`, which skips in silence what does not fit.
+    for native, array in to_native(network, {name: state[name] for name in names}).items():
+        _set(own[native], array)
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a `.pdparams` file with PaddlePaddle's names, and the numbers beside them as 0-d arrays.
+
+    Nothing in the file is executed.
+
+    Raises:
+        UserError: the file is damaged or holds something else than tensors.
+    """
+    return read_pdparams(path)
+
+
+def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
+    """Writes a `.pdparams` file: tensors with PaddlePaddle's names, and numbers beside them as 0-d arrays."""
+    write_pdparams(path, state | {name: np.array(value) for name, value in scalars.items()})
+
+
+def save_networks(networks: dict[str, nn.Layer], folder: Path, scalars: dict[str, Any]) -> None:
+    """Writes one file per network into a folder; the encoder's also carries the scalars."""
+    for name, network in networks.items():
+        state = to_native(network, network_state(network))
+        write_weights(folder / f"{name}{EXTENSION}", state, scalars if name == "encoder" else {})
+
+
+def load_networks(networks: dict[str, nn.Layer], folder: Path, names: Iterable[str]) -> None:
+    """Fills the named networks from a weights folder.
+
+    Raises:
+        UserError: a file is missing, damaged, or of another network.
+    """
+    for name in names:
+        path = folder / f"{name}{EXTENSION}"
+        if not path.is_file():
+            raise UserError(
+                f"{path}: no such file; check --load_weights_folder, or leave {name} out of --models_to_load"
+            )
+        load_network_state(networks[name], to_official(networks[name], read_weights(path)), str(path))
+
+
+def save_optimizer(
+    optimizer: paddle.optimizer.Adam, networks: dict[str, nn.Layer], path: Path, step: int
+) -> None:
+    """Writes Adam's moments by parameter name, and the step."""
+    arrays = {"step": np.array(step, np.int64)}
+    transposed = _transposed(networks)
+    for name, parameter in named_parameters(networks):
+        if parameter.name not in optimizer._accumulators["moment1"]:
+            continue
+        for key, own in (("exp_avg", "moment1"), ("exp_avg_sq", "moment2")):
+            moment = to_array(optimizer._accumulators[own][parameter.name])
+            arrays[f"{key}/{name}"] = np.ascontiguousarray(moment.T if name in transposed else moment)
+        power = to_array(optimizer._accumulators["beta2_pow_acc"][parameter.name])
+        # The first of the falling powers that is not above: exact, as the powers are those that Adam multiplied.
+        steps = np.searchsorted(-_powers(optimizer._beta2, power.dtype.name), -power[0])
+        arrays[f"steps/{name}"] = np.array(steps, np.int64)
+    save_file(arrays, path)
+
+
+def load_optimizer(optimizer: paddle.optimizer.Adam, networks: dict[str, nn.Layer], path: Path) -> int:
+    """Restores Adam's moments for the parameters the file knows; returns its step. The learning rate is not touched.
+
+    Raises:
+        UserError: the file is damaged or a moment has another shape.
+    """
+    try:
+        arrays = load_file(path)
+    except Exception as error:  # safetensors raises its own and OSError
+        raise UserError(
+            f"{path}: not a readable training state; remove it to start with fresh moments"
+        ) from error
+    transposed = _transposed(networks)
+    block = paddle.static.default_main_program().global_block()
+    for name, parameter in named_parameters(networks):
+        if f"exp_avg/{name}" not in arrays:
+            continue
+        optimizer._create_accumulators(block, [parameter])
+        own = {key: tensors[parameter.name] for key, tensors in optimizer._accumulators.items()}
+        for key, accumulator in (("exp_avg", own["moment1"]), ("exp_avg_sq", own["moment2"])):
+            moment = arrays[f"{key}/{name}"].T if name in transposed else arrays[f"{key}/{name}"]
+            if moment.shape != tuple(parameter.shape):
+                raise UserError(
+                    f"{path}: {key}/{name} has shape {moment.shape}, expected {tuple(parameter.shape)}"
+                )
+            _set(accumulator, moment)
+        for key, beta in (("beta1_pow_acc", optimizer._beta1), ("beta2_pow_acc", optimizer._beta2)):
+            powers = _powers(beta, to_array(own[key]).dtype.name)
+            _set(own[key], powers[[min(int(arrays[f"steps/{name}"]), len(powers) - 1)]])
+    return int(arrays["step"])
+
+
+def named_parameters(networks: dict[str, nn.Layer]) -> Iterable[tuple[str, Tensor]]:
+    """`("encoder/encoder.conv1.weight", parameter)` of all networks, by official name."""
+    for network_name, network in networks.items():
+        parameters = dict(network.named_parameters())
+        for name, (native, _) in native_names(network).items():
+            # PaddlePaddle counts the running statistics among the parameters.
+            if native in parameters and native.rpartition(".")[2] not in OFFICIAL_BATCH_NORM:
+                yield f"{network_name}/{name}", parameters[native]
+
+
+def _transposed(networks: dict[str, nn.Layer]) -> set[str]:
+    """Names of `named_parameters` whose official matrix is the transpose of PaddlePaddle's."""
+    return {
+        f"{network_name}/{name}"
+        for network_name, network in networks.items()
+        for name, (_, transposed) in native_names(network).items()
+        if transposed
+    }
+
+
+@functools.cache
+def _powers(beta: float, dtype: str) -> np.ndarray:
+    """beta^(k+1), what Adam holds after k steps, multiplied up one by one as it does, until float32 has no smaller."""
+    return np.multiply.accumulate(np.full(2**17, beta, dtype))
+
+
+def _set(tensor: Tensor, array: np.ndarray) -> None:
+    """Fills a tensor, in its own type."""
+    tensor.set_value(np.ascontiguousarray(array).astype(to_array(tensor).dtype))

@@ -1,0 +1,138 @@
+"""Depth, rigid motion and pinhole cameras on tensors; `core/geometry.py` is the NumPy oracle."""
+
+import paddle
+import paddle.nn.functional as F
+from paddle import Tensor
+
+
+def sigmoid_to_depth(sigmoid: Tensor, min_depth: float, max_depth: float) -> tuple[Tensor, Tensor]:
+    """Network output in (0, 1) → disparity = 1 / depth, and depth, within the depth range (Godard et al. 2019, sec. 4).
+
+    Args:
+        sigmoid: any shape.
+        min_depth, max_depth: metres, or metres up to the scale of a monocular model.
+    """
+    disparity = 1 / max_depth + (1 / min_depth - 1 / max_depth) * sigmoid
+    return disparity, 1 / disparity
+
+
+def rotation_matrix(axisangle: Tensor) -> Tensor:
+    """Axis-angle (B, 3), radians → rotation matrices (B, 3, 3) by Rodrigues' formula.
+
+    The axis is v / (‖v‖ + 1e-7), so the gradient at v = 0 is exactly 0.
+    """
+    angle = paddle.linalg.norm(axisangle, axis=1, keepdim=True)
+    axis = axisangle / (angle + 1e-7)
+    x, y, z = axis.unbind(axis=1)
+    zero = paddle.zeros_like(x)
+    cross = paddle.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape([-1, 3, 3])
+    outer = axis[:, :, None] * axis[:, None, :]
+    identity = paddle.eye(3, dtype=axisangle.dtype)
+    cosine, sine = paddle.cos(angle)[:, :, None], paddle.sin(angle)[:, :, None]
+    return cosine * identity + (1 - cosine) * outer + sine * cross
+
+
+def rigid_transform(axisangle: Tensor, translation: Tensor, invert: bool = False) -> Tensor:
+    """Axis-angle (B, 3) and translation (B, 3) → T = [R | t], (B, 4, 4); `invert`: its exact inverse [Rᵀ | −Rᵀ t]."""
+    rotation, translation = rotation_matrix(axisangle), translation[:, :, None]
+    if invert:
+        rotation = rotation.transpose([0, 2, 1])
+        translation = -rotation @ translation
+    top = paddle.concat([rotation, translation], axis=2)
+    bottom = paddle.to_tensor([0, 0, 0, 1], dtype=top.dtype).expand([top.shape[0], 1, 4])
+    return paddle.concat([top, bottom], axis=1)
+
+
+def invert_intrinsics(K: Tensor) -> Tensor:
+    """Exact inverse of pinhole intrinsics without skew, (B, 3, 3)."""
+    fx, fy, cx, cy = K[:, 0, 0], K[:, 1, 1], K[:, 0, 2], K[:, 1, 2]
+    zero, one = paddle.zeros_like(fx), paddle.ones_like(fx)
+    return paddle.stack([1 / fx, zero, -cx / fx, zero, 1 / fy, -cy / fy, zero, zero, one], axis=1).reshape(
+        [-1, 3, 3]
+    )
+
+
+def intrinsics_at_scale(K: Tensor, scale: int, height: int, width: int) -> Tensor:
+    """Intrinsics (B, 3, 3) of an image height × width → those at `scale`, (height // 2^s, width // 2^s)."""
+    ratios = [(width // 2**scale) / width, (height // 2**scale) / height, 1.0]
+    return K * paddle.to_tensor(ratios, dtype=K.dtype)[:, None]
+
+
+def backproject(depth: Tensor, K: Tensor) -> Tensor:
+    """Depth (B, 1, H, W) and intrinsics (B, 3, 3) → camera points (B, 3, H · W); pixel centres at integers."""
+    _, _, height, width = depth.shape
+    v, u = paddle.meshgrid(paddle.arange(height, dtype=depth.dtype), paddle.arange(width, dtype=depth.dtype))
+    pixels = paddle.stack([u, v, paddle.ones_like(u)]).reshape([1, 3, -1])
+    return depth.flatten(2) * (invert_intrinsics(K) @ pixels)
+
+
+def project(points: Tensor, K: Tensor, T_source_target: Tensor, height: int, width: int) -> Tensor:
+    """Target camera points (B, 3, H · W) → pixels (x, y) in the source view, (B, H, W, 2) float64.
+
+    Points behind the source camera are not masked, as published (Godard et al. 2019).
+    """
+    # In double precision: sampling has kinks at pixel centres, and a rounded pixel may fall on their other side.
+    T, K = T_source_target.astype("float64"), K.astype("float64")
+    P = K @ T[:, :3]
+    homogeneous = P[:, :, :3] @ points.astype("float64") + P[:, :, 3:]
+    numerator, z = homogeneous.split([2, 1], axis=1)
+    pixels = numerator / (z + 1e-7)
+    return pixels.transpose([0, 2, 1]).reshape([-1, height, width, 2])
+
+
+def normalize(pixels: Tensor, height: int, width: int) -> Tensor:
+    """Pixels (B, H, W, 2) of a view height × width → sampling grid with the corner centres at ±1."""
+    size = paddle.to_tensor([width - 1, height - 1], dtype=pixels.dtype)
+    return (pixels / size - 0.5) * 2
+
+
+def sample(source: Tensor, grid: Tensor, align_corners: bool = True) -> Tensor:
+    """Bilinear samples of (B, C, H, W) at a grid (B, H', W', 2); outside the image the border continues.
+
+    `align_corners` True puts the corner centres at ±1, as `normalize` does. False is what the published program does on
+    PyTorch ≥ 1.3, by a changed default: its warp is off by up to half a pixel.
+    """
+    # A NaN in the grid is sampled as NaN, for the loss to show, whatever the kernel makes of it.
+    unknown = paddle.isnan(grid).any(axis=3).unsqueeze(1)
+    grid = paddle.where(paddle.isnan(grid), paddle.zeros_like(grid), grid)
+    # The backward kernel crashes when it is not asked for the image's gradient too; adding nothing that
+    # depends on the grid makes every kind of backward pass ask for it.
+    source = source + 0 * paddle.clip(grid, -1, 1).sum()
+    sampled = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=align_corners)
+    return paddle.masked_fill(sampled, unknown, float("nan"))
+
+
+def warp(
+    source: Tensor, depth: Tensor, K: Tensor, T_source_target: Tensor, align_corners: bool = True
+) -> Tensor:
+    """Rebuilds the target view by sampling a source view (Zhou et al. 2017, eq. 2).
+
+    Args:
+        source: (B, C, H, W) image or feature map.
+        depth: (B, 1, H, W) depth of the target view, metres.
+        K: (B, 3, 3) intrinsics shared by both views, pixels.
+        T_source_target: (B, 4, 4) target camera to source camera.
+        align_corners: see `sample`.
+
+    Returns:
+        The rebuilt view, (B, C, H, W).
+    """
+    return warp_points(source, backproject(depth, K), K, T_source_target, align_corners)
+
+
+def warp_points(
+    source: Tensor, points: Tensor, K: Tensor, T_source_target: Tensor, align_corners: bool = True
+) -> Tensor:
+    """`warp` for target points (B, 3, H · W) back-projected once for several sources."""
+    height, width = source.shape[2:]
+    pixels = project(points, K, T_source_target, height, width)
+    # In double precision as well, for the same reason: it brings the pose's gradient three digits closer to the truth.
+    grid = normalize(pixels, height, width)
+    return sample(source.astype("float64"), grid, align_corners).astype(source.dtype)
+
+
+def resize(x: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear resize of (B, C, h, w) with half-pixel centres."""
+    if x.shape[2:] == [height, width]:
+        return x
+    return F.interpolate(x, size=[height, width], mode="bilinear", align_corners=False)

@@ -1,0 +1,243 @@
+"""Monodepth2: minimum reprojection, auto-masking, full-resolution multi-scale (Godard et al., ICCV 2019)."""
+
+from dataclasses import dataclass
+
+import paddle
+from paddle import Tensor, nn
+
+from backends.paddle import geometry
+from backends.paddle.losses.photometric import PhotometricError
+from backends.paddle.losses.reprojection import mask_prior, minimum_error
+from backends.paddle.losses.smoothness import normalize_by_mean, smoothness_loss
+from backends.paddle.methods.base import Method
+from backends.paddle.networks.depth_decoder import DepthDecoder
+from backends.paddle.networks.pose_cnn import PoseCNN
+from backends.paddle.networks.pose_decoder import PoseDecoder
+from backends.paddle.networks.resnet import ResNetEncoder
+from core.options import Monodepth2Options
+
+AUTOMASK_NOISE = 1e-5
+
+
+@dataclass
+class Pose:
+    """A predicted motion, (B, 3) each, and whether T_source_target is its inverse."""
+
+    axisangle: Tensor
+    translation: Tensor
+    invert: bool
+
+    def transform(self, translation_factor: Tensor | float = 1.0) -> Tensor:
+        """T_source_target, (B, 4, 4), with the translation multiplied by (B, 1) or a number."""
+        return geometry.rigid_transform(self.axisangle, self.translation * translation_factor, self.invert)
+
+
+class Monodepth2(Method):
+    """Depth and pose networks trained by view synthesis from video, from stereo, or from both."""
+
+    def __init__(self, options: Monodepth2Options) -> None:
+        super().__init__()
+        self.options = options
+        self.times: list[int] = list(options.frame_ids)
+        self.sources: list[int | str] = options.frames[1:]
+        self.encoder = ResNetEncoder(options.num_layers)
+        self.depth = DepthDecoder(self.encoder.channels, options.scales)
+        self.predictive_mask = (
+            DepthDecoder(self.encoder.channels, options.scales, len(self.sources))
+            if options.predictive_mask
+            else None
+        )
+        self.pose_encoder, self.pose = self._pose_networks()
+
+    def _pose_networks(self) -> tuple[nn.Layer | None, nn.Layer | None]:
+        options, frames = self.options, len(self.times)
+        if frames == 1:  # stereo only: the other camera's pose is known
+            return None, None
+        images = 2 if options.pose_model_input == "pairs" else frames
+        if options.pose_model_type == "posecnn":
+            return None, PoseCNN(images)
+        if options.pose_model_type == "shared":
+            return None, PoseDecoder(self.encoder.channels[-1], inputs=images, poses=images - 1)
+        # Pairs predict two motions, of which the first is used: the official files have both.
+        poses = 2 if options.pose_model_input == "pairs" else frames - 1
+        encoder = ResNetEncoder(options.num_layers, images)
+        return encoder, PoseDecoder(encoder.channels[-1], inputs=1, poses=poses)
+
+    def networks(self) -> dict[str, nn.Layer]:
+        """encoder, depth, pose_encoder, pose, predictive_mask: those the options ask for."""
+        names = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def disparity(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] → 1 / depth at the finest scale, (B, 1, H, W); stereo: in 1 / 5.4 m."""
+        sigmoids = self.depth(self.encoder(image))
+        return self._range(sigmoids[min(sigmoids)])[0]
+
+    def T_source_target(self, target: Tensor, source: Tensor) -> Tensor:  # noqa: N802
+        """Target and the following frame, (B, 3, H, W) each → T_source_target, (B, 4, 4)."""
+        return self._pair_pose(target, source, None, None, invert=False).transform()
+
+    def losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Photometric, smoothness and mask terms of every scale; see `core/sample.py` for the batch."""
+        features = self._features(batch)
+        sigmoids = self.depth(features[0])
+        masks = None if self.predictive_mask is None else self.predictive_mask(features[0])
+        return self.synthesis_losses(batch, sigmoids, self.poses(batch, features), masks)
+
+    def _features(self, batch: dict[str, Tensor]) -> dict[int | str, list[Tensor]]:
+        """Depth-encoder features of frame 0, or of all frames in one pass when the pose network shares them."""
+        if self.options.pose_model_type != "shared" or self.pose is None:
+            return {0: self.encoder(batch["augmented_0"])}
+        frames = [0, *self.sources]
+        pyramid = self.encoder(paddle.concat([batch[f"augmented_{frame}"] for frame in frames]))
+        parts = [level.chunk(len(frames)) for level in pyramid]
+        return {frame: [part[i] for part in parts] for i, frame in enumerate(frames)}
+
+    def poses(self, batch: dict[str, Tensor], features: dict[int | str, list[Tensor]]) -> dict[int, Pose]:
+        """The predicted motion of every source in time."""
+        if self.pose is None:
+            return {}
+        if self.options.pose_model_input == "all":
+            return self._joint_poses(batch, features)
+        poses = {}
+        for frame in self.times[1:]:
+            # In temporal order, so that the network always sees forward motion.
+            first, second = (frame, 0) if frame < 0 else (0, frame)
+            poses[frame] = self._pair_pose(
+                batch[f"augmented_{first}"],
+                batch[f"augmented_{second}"],
+                features.get(first),
+                features.get(second),
+                invert=frame < 0,
+            )
+        return poses
+
+    def _pair_pose(
+        self,
+        first: Tensor,
+        second: Tensor,
+        first_features: list[Tensor] | None,
+        second_features: list[Tensor] | None,
+        invert: bool,
+    ) -> Pose:
+        """Motion between two images in temporal order; features are those of the shared encoder, computed if None."""
+        if self.options.pose_model_type == "posecnn":
+            axisangle, translation = self.pose(paddle.concat([first, second], axis=1))
+        elif self.options.pose_model_type == "shared":
+            pyramids = [first_features or self.encoder(first), second_features or self.encoder(second)]
+            axisangle, translation = self.pose(pyramids)
+        else:
+            axisangle, translation = self.pose([self.pose_encoder(paddle.concat([first, second], axis=1))])
+        return Pose(axisangle[:, 0, 0], translation[:, 0, 0], invert)
+
+    def _joint_poses(
+        self, batch: dict[str, Tensor], features: dict[int | str, list[Tensor]]
+    ) -> dict[int, Pose]:
+        """All frames at once, in the order of `frame_ids`: pose i belongs to `frame_ids[1 + i]`, never inverted."""
+        if self.options.pose_model_type == "shared":
+            axisangle, translation = self.pose([features[frame] for frame in self.times])
+        else:
+            images = paddle.concat([batch[f"augmented_{frame}"] for frame in self.times], axis=1)
+            pyramid_or_images = images if self.pose_encoder is None else [self.pose_encoder(images)]
+            axisangle, translation = self.pose(pyramid_or_images)
+        return {
+            frame: Pose(axisangle[:, i, 0], translation[:, i, 0], invert=False)
+            for i, frame in enumerate(self.times[1:])
+        }
+
+    def synthesis_losses(
+        self,
+        batch: dict[str, Tensor],
+        sigmoids: dict[int, Tensor],
+        poses: dict[int, Pose],
+        masks: dict[int, Tensor] | None,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The losses of given network outputs.
+
+        Args:
+            batch: images, `K`, `T_stereo`; see `core/sample.py`.
+            sigmoids: {scale: (B, 1, H / 2^scale, W / 2^scale)}.
+            poses: motion of every source in time.
+            masks: {scale: (B, sources, H / 2^scale, W / 2^scale)} of the predictive mask, or None.
+
+        Returns:
+            Weighted terms `photometric/{scale}`, `smoothness/{scale}`, `mask/{scale}`, whose sum is the loss; and
+            detached maps `sigmoid_{scale}`, `reprojection_{scale}`, `identity_{scale}` (without noise),
+            `automask_{scale}`, `warped_{source}_0`.
+        """
+        options = self.options
+        terms, maps = {}, {}
+        share = 1 / len(options.scales)
+        identity = None
+        for scale in options.scales:
+            size = scale if options.v1_multiscale else 0
+            if identity is None or options.v1_multiscale:
+                error = PhotometricError(batch[f"image_0_{size}"], ssim=not options.no_ssim)
+                identity = None if options.disable_automasking else self._identity_errors(batch, error, size)
+            warped = self._warped(batch, sigmoids[scale], poses, size)
+            reprojection = paddle.concat([error(view) for view in warped.values()], axis=1)
+            maps[f"reprojection_{scale}"] = reprojection.detach()
+            if masks is not None:
+                mask = geometry.resize(masks[scale], *reprojection.shape[2:])
+                reprojection = reprojection * mask
+                terms[f"mask/{scale}"] = share * mask_prior(mask)
+            minimum, automask = self._minimum(reprojection, identity, scale)
+            terms[f"photometric/{scale}"] = share * minimum.mean()
+            smoothness = smoothness_loss(normalize_by_mean(sigmoids[scale]), batch[f"image_0_{scale}"])
+            terms[f"smoothness/{scale}"] = share * options.disparity_smoothness / 2**scale * smoothness
+
+            maps[f"sigmoid_{scale}"] = sigmoids[scale].detach()
+            if identity is not None:
+                maps[f"identity_{scale}"] = identity
+            if automask is not None:
+                maps[f"automask_{scale}"] = automask
+            if scale == 0:
+                maps |= {f"warped_{frame}_0": view.detach() for frame, view in warped.items()}
+        return terms, maps
+
+    def _range(self, sigmoid: Tensor) -> tuple[Tensor, Tensor]:
+        return geometry.sigmoid_to_depth(sigmoid, self.options.min_depth, self.options.max_depth)
+
+    def _identity_errors(self, batch: dict[str, Tensor], error: PhotometricError, size: int) -> Tensor:
+        """Errors of the unwarped sources, (B, sources, H, W): what a camera that stands still would see."""
+        with paddle.no_grad():
+            return paddle.concat([error(batch[f"image_{frame}_{size}"]) for frame in self.sources], axis=1)
+
+    def _warped(
+        self, batch: dict[str, Tensor], sigmoid: Tensor, poses: dict[int, Pose], size: int
+    ) -> dict[int | str, Tensor]:
+        """Every source sampled where the target's pixels lie in it, at the resolution of scale `size`."""
+        target = batch["image_0_0"]
+        height, width = target.shape[2] // 2**size, target.shape[3] // 2**size
+        disparity, depth = self._range(geometry.resize(sigmoid, height, width))
+        K = geometry.intrinsics_at_scale(batch["K"], size, *target.shape[2:])
+        points = geometry.backproject(depth, K)
+        # SfMLearner's pose network: its translation is in units of the mean disparity of the scale being warped.
+        posecnn = self.options.pose_model_type == "posecnn"
+        factor = disparity.mean(axis=3).mean(axis=2) if posecnn else 1.0
+        warped = {}
+        for frame in self.sources:
+            T_source_target = batch["T_stereo"] if frame == "s" else poses[frame].transform(factor)
+            warped[frame] = geometry.warp_points(
+                batch[f"image_{frame}_{size}"],
+                points,
+                K,
+                T_source_target,
+                align_corners=not self.options.warp_align_corners_false,
+            )
+        return warped
+
+    def _minimum(
+        self, reprojection: Tensor, identity: Tensor | None, scale: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Mean over the sources first if asked, then noise on the identity errors, then the minimum."""
+        if self.options.avg_reprojection:
+            reprojection = reprojection.mean(axis=1, keepdim=True)
+            identity = None if identity is None else identity.mean(axis=1, keepdim=True)
+        if identity is not None:
+            identity = identity + AUTOMASK_NOISE * self.noise(identity, scale)
+        return minimum_error(reprojection, identity)
+
+    def noise(self, like: Tensor, scale: int) -> Tensor:
+        """N(0, 1) of the shape of `like`, drawn anew at every scale: breaks ties of identity errors."""
+        return paddle.randn(like.shape, dtype=like.dtype)

@@ -1,0 +1,69 @@
+"""Arrays to tensors and back, the device, and the random state."""
+
+import numpy as np
+import paddle
+from paddle import Tensor
+
+from core.errors import UserError
+
+
+def choose_device(name: str) -> paddle.CPUPlace | paddle.CUDAPlace:
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`; new tensors are made there from now on.
+
+    Raises:
+        UserError: the name is none of these, or the GPU is not there.
+    """
+    gpus = paddle.device.cuda.device_count() if name != "cpu" else 0
+    if name == "auto":
+        return paddle.set_device("gpu:0" if gpus else "cpu")
+    if name == "cpu":
+        return paddle.set_device("cpu")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or not (number or "0").isdigit():
+        raise UserError(f"--device {name}: choose auto, cpu or cuda:N")
+    if int(number or 0) >= gpus:
+        raise UserError(f"--device {name}: PaddlePaddle sees {gpus} GPUs here; choose auto or cpu")
+    return paddle.set_device(f"gpu:{int(number or 0)}")
+
+
+def to_tensor(array: np.ndarray, device: paddle.CPUPlace | paddle.CUDAPlace | None = None) -> Tensor:
+    """A tensor of the array's shape and type."""
+    return paddle.to_tensor(
+        np.ascontiguousarray(array).reshape(array.shape), place=device or paddle.CPUPlace()
+    )
+
+
+def to_array(tensor: Tensor) -> np.ndarray:
+    """A NumPy array of the tensor's shape and type, detached."""
+    return tensor.numpy()
+
+
+def to_image(
+    array: np.ndarray,
+    device: paddle.CPUPlace | paddle.CUDAPlace | None = None,
+    dtype: paddle.dtype = paddle.float32,
+) -> Tensor:
+    """uint8 (B, H, W, 3) → (B, 3, H, W) in [0, 1]."""
+    return to_tensor(array, device).transpose([0, 3, 1, 2]).astype(dtype) / 255
+
+
+def to_batch(
+    batch: dict[str, np.ndarray],
+    device: paddle.CPUPlace | paddle.CUDAPlace | None = None,
+    dtype: paddle.dtype = paddle.float32,
+) -> dict[str, Tensor]:
+    """A collated sample (see `core/sample.py`) → tensors on the device; images as (B, 3, H, W) in [0, 1]."""
+    tensors = {}
+    for name, array in batch.items():
+        if array.dtype == np.uint8:
+            tensors[name] = to_image(array, device, dtype)
+        elif np.issubdtype(array.dtype, np.floating):
+            tensors[name] = to_tensor(array, device).astype(dtype)
+        else:
+            tensors[name] = to_tensor(array, device)
+    return tensors
+
+
+def seed_everything(seed: int) -> None:
+    """Initial weights and the auto-mask noise follow from this seed."""
+    paddle.seed(seed)

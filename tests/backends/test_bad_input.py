@@ -1,0 +1,225 @@
+"""What the scripts say to mistakes that only show once a framework is there; the others: tests/core/test_scripts.py."""
+
+import json
+
+import numpy as np
+import pytest
+
+import evaluate_depth
+import predict
+import train
+from core.errors import UserError
+from core.kitti import image_path
+from core.weights import pretrained
+from tests.backends.drive import link_weights, training
+from tests.scripts import assert_says, listing, refused
+
+DRIVES = [f"2011_09_26/2011_09_26_drive_{number:04d}_sync" for number in (1, 2)]
+
+
+@pytest.fixture
+def extension(backend) -> str:
+    return backend.module("checkpoint").EXTENSION
+
+
+def copy_drive(drive, folder):
+    """The same data set, its files links, its lists copies."""
+    for file in drive.rglob("*"):
+        if file.is_file():
+            copy = folder / file.relative_to(drive)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if file.parent.name == "splits":
+                copy.write_bytes(file.read_bytes())
+            else:
+                copy.symlink_to(file)
+    return folder
+
+
+def truncate(path, source) -> None:
+    """Half of a file in place of a link to it."""
+    path.unlink(missing_ok=True)
+    content = source.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def evaluation(backend, drive, weights, *more) -> list[str]:
+    where = ["--data_path", drive, "--eval_split", drive / "splits", "--load_weights_folder", weights]
+    rest = ["--backend", backend.name, "--device", "cpu", "--eval_mono", "--num_workers", 1]
+    return [str(word) for word in (*where, *rest, *more)]
+
+
+# ---- as the user sees them ---------------------------------------------------------------------------------------
+
+
+def test_image_is_truncated(backend, drive, trained, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    whole = image_path(drive, DRIVES[1], 1, 2, ".jpg")
+    truncate(photos / "half.jpg", whole)
+    message = refused(
+        "predict.py",
+        *("--backend", backend.name, "--device", "cpu", "--load_weights_folder", trained),
+        *("--image_path", photos, "--batch_size", 2),
+        folder=tmp_path,
+    )
+    assert_says(message, photos / "half.jpg", "damaged or not an image", "copy or convert it again")
+
+
+def test_frame_off_the_end_of_a_drive(backend, drive, tmp_path):
+    data = copy_drive(drive, tmp_path / "data")
+    lines = data / "splits" / "train_files.txt"
+    lines.write_text(lines.read_text().replace(" 2 r", " 3 r"))
+    more = ["--batch_size", 4]
+    message = refused(
+        "train.py", *training(backend.name, data, "runs", "run", "mono", *more), folder=tmp_path, made="runs"
+    )
+    missing = image_path(data, DRIVES[0], 4, 3, ".jpg")
+    assert_says(message, missing, "no such image", "line 4 of the split", "leave out the first and last")
+
+
+def test_weights_are_missing(backend, drive, tmp_path, extension):
+    more = ["--load_weights_folder", "absent"]
+    message = refused(
+        "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path
+    )
+    assert_says(message, f"absent/encoder{extension}: no such file", "--load_weights_folder")
+
+
+def test_imagenet_weights_are_missing(backend, drive, tmp_path):
+    name = "resnet34_pretrain.h5"
+    if (pretrained.FOLDER / name).exists():
+        pytest.skip(f"{name} is there")
+    more = ["--weights_init", "pretrained", "--num_layers", 34]
+    message = refused(
+        "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path
+    )
+    assert_says(message, pretrained.FOLDER / name, "no such file", "--weights_init scratch")
+
+
+def test_weights_are_damaged(backend, drive, trained, tmp_path, extension):
+    weights = link_weights(trained, tmp_path / "weights", (f"encoder{extension}",))
+    truncate(weights / f"encoder{extension}", trained / f"encoder{extension}")
+    message = refused(
+        "evaluate_depth.py",
+        *evaluation(backend, drive, weights, "--save_pred_disps", "--output", "metrics.json"),
+        folder=tmp_path,
+    )
+    assert_says(message, weights / f"encoder{extension}", "not a readable")
+
+
+def test_weights_of_another_network(backend, drive, trained, tmp_path, extension):
+    weights = link_weights(trained, tmp_path / "weights")
+    more = ["--num_layers", 50, "--save_pred_disps", "--output", "metrics.json"]
+    message = refused("evaluate_depth.py", *evaluation(backend, drive, weights, *more), folder=tmp_path)
+    assert_says(message, weights / f"encoder{extension}", "do not fit", "layer1.0.conv3.weight")
+
+
+def test_gpu_is_not_there(backend, drive, tmp_path):
+    more = ["--device", "cuda:99"]
+    message = refused(
+        "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path
+    )
+    assert_says(message, "--device cuda:99", "GPUs here; choose auto or cpu")
+
+
+def test_loss_is_not_a_number(backend, drive, trained, tmp_path, extension):
+    checkpoint, name = backend.module("checkpoint"), f"depth{extension}"
+    weights = link_weights(trained, tmp_path / "weights", (name,))
+    state = checkpoint.read_weights(trained / name)
+    bad = {key: array * np.float32("nan") for key, array in state.items() if array.dtype == np.float32}
+    checkpoint.write_weights(weights / name, state | bad, {})
+    more = ["--load_weights_folder", weights]
+    message = refused(
+        "train.py",
+        *training(backend.name, drive, "runs", "run", "mono+stereo", *more),
+        folder=tmp_path,
+        made="runs",
+    )
+    assert_says(message, "step 0", "smoothness/3 nan", "lower --learning_rate")
+    lines = (drive / "splits" / "train_files.txt").read_text().splitlines()
+    assert sum(line in message for line in lines) == 2  # the samples of the batch
+    assert not (tmp_path / "runs" / "run" / "models").exists()
+    assert (tmp_path / "runs" / "run" / "scalars.jsonl").read_text() == ""
+
+
+# ---- without the cost of a process -------------------------------------------------------------------------------
+
+
+def training_refuses(backend, data, tmp_path, match, *more, mode="stereo") -> None:
+    """Refused before anything is written."""
+    before = listing(tmp_path)
+    with pytest.raises(UserError, match=match):
+        train.main(training(backend.name, data, tmp_path / "runs", "run", mode, *more))
+    assert listing(tmp_path) == before
+
+
+def test_training_data_are_not_as_they_should_be(backend, drive, tmp_path):
+    def refuses(match, *more):
+        training_refuses(backend, data, tmp_path, match, *more)
+
+    data = copy_drive(drive, tmp_path / "data")
+    refuses(r"absent: no such folder; --data_path", "--data_path", tmp_path / "absent")
+    refuses(r"split 'eigen_zou'.*did you mean eigen_zhou\?", "--split", "eigen_zou")
+    refuses(r"no such image; check --data_path and --split, or leave out --png", "--png")
+    (data / "splits" / "val_files.txt").write_text("")
+    refuses(r"val_files\.txt: lists no frames")
+    (data / "splits" / "val_files.txt").unlink()
+    refuses(r"val_files\.txt: no such list; beside it: train_files\.txt, test_files\.txt")
+
+
+def test_training_meets_a_truncated_image(backend, drive, tmp_path, runs):
+    """Only seen when its turn comes: the run folder stays, with nothing half-written."""
+    data = copy_drive(drive, tmp_path / "data")
+    image = image_path(data, DRIVES[0], 2, 3, ".jpg")
+    truncate(image, image.resolve())
+    with pytest.raises(UserError, match=r"image_03/data/0000000002\.jpg: damaged or not an image"):
+        train.main(training(backend.name, data, runs, "run", "stereo", "--num_workers", 2))
+    assert not (runs / "run" / "models").exists()
+    assert all(json.loads(line) for line in (runs / "run" / "scalars.jsonl").open())
+
+
+def test_run_folder_cannot_be_made(backend, drive, tmp_path):
+    (tmp_path / "file").touch()
+    training_refuses(backend, drive, tmp_path, "cannot be written", "--log_dir", tmp_path / "file")
+
+
+def test_training_refuses_weights(backend, drive, trained, tmp_path, extension):
+    weights = link_weights(trained, tmp_path / "weights", ("training_state.safetensors",))
+    more = ["--load_weights_folder", weights]
+    training_refuses(
+        backend, drive, tmp_path, rf"encoder\{extension}: .*do not fit", *more, "--num_layers", 50
+    )
+    truncate(weights / "training_state.safetensors", trained / "training_state.safetensors")
+    training_refuses(backend, drive, tmp_path, r"training_state\.safetensors: not a readable", *more)
+    (weights / f"depth{extension}").unlink()
+    training_refuses(backend, drive, tmp_path, rf"depth\{extension}: no such file", *more)
+
+
+def test_evaluation_refuses(backend, drive, trained, tmp_path):
+    weights = link_weights(trained, tmp_path / "weights")
+    data = copy_drive(drive, tmp_path / "data")
+    before = listing(tmp_path)
+
+    def refuses(match, *more):
+        with pytest.raises(UserError, match=match):
+            evaluate_depth.main(evaluation(backend, data, weights, "--save_pred_disps", *map(str, more)))
+
+    refuses("PyTorch|PaddlePaddle", "--device", "cuda:99")
+    refuses(r"absent: no such folder; --data_path", "--data_path", tmp_path / "absent")
+    refuses("choose exactly one of --eval_mono and --eval_stereo", "--eval_stereo")
+    refuses("gt.npz: no such ground truth", "--ground_truth", tmp_path / "gt.npz")
+    assert listing(tmp_path) == before
+    (data / "splits" / "test_files.txt").write_text(f"{DRIVES[1]} 1 l\n")
+    refuses(r"gt_depths\.npz: holds 2 maps but the split has 1 lines")
+    (data / "splits" / "gt_depths.npz").unlink()
+    refuses(r"gt_depths\.npz: no such ground truth")
+    assert not list(weights.glob("*.npy"))
+
+
+def test_prediction_refuses(backend, trained, tmp_path):
+    words = ["--backend", backend.name, "--device", "cpu", "--load_weights_folder", str(trained)]
+    (tmp_path / "empty").mkdir()
+    for path, match in [("empty", "the folder has no images"), ("none.png", "no such image")]:
+        with pytest.raises(UserError, match=match):
+            predict.main([*words, "--image_path", str(tmp_path / path)])
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]

@@ -1,0 +1,161 @@
+"""The trainer: repeatable, independent of its workers, starting from what it is told to."""
+
+import json
+from functools import partial
+
+import h5py
+import numpy as np
+import pytest
+
+import train
+from core.errors import UserError
+from core.options import Monodepth2Options
+from core.parsing import parse
+from core.weights.pretrained import imagenet_state
+from tests.backends.drive import training, weights_of
+
+STATE = "training_state.safetensors"
+
+
+def make(backend, *arguments):
+    """A trainer that has not begun."""
+    return backend.module("trainer").Trainer(parse(Monodepth2Options, training(backend.name, *arguments)))
+
+
+def states(backend, trainer) -> dict[str, dict[str, np.ndarray]]:
+    networks = trainer.networks.items()
+    return {name: backend.module("checkpoint").network_state(network) for name, network in networks}
+
+
+def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    """Bit for bit."""
+    assert set(one) == set(other)
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+
+
+# ---- the same again --------------------------------------------------------------------------------------------
+
+
+def test_same_seed_gives_the_same_bits_whatever_the_workers(backend, drive, runs):
+    """Weights, moments and logged losses of two runs, one loading in the main thread, one with two workers."""
+    from safetensors.numpy import load_file
+
+    logged = []
+    for workers in (0, 2):
+        name = f"workers_{workers}"
+        train.main(training(backend.name, drive, runs, name, "stereo", "--num_workers", workers))
+        logged.append([json.loads(line) for line in (runs / name / "scalars.jsonl").open()])
+    assert logged[0] == logged[1]
+    checkpoint = backend.module("checkpoint")
+    one, other = (weights_of(runs, name) for name in ("workers_0", "workers_2"))
+    for network in ("encoder", "depth"):
+        file = f"{network}{checkpoint.EXTENSION}"
+        assert_same(checkpoint.read_weights(one / file), checkpoint.read_weights(other / file))
+    assert_same(load_file(one / STATE), load_file(other / STATE))
+
+
+def test_seed_decides_the_initial_weights(backend, drive, runs):
+    trainers = [make(backend, drive, runs, "run", "mono", "--seed", seed) for seed in (3, 3, 4)]
+    first, same, other = (states(backend, trainer) for trainer in trainers)
+    for network in first:
+        assert_same(first[network], same[network])
+    kernel = "encoder.conv1.weight"
+    assert np.abs(first["encoder"][kernel] - other["encoder"][kernel]).max() > 0.01
+    assert not runs.exists()  # nothing is written before `run`
+
+
+# ---- where it starts -------------------------------------------------------------------------------------------
+
+
+def test_zero_epochs_write_the_initial_weights(backend, drive, runs):
+    trainer = make(backend, drive, runs, "run", "stereo", "--num_epochs", 0)
+    initial = states(backend, trainer)
+    trainer.run()
+    assert [folder.name for folder in (runs / "run" / "models").iterdir()] == ["weights_initial"]
+    more = ["--load_weights_folder", runs / "run" / "models" / "weights_initial", "--seed", 1]
+    loaded = states(backend, make(backend, drive, runs, "other", "stereo", *more))
+    for network in initial:
+        assert_same(initial[network], loaded[network])
+
+
+def test_moments_come_with_the_weights(backend, drive, trained, runs, tmp_path):
+    from safetensors.numpy import load_file
+
+    more = ["--load_weights_folder", trained]
+    trainer = make(backend, drive, runs, "run", "mono+stereo", *more)
+    backend.module("checkpoint").save_optimizer(trainer.optimizer, trainer.networks, tmp_path / "state", 2)
+    assert_same(load_file(trained / STATE), load_file(tmp_path / "state"))
+
+
+def test_only_the_named_networks_are_loaded(backend, drive, trained, runs, tmp_path):
+    from safetensors.numpy import load_file
+
+    fresh = states(backend, make(backend, drive, runs, "run", "mono"))
+    more = ["--load_weights_folder", trained, "--models_to_load", "encoder"]
+    trainer = make(backend, drive, runs, "run", "mono", *more)
+    loaded, checkpoint = states(backend, trainer), backend.module("checkpoint")
+    assert_same(fresh["depth"], loaded["depth"])
+    assert_same(fresh["pose"], loaded["pose"])
+    kernel = "encoder.conv1.weight"
+    file = checkpoint.read_weights(trained / f"encoder{checkpoint.EXTENSION}")
+    np.testing.assert_array_equal(loaded["encoder"][kernel], file[kernel])
+    checkpoint.save_optimizer(trainer.optimizer, trainer.networks, tmp_path / "state", 0)
+    assert all("/encoder/" in name for name in load_file(tmp_path / "state") if name != "step")
+
+
+def test_checkpoints_every_few_epochs_and_after_the_last(backend, drive, runs):
+    more = ["--num_epochs", 3, "--save_frequency", 2, "--batch_size", 4, "--log_frequency", 100]
+    train.main(training(backend.name, drive, runs, "run", "stereo", *more))
+    folders = {folder.name for folder in (runs / "run" / "models").iterdir()}
+    assert folders == {"weights_1", "weights_2"}
+    steps = [json.loads(line)["step"] for line in (runs / "run" / "scalars.jsonl").open()]
+    assert steps == [0, 0, 1, 1, 2, 2]  # the first batch of every epoch
+
+
+# ---- ImageNet weights ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def imagenet(backend, monkeypatch, tmp_path):
+    """A file as torchvision's ResNet-18 would give, of numbers by name; returns it as arrays."""
+    network = backend.module("networks.resnet").ResNetEncoder(18)
+    rng = np.random.default_rng(0)
+    content = {"fc.weight": np.zeros((1000, 512), np.float32), "fc.bias": np.zeros(1000, np.float32)}
+    for name, array in backend.module("checkpoint").network_state(network).items():
+        if not name.endswith("num_batches_tracked"):
+            content[name.removeprefix("encoder.")] = rng.uniform(0.5, 1, array.shape).astype(np.float32)
+    with h5py.File(tmp_path / "resnet18_pretrain.h5", "w") as file:
+        for name, array in content.items():
+            file[name] = array
+    monkeypatch.setattr(backend.module("trainer"), "imagenet_state", partial(imagenet_state, folder=tmp_path))
+    return content
+
+
+def test_imagenet_weights_fill_both_encoders(backend, drive, runs, imagenet):
+    loaded = states(backend, make(backend, drive, runs, "run", "mono", "--weights_init", "pretrained"))
+    for network, images in (("encoder", 1), ("pose_encoder", 2)):
+        for name, array in imagenet.items():
+            if name.startswith("fc"):
+                continue
+            expected = np.tile(array / images, (1, images, 1, 1)) if name == "conv1.weight" else array
+            np.testing.assert_allclose(
+                loaded[network][f"encoder.{name}"], expected, rtol=1e-6, err_msg=f"{network} {name}"
+            )
+
+
+def test_imagenet_weights_are_not_read_for_what_the_folder_brings(backend, drive, runs, trained, imagenet):
+    more = ["--weights_init", "pretrained", "--load_weights_folder", trained, "--models_to_load", "encoder"]
+    loaded = states(backend, make(backend, drive, runs, "run", "mono", *more))
+    name = "layer4.1.conv2.weight"
+    assert np.abs(loaded["encoder"][f"encoder.{name}"] - imagenet[name]).min() > 0
+    np.testing.assert_array_equal(loaded["pose_encoder"][f"encoder.{name}"], imagenet[name])
+
+
+def test_imagenet_weights_of_another_network(backend, drive, runs, imagenet, tmp_path):
+    (tmp_path / "resnet18_pretrain.h5").rename(tmp_path / "resnet34_pretrain.h5")
+    more = ["--weights_init", "pretrained", "--num_layers", 34]
+    with pytest.raises(UserError, match=r"resnet34_pretrain\.h5: the weights do not fit the network"):
+        make(backend, drive, runs, "run", "stereo", *more)
+    with pytest.raises(UserError, match=r"resnet18_pretrain\.h5: no such file; .*--weights_init scratch"):
+        make(backend, drive, runs, "run", "stereo", "--weights_init", "pretrained")
