@@ -170,7 +170,9 @@ def check_names(
         *_summary("of another shape", misshapen),
     ]
     if problems:
-        raise UserError(f"{file}: the weights do not fit the network: {'; '.join(problems)}")
+        raise UserError(
+            f"{file}: the weights do not fit the network: {'; '.join(problems)}; check --num_layers"
+        )
 
 
 def _times(shape: Shape) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,8 +252,12 @@ def load_disparities(path: Path) -> np.ndarray:
     """
     try:
         disparities = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a readable .npy file of disparities: {error}") from None
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; evaluate_depth.py --save_pred_disps writes one") from None
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: not a readable .npy file of disparities ({error}); save it with np.save"
+        ) from None
     if not isinstance(disparities, np.ndarray) or disparities.ndim != 3:
         raise UserError(f"{path}: expected one array (images, height, width); save it with np.save")
     return disparities

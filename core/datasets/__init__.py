@@ -2,6 +2,7 @@
 
 from core.datasets.base import SequenceDataset
 from core.datasets.kitti_raw import KittiRaw
+from core.errors import UserError
 from core.options import Monodepth2Options
 from core.splits import load_split
 
@@ -15,9 +16,9 @@ def open_dataset(options: Monodepth2Options, part: str) -> SequenceDataset:
         part: train or val.
 
     Raises:
-        UserError: the split or the data set is not there.
+        UserError: the split, the data set or any image it needs is not there, or the split is smaller than a batch.
     """
-    return DATASETS[options.dataset](
+    dataset = DATASETS[options.dataset](
         options.data_path,
         load_split(options.split, part),
         options.frames,
@@ -30,3 +31,10 @@ def open_dataset(options: Monodepth2Options, part: str) -> SequenceDataset:
         all_scales=options.v1_multiscale,
         cache_images=options.cache_images,
     )
+    dataset.check_files()
+    if part == "train" and len(dataset) < options.batch_size:
+        raise UserError(
+            f"split {options.split}: its {len(dataset)} training samples do not fill one batch of "
+            f"{options.batch_size}; lower --batch_size"
+        )
+    return dataset

@@ -39,7 +39,10 @@ def read_pdparams(path: Path) -> dict[str, np.ndarray]:
     try:
         loaded = _Unpickler(io.BytesIO(content)).load()
     except Exception as error:  # a damaged pickle can raise nearly anything
-        raise UserError(f"{path}: not a readable .pdparams file of arrays: {error}") from None
+        reason = str(error) or type(error).__name__
+        raise UserError(
+            f"{path}: not a readable .pdparams file of arrays ({reason}); write or download it again"
+        ) from None
     return _checked(path, loaded, len(content))
 
 

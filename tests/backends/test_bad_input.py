@@ -69,10 +69,7 @@ def test_frame_off_the_end_of_a_drive(backend, drive, tmp_path):
     data = copy_drive(drive, tmp_path / "data")
     lines = data / "splits" / "train_files.txt"
     lines.write_text(lines.read_text().replace(" 2 r", " 3 r"))
-    more = ["--batch_size", 4]
-    message = refused(
-        "train.py", *training(backend.name, data, "runs", "run", "mono", *more), folder=tmp_path, made="runs"
-    )
+    message = refused("train.py", *training(backend.name, data, "runs", "run", "mono"), folder=tmp_path)
     missing = image_path(data, DRIVES[0], 4, 3, ".jpg")
     assert_says(message, missing, "no such image", "line 4 of the split", "leave out the first and last")
 
@@ -104,14 +101,16 @@ def test_weights_are_damaged(backend, drive, trained, tmp_path, extension):
         *evaluation(backend, drive, weights, "--save_pred_disps", "--output", "metrics.json"),
         folder=tmp_path,
     )
-    assert_says(message, weights / f"encoder{extension}", "not a readable")
+    assert_says(message, weights / f"encoder{extension}", "not a readable", "again")
 
 
 def test_weights_of_another_network(backend, drive, trained, tmp_path, extension):
     weights = link_weights(trained, tmp_path / "weights")
     more = ["--num_layers", 50, "--save_pred_disps", "--output", "metrics.json"]
     message = refused("evaluate_depth.py", *evaluation(backend, drive, weights, *more), folder=tmp_path)
-    assert_says(message, weights / f"encoder{extension}", "do not fit", "layer1.0.conv3.weight")
+    assert_says(
+        message, weights / f"encoder{extension}", "do not fit", "layer1.0.conv3.weight", "check --num_layers"
+    )
 
 
 def test_gpu_is_not_there(backend, drive, tmp_path):
@@ -135,7 +134,7 @@ def test_loss_is_not_a_number(backend, drive, trained, tmp_path, extension):
         folder=tmp_path,
         made="runs",
     )
-    assert_says(message, "step 0", "smoothness/3 nan", "lower --learning_rate")
+    assert_says(message, "step 0", "photometric/0 nan", "smoothness/3 nan", "lower --learning_rate")
     lines = (drive / "splits" / "train_files.txt").read_text().splitlines()
     assert sum(line in message for line in lines) == 2  # the samples of the batch
     assert not (tmp_path / "runs" / "run" / "models").exists()
@@ -161,6 +160,7 @@ def test_training_data_are_not_as_they_should_be(backend, drive, tmp_path):
     refuses(r"absent: no such folder; --data_path", "--data_path", tmp_path / "absent")
     refuses(r"split 'eigen_zou'.*did you mean eigen_zhou\?", "--split", "eigen_zou")
     refuses(r"no such image; check --data_path and --split, or leave out --png", "--png")
+    refuses(r"4 training samples do not fill one batch of 5; lower --batch_size", "--batch_size", 5)
     (data / "splits" / "val_files.txt").write_text("")
     refuses(r"val_files\.txt: lists no frames")
     (data / "splits" / "val_files.txt").unlink()

@@ -155,3 +155,12 @@ def test_minimum_gives_ties_to_the_first(backend):
     assert automask is None
     (gradient,) = backend.gradients(minimum.sum(), [errors])
     assert np.all(gradient[0, 0] == 1) and np.all(gradient[0, 1] == 0)
+
+
+@pytest.mark.parametrize("place", ["identity", "first", "second"])
+def test_not_a_number_wins_the_minimum(backend, place):
+    errors, identity = np.full((1, 2, 2, 2), 0.5, np.float32), np.full((1, 1, 2, 2), 0.1, np.float32)
+    {"identity": identity, "first": errors[:, :1], "second": errors[:, 1:]}[place][0, 0, 1, 1] = np.nan
+    reprojection = backend.module("losses.reprojection")
+    minimum, _ = reprojection.minimum_error(backend.tensor(errors), backend.tensor(identity))
+    assert np.isnan(backend.array(minimum)).sum() == 1 and np.isnan(backend.array(minimum)[0, 1, 1])

@@ -10,7 +10,7 @@ from PIL import Image
 import evaluate_depth
 import export_gt_depth
 import report_depth
-from core.errors import UserError
+from core.errors import UserError, run
 from core.ground_truth import load_ground_truth, scan_to_depth
 from core.kitti import read_calibration, read_scan, scan_path
 from core.metrics import METRIC_NAMES, depth_metrics
@@ -198,6 +198,16 @@ def test_framework_is_not_installed(tmp_path: Path, backend: str, package: str) 
 # ---- mistakes, without the cost of a process ---------------------------------------------------------------------
 
 
+def test_messages_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(argv: list[str] | None) -> None:
+        raise UserError("first\nsecond")
+
+    with pytest.raises(SystemExit) as end:
+        run(fail)
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "error: first second\n"
+
+
 def test_export_leaves_nothing_half_done(data: Path) -> None:
     scan_path(data, DRIVE, 3).write_bytes(b"123")
     with pytest.raises(UserError, match=r"0000000003\.bin: truncated scan"):
@@ -215,8 +225,9 @@ def test_export_leaves_nothing_half_done(data: Path) -> None:
     ("content", "reason"),
     [
         (b"", "not a readable .npy file"),
+        (b"PK\3\4 and no more", "not a readable .npy file"),
         (b"\x93NUMPY\1\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (3, 9, 9), }", "not a readable"),
-        (None, "not a readable .npy file.*No such file"),
+        (None, "no such file; evaluate_depth.py --save_pred_disps"),
     ],
 )
 def test_damaged_disparities(data: Path, tmp_path: Path, content: bytes | None, reason: str) -> None:

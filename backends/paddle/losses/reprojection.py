@@ -18,7 +18,9 @@ def minimum_error(reprojection: Tensor, identity: Tensor | None) -> tuple[Tensor
     if candidates.shape[1] == 1:
         return candidates[:, 0], None
     # The gradient goes to one winner, the first of equals. `min` would split it.
-    winner = paddle.argmin(candidates, axis=1, keepdim=True)
+    # `argmin` passes over NaN, which the loss must show: it wins here, as in PyTorch.
+    comparable = paddle.masked_fill(candidates.detach(), paddle.isnan(candidates), -float("inf"))
+    winner = paddle.argmin(comparable, axis=1, keepdim=True)
     minimum = paddle.take_along_axis(candidates, winner, axis=1)[:, 0]
     return minimum, None if identity is None else winner[:, 0] >= identity.shape[1]
 

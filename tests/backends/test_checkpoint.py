@@ -1,0 +1,133 @@
+"""Optimiser state and weights through files: training continues as if it had not stopped."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from core.errors import UserError
+
+RATE = 1e-3
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).uniform(size=(2, 6, 64, 64)).astype(np.float32)
+
+
+@pytest.fixture
+def make(backend):
+    """`make()`: a fresh pose network and its Adam; the same initial weights every time."""
+
+    def build():
+        backend.tensors.seed_everything(1)
+        network = backend.module("networks.pose_cnn").PoseCNN(2)
+        network.train()
+        groups = [{"params": [parameter for _, parameter in named(backend, network)]}]
+        return network, backend.adam(groups, RATE)
+
+    return build
+
+
+def named(backend, network):
+    return list(backend.module("checkpoint").named_parameters({"pose": network}))
+
+
+def train(backend, network, optimizer, images, steps):
+    for _ in range(steps):
+        axisangle, translation = network(backend.tensor(images))
+        backend.step(optimizer, (axisangle * axisangle).sum() + (translation - 1).abs().sum())
+
+
+def state(backend, network):
+    return backend.module("checkpoint").network_state(network)
+
+
+@pytest.mark.parametrize("done", [1, 3])
+def test_saved_and_restored_training_continues_bit_for_bit(backend, make, images, tmp_path, done):
+    straight, optimizer = make()
+    train(backend, straight, optimizer, images, done + 2)
+
+    checkpoint, file = backend.module("checkpoint"), tmp_path / "state.safetensors"
+    first, optimizer = make()
+    train(backend, first, optimizer, images, done)
+    checkpoint.save_optimizer(optimizer, {"pose": first}, file, step=done)
+    checkpoint.save_networks({"pose": first}, tmp_path, {})
+
+    second, optimizer = make()
+    train(backend, second, optimizer, images, 1)  # what was there before must not matter
+    checkpoint.load_networks({"pose": second}, tmp_path, ["pose"])
+    assert checkpoint.load_optimizer(optimizer, {"pose": second}, file) == done
+    train(backend, second, optimizer, images, 2)
+    expected, found = state(backend, straight), state(backend, second)
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    assert not np.array_equal(state(backend, first)["pose_conv.bias"], expected["pose_conv.bias"])
+
+
+def test_the_file_has_moments_by_official_name(backend, make, images, tmp_path):
+    network, optimizer = make()
+    train(backend, network, optimizer, images, 3)
+    backend.module("checkpoint").save_optimizer(optimizer, {"pose": network}, tmp_path / "state", step=7)
+    arrays = load_file(tmp_path / "state")
+    names = [name for name, _ in named(backend, network)]
+    assert "pose/net.0.weight" in names
+    kinds = ("exp_avg", "exp_avg_sq", "steps")
+    assert set(arrays) == {"step"} | {f"{kind}/{name}" for kind in kinds for name in names}
+    assert arrays["step"] == 7 and all(arrays[f"steps/{name}"] == 3 for name in names)
+    assert arrays["exp_avg/pose/net.0.weight"].shape == (16, 6, 7, 7)
+    assert arrays["exp_avg_sq/pose/net.0.weight"].min() >= 0
+
+
+def test_steps_beyond_the_range_of_the_powers(backend, make, images, tmp_path):
+    """After a million steps the bias corrections are 1, and the moments still arrive."""
+    network, optimizer = make()
+    train(backend, network, optimizer, images, 1)
+    checkpoint, file = backend.module("checkpoint"), tmp_path / "state"
+    checkpoint.save_optimizer(optimizer, {"pose": network}, file, step=1)
+    arrays = {
+        name: np.array(1_000_000) if name.startswith("steps/") else a for name, a in load_file(file).items()
+    }
+    save_file(arrays, file)
+    checkpoint.load_optimizer(optimizer, {"pose": network}, file)
+    before = state(backend, network)["pose_conv.bias"]
+    train(backend, network, optimizer, images, 1)
+    change = np.abs(state(backend, network)["pose_conv.bias"] - before).max()
+    assert 0 < change < 10 * RATE
+
+
+def test_state_of_another_network_is_refused(backend, make, images, tmp_path):
+    network, optimizer = make()
+    train(backend, network, optimizer, images, 1)
+    checkpoint, file = backend.module("checkpoint"), tmp_path / "state"
+    checkpoint.save_optimizer(optimizer, {"pose": network}, file, step=1)
+    arrays = load_file(file)
+    arrays["exp_avg/pose/net.0.weight"] = np.zeros((16, 9, 7, 7), np.float32)
+    save_file(arrays, file)
+    with pytest.raises(UserError, match=r"exp_avg/pose/net\.0\.weight has shape \(16, 9, 7, 7\)"):
+        checkpoint.load_optimizer(optimizer, {"pose": network}, file)
+    file.write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match="not a readable training state"):
+        checkpoint.load_optimizer(optimizer, {"pose": network}, file)
+
+
+def test_loading_is_strict_and_changes_nothing_when_it_fails(backend, make):
+    network, _ = make()
+    before = state(backend, network)
+    wrong = {name: array + 1 for name, array in before.items()}
+    wrong["net.0.weight"] = wrong["net.0.weight"][:, :3]
+    wrong["surplus"] = wrong.pop("net.1.bias")
+    with pytest.raises(
+        UserError, match=r"a\.file: .*missing: net\.1\.bias.*unexpected: surplus.*net\.0\.weight"
+    ):
+        backend.module("checkpoint").load_network_state(network, wrong, "a.file")
+    after = state(backend, network)
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+def test_numbers_travel_beside_the_weights(backend, make, tmp_path):
+    network, _ = make()
+    checkpoint = backend.module("checkpoint")
+    checkpoint.save_networks({"encoder": network}, tmp_path, {"height": 192, "use_stereo": True})
+    arrays = checkpoint.read_weights(tmp_path / f"encoder{checkpoint.EXTENSION}")
+    assert int(arrays["height"]) == 192 and bool(arrays["use_stereo"]) is True
+    other, _ = make()
+    checkpoint.load_networks({"encoder": other}, tmp_path, ["encoder"])

@@ -1,0 +1,67 @@
+"""Who imports what, each in a fresh process: `core` neither framework, a backend only its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backends import BACKENDS, installed_backends
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = """
+import importlib, sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ImportError(f"{{name}} is blocked here")
+
+sys.meta_path.insert(0, Blocked())
+for name in {modules!r}:
+    importlib.import_module(name)
+present = sorted({{"torch", "paddle"}} & set(sys.modules))
+print("present:", *present)
+"""
+
+
+def modules_of(folder: str) -> list[str]:
+    """Dotted names of all modules in a folder."""
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    parts = [path.relative_to(ROOT).with_suffix("").parts for path in paths]
+    return [".".join(part[:-1] if part[-1] == "__init__" else part) for part in parts]
+
+
+def imported(modules: list[str], blocked: set[str]) -> list[str]:
+    """The frameworks that are loaded after importing the modules with some packages blocked."""
+    script = SCRIPT.format(modules=modules, blocked=blocked)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.rpartition("present:")[2].split()
+
+
+def test_core_needs_no_framework():
+    modules = modules_of("core")
+    assert len(modules) > 20
+    assert imported(modules, {"torch", "paddle"}) == []
+
+
+def test_choosing_a_backend_imports_none():
+    assert imported(["backends"], set()) == []
+
+
+@pytest.mark.parametrize("backend", list(BACKENDS))
+def test_a_backend_imports_its_framework_alone(backend):
+    if backend not in installed_backends():
+        pytest.skip(f"{backend} is not installed")
+    modules = modules_of(f"backends/{backend}")
+    assert f"backends.{backend}.methods.monodepth2" in modules
+    assert imported(modules, set()) == [backend]
+    assert imported(modules, set(BACKENDS) - {backend}) == [backend]
+
+
+def test_a_blocked_framework_would_be_seen():
+    with pytest.raises(AssertionError, match="is blocked here"):
+        imported([f"backends.{installed_backends()[0]}.tensors"], set(BACKENDS))
