@@ -84,7 +84,7 @@ demo() {
     [ $long = 0 ] || length=long
     case "$length $backend" in # epochs at 320x96, epochs at 416x128: what fits into the minutes
         "demo torch") epochs=11 tuning=2 ;;
-        "demo paddle") epochs=10 tuning=1 ;;
+        "demo paddle") epochs=8 tuning=1 ;;
         *) epochs=36 tuning=6 ;;
     esac
     data="$demo_data"

@@ -130,7 +130,7 @@ def _render(options: RenderOptions, missing: list[tuple[Drive, int]], progress: 
     # A street takes seconds to build: a worker keeps to one drive as long as there are drives enough.
     workers = min(options.workers or os.cpu_count() or 1, max(1, len(missing)))
     jobs = _jobs(options, missing, workers)
-    with tqdm(total=len(missing), unit="frame", desc="rendering", disable=not progress) as bar:
+    with tqdm(total=len(missing), unit="frame", desc="rendering", disable=None if progress else True) as bar:
         if workers == 1:
             for job in jobs:
                 _work(job, bar.update)
