@@ -82,8 +82,6 @@ _environment_prepare() {
     # Before any framework is imported: importing paddle sets it to 1 where it is unset.
     cores="$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)"
     export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$cores}"
-    # Threads that wait sleep: where they spin, one other busy process makes training ten times slower.
-    export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
     PYTHON="$python"
 }
 
