@@ -83,6 +83,7 @@ def predict(options: EvaluationOptions, lines: "list[SplitLine]") -> "np.ndarray
         augment=False,
         seed=0,
     )
+    dataset.check_files()
     size, workers = options.batch_size, options.num_workers
     loader = batches(dataset, 0, size, shuffle=False, seed=0, num_workers=workers, drop_last=False)
     total = number_of_batches(len(dataset), size, False)

@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     from core.report import load_frames, picture, spread, table, yardsticks
     from core.splits import load_split, split_folder
 
+    assert options.split is not None and options.disparities is not None  # validated by the parser
     root, output = Path(options.data_path), Path(options.output)
     lines, training = load_split(options.split, "test"), load_split(options.split, "train")
     truth = load_ground_truth(split_folder(options.split) / "gt_depths.npz", lines)

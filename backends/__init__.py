@@ -5,6 +5,7 @@ import importlib.util
 import os
 from types import ModuleType
 
+from core.cores import available_cores
 from core.errors import UserError
 
 BACKENDS = {"torch": "PyTorch", "paddle": "PaddlePaddle"}
@@ -27,5 +28,5 @@ def load_backend(name: str, module: str) -> ModuleType:
     if name not in installed_backends():
         raise UserError(f"--backend {name}: {BACKENDS[name]} is not installed; pip install {PACKAGES[name]}")
     # Importing paddle sets this to 1 when it is unset, and reads it only then.
-    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
+    os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
     return importlib.import_module(f"backends.{name}.{module}")

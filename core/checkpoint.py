@@ -8,11 +8,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from core.errors import UserError
 
 EXTENSIONS = {"torch": ".pth", "paddle": ".pdparams"}
 NAMES_SHOWN = 5
+CONVERTED = ".safetensors"
 
 Shape = tuple[int, ...]
 
@@ -120,12 +122,20 @@ def weights_folder(run_folder: Path, epoch: int | str) -> Path:
     return Path(run_folder) / "models" / f"weights_{epoch}"
 
 
+def find_file(folder: Path, name: str, extension: str) -> Path | None:
+    """The file of a network in a folder of weights: with this extension, else with another backend's, else None."""
+    for candidate in (extension, *EXTENSIONS.values(), CONVERTED):
+        if (Path(folder) / f"{name}{candidate}").is_file():
+            return Path(folder) / f"{name}{candidate}"
+    return None
+
+
 def find_weights(folder: Path, names: Iterable[str], extension: str) -> dict[str, Path]:
-    """The file of each network in a folder of weights, `{name: folder/name + extension}`.
+    """The file of each network in a folder of weights, `{name: file}`, by `find_file`.
 
     Args:
         names: such as `["encoder", "depth"]`.
-        extension: `EXTENSIONS[backend]`.
+        extension: `EXTENSIONS[backend]`, preferred.
 
     Raises:
         UserError: no such folder, or files are missing; lists them, and what lies there instead.
@@ -135,12 +145,12 @@ def find_weights(folder: Path, names: Iterable[str], extension: str) -> dict[str
         raise UserError(
             f"{folder}: no such folder of weights; it should hold encoder{extension}, depth{extension}, …"
         )
-    files = {name: folder / f"{name}{extension}" for name in names}
-    missing = [path.name for path in files.values() if not path.is_file()]
+    files = {name: find_file(folder, name, extension) for name in names}
+    missing = [f"{name}{extension}" for name, path in files.items() if path is None]
     if missing:
         present = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         raise UserError(f"{folder}: lacks {', '.join(missing)}; it holds {', '.join(present) or 'nothing'}")
-    return files
+    return {name: path for name, path in files.items() if path is not None}
 
 
 def check_names(
@@ -173,6 +183,31 @@ def check_names(
         raise UserError(
             f"{file}: the weights do not fit the network: {'; '.join(problems)}; check --num_layers"
         )
+
+
+def check_moments(arrays: Mapping[str, Any], shapes: Mapping[str, Shape], file: Path | str) -> None:
+    """Makes sure that a training state is complete before any of it is used.
+
+    Args:
+        arrays: the file's arrays: `step`, and for each parameter that was ever updated
+            `exp_avg/<name>`, `exp_avg_sq/<name>` of its shape and `steps/<name>`.
+        shapes: shape of each parameter by name.
+        file: for the message.
+
+    Raises:
+        UserError: an array is missing or has another shape.
+    """
+    cure = "remove the file to start with fresh moments"
+    needed: dict[str, Shape] = {"step": ()}
+    for name, shape in shapes.items():
+        if any(f"{key}/{name}" in arrays for key in ("exp_avg", "exp_avg_sq", "steps")):
+            needed |= {f"exp_avg/{name}": shape, f"exp_avg_sq/{name}": shape, f"steps/{name}": ()}
+    for key, shape in needed.items():
+        if key not in arrays:
+            raise UserError(f"{file}: lacks {key}; {cure}")
+        if tuple(arrays[key].shape) != shape:
+            found = _times(tuple(arrays[key].shape))
+            raise UserError(f"{file}: {key} has shape {found}, expected {_times(shape)}; {cure}")
 
 
 def _times(shape: Shape) -> str:

@@ -221,6 +221,10 @@ class EvaluationOptions:
         require(self.eval_mono != self.eval_stereo, "choose exactly one of --eval_mono and --eval_stereo")
         given = (self.load_weights_folder is None) + (self.ext_disp_to_eval is None)
         require(given == 1, "choose exactly one of --load_weights_folder and --ext_disp_to_eval")
+        require(
+            self.save_pred_disps or not self.no_eval,
+            "option no_eval: predicts for nothing without --save_pred_disps",
+        )
         if self.ext_disp_to_eval is not None:
             for name in ("save_pred_disps", "no_eval", "post_process"):
                 require(not getattr(self, name), f"option {name}: makes no sense with --ext_disp_to_eval")
@@ -287,7 +291,7 @@ class ReportOptions:
     """Table and picture of a run on a split with training ground truth."""
 
     data_path: str = option("kitti_data", "root folder of the data set", path=True)
-    split: str = option("eigen", "folder in splits/, or a path, with train and test lists", path=True)
+    split: str | None = option(None, "folder in splits/, or a path, with train and test lists", path=True)
     metrics: list[str] = option(("",), "rows of the table: NAME=FILE.json of evaluate_depth.py --output, ...")
     disparities: str | None = option(
         None, ".npy of evaluate_depth.py --save_pred_disps, for the picture", path=True

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from core.colour import colour_map
 from core.disparity import resize_map
+from core.errors import UserError
 from core.evaluation import DepthMetrics, DepthProtocol, evaluate_depth
 from core.ground_truth import SparseDepth
 from core.metrics import METRIC_NAMES
@@ -33,7 +34,14 @@ def yardsticks(
         Metrics by name: one depth for all pixels, one depth for each image row, each the one with the least abs_rel
         on the training images (under median scaling any constant is as good), and the median depth of each pixel.
     """
-    maps = np.stack([_chosen(depth, protocol) for depth in training])
+    chosen = [_chosen(depth, protocol) for depth in training]
+    if len({values.shape for values in chosen}) > 1:
+        raise UserError("the training maps differ in size: the yardsticks need images of one size")
+    maps = np.stack(chosen)
+    if not np.isfinite(maps).any():
+        raise UserError(
+            f"no training pixel with depth inside crop {protocol.crop}: export maps that have some"
+        )
     height, width = maps.shape[1:]
     constant = _best_depth(maps[np.isfinite(maps)])
     rows = np.full((height, width), constant)

@@ -9,7 +9,6 @@ BACKENDS = Path(__file__).resolve().parent.parent / "backends"
 
 # Deliberate differences: the name that one side has alone, and why. A class stands for its methods too.
 GAPS = {
-    "checkpoint.OFFICIAL_BATCH_NORM": "PaddlePaddle has other names for the running statistics",
     "checkpoint.native_names": "PyTorch's own names and layouts are the official ones",
     "checkpoint.to_native": "PyTorch's own names and layouts are the official ones",
     "checkpoint.to_official": "PyTorch's own names and layouts are the official ones",

@@ -15,27 +15,24 @@ from paddle import Tensor, nn
 from safetensors.numpy import load_file, save_file
 
 from backends.paddle.tensors import to_array
-from core.checkpoint import check_names
+from core.checkpoint import check_moments, check_names, find_file
 from core.errors import UserError
-from core.weights.pdparams import read_pdparams, write_pdparams
+from core.weights import read_weights_file
+from core.weights.layouts import BATCH_NORM, LINEAR, OFFICIAL_BATCH_NORM, official_name, official_state
+from core.weights.pdparams import write_pdparams
 
 EXTENSION = ".pdparams"
 STATE_FILE = "training_state.safetensors"
 # The official encoder files carry the unused classifier of the backbone, and three numbers beside the tensors.
 UNUSED = {"encoder.fc.weight", "encoder.fc.bias", "height", "width", "use_stereo"}
-OFFICIAL_BATCH_NORM = {"_mean": "running_mean", "_variance": "running_var"}
 
 
 def native_names(network: nn.Layer) -> dict[str, tuple[str, bool]]:
     """`{official name: (PaddlePaddle's name, whether the matrix is transposed)}`: one rule a difference, by type."""
-    layers = dict(network.named_sublayers(include_self=True))
-    names = {}
+    kinds, names = layer_kinds(network), {}
     for native in network.state_dict():
-        prefix, dot, last = native.rpartition(".")
-        layer, official = layers[prefix], last
-        if isinstance(layer, nn.BatchNorm2D):
-            official = OFFICIAL_BATCH_NORM.get(last, last)
-        names[prefix + dot + official] = (native, isinstance(layer, nn.Linear) and last == "weight")
+        official, transposed = official_name(native, kinds)
+        names[official] = (native, transposed)
     return names
 
 
@@ -84,14 +81,32 @@ def load_network_state(network: nn.Layer, state: dict[str, np.ndarray], file: st
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a `.pdparams` file with PaddlePaddle's names, and the numbers beside them as 0-d arrays.
-
-    Nothing in the file is executed.
+    """The arrays of a file, of either backend, and the numbers beside them as 0-d arrays; nothing is executed.
 
     Raises:
-        UserError: the file is damaged or holds something else than tensors.
+        UserError: the file is damaged or holds something else than arrays.
     """
-    return read_pdparams(path)
+    return read_weights_file(path)
+
+
+def load_weights(network: nn.Layer, state: dict[str, np.ndarray], path: Path) -> None:
+    """Fills a network, strictly, with what `read_weights` got from a file, whichever backend wrote it.
+
+    Raises:
+        UserError: names are missing, unexpected or misshapen; the message lists them.
+    """
+    load_network_state(network, official_state(state, path, layer_kinds(network)), str(path))
+
+
+def layer_kinds(network: nn.Layer) -> dict[str, str]:
+    """The layers, by name, whose arrays the two frameworks name or lay out differently."""
+    kinds = {nn.BatchNorm2D: BATCH_NORM, nn.Linear: LINEAR}
+    return {
+        name: kind
+        for name, layer in network.named_sublayers(include_self=True)
+        for layer_type, kind in kinds.items()
+        if isinstance(layer, layer_type)
+    }
 
 
 def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
@@ -107,18 +122,19 @@ def save_networks(networks: dict[str, nn.Layer], folder: Path, scalars: dict[str
 
 
 def load_networks(networks: dict[str, nn.Layer], folder: Path, names: Iterable[str]) -> None:
-    """Fills the named networks from a weights folder.
+    """Fills the named networks from a weights folder: from `.pdparams` files, else from those of the other backend.
 
     Raises:
         UserError: a file is missing, damaged, or of another network.
     """
     for name in names:
-        path = folder / f"{name}{EXTENSION}"
-        if not path.is_file():
+        path = find_file(folder, name, EXTENSION)
+        if path is None:
             raise UserError(
-                f"{path}: no such file; check --load_weights_folder, or leave {name} out of --models_to_load"
+                f"{folder / (name + EXTENSION)}: no such file; "
+                f"check --load_weights_folder, or leave {name} out of --models_to_load"
             )
-        load_network_state(networks[name], to_official(networks[name], read_weights(path)), str(path))
+        load_weights(networks[name], read_weights(path), path)
 
 
 def save_optimizer(
@@ -153,19 +169,21 @@ def load_optimizer(optimizer: paddle.optimizer.Adam, networks: dict[str, nn.Laye
             f"{path}: not a readable training state; remove it to start with fresh moments"
         ) from error
     transposed = _transposed(networks)
+    expected = dict(named_parameters(networks))
+    shapes = {
+        name: tuple(parameter.shape)[:: -1 if name in transposed else 1]
+        for name, parameter in expected.items()
+    }
+    check_moments(arrays, shapes, path)
     block = paddle.static.default_main_program().global_block()
-    for name, parameter in named_parameters(networks):
+    for name, parameter in expected.items():
         if f"exp_avg/{name}" not in arrays:
             continue
         optimizer._create_accumulators(block, [parameter])
         own = {key: tensors[parameter.name] for key, tensors in optimizer._accumulators.items()}
         for key, accumulator in (("exp_avg", own["moment1"]), ("exp_avg_sq", own["moment2"])):
-            moment = arrays[f"{key}/{name}"].T if name in transposed else arrays[f"{key}/{name}"]
-            if moment.shape != tuple(parameter.shape):
-                raise UserError(
-                    f"{path}: {key}/{name} has shape {moment.shape}, expected {tuple(parameter.shape)}"
-                )
-            _set(accumulator, moment)
+            moment = arrays[f"{key}/{name}"]
+            _set(accumulator, moment.T if name in transposed else moment)
         for key, beta in (("beta1_pow_acc", optimizer._beta1), ("beta2_pow_acc", optimizer._beta2)):
             powers = _powers(beta, to_array(own[key]).dtype.name)
             _set(own[key], powers[[min(int(arrays[f"steps/{name}"]), len(powers) - 1)]])

@@ -13,8 +13,10 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from backends.torch.tensors import to_array
-from core.checkpoint import check_names
+from core.checkpoint import check_moments, check_names, find_file
 from core.errors import UserError
+from core.weights import read_weights_file
+from core.weights.layouts import BATCH_NORM, LINEAR, official_state
 
 EXTENSION = ".pth"
 STATE_FILE = "training_state.safetensors"
@@ -46,23 +48,31 @@ def load_network_state(network: nn.Module, state: dict[str, np.ndarray], file: s
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a `.pth` file, and the numbers beside them as 0-d arrays; nothing in it is executed.
+    """The arrays of a file, of either backend, and the numbers beside them as 0-d arrays; nothing is executed.
 
     Raises:
-        UserError: the file is damaged or holds something else than tensors.
+        UserError: the file is damaged or holds something else than arrays.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{path}: not a readable weight file ({reason}); write or download it again"
-        ) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds {type(content).__name__}, expected a dictionary of tensors")
+    return read_weights_file(path)
+
+
+def load_weights(network: nn.Module, state: dict[str, np.ndarray], path: Path) -> None:
+    """Fills a network, strictly, with what `read_weights` got from a file, whichever backend wrote it.
+
+    Raises:
+        UserError: names are missing, unexpected or misshapen; the message lists them.
+    """
+    load_network_state(network, official_state(state, path, layer_kinds(network)), str(path))
+
+
+def layer_kinds(network: nn.Module) -> dict[str, str]:
+    """The layers, by name, whose arrays the two frameworks name or lay out differently."""
+    kinds = {nn.BatchNorm2d: BATCH_NORM, nn.Linear: LINEAR}
     return {
-        name: to_array(value) if isinstance(value, torch.Tensor) else np.array(value)
-        for name, value in content.items()
+        name: kind
+        for name, layer in network.named_modules()
+        for layer_type, kind in kinds.items()
+        if isinstance(layer, layer_type)
     }
 
 
@@ -80,18 +90,19 @@ def save_networks(networks: dict[str, nn.Module], folder: Path, scalars: dict[st
 
 
 def load_networks(networks: dict[str, nn.Module], folder: Path, names: Iterable[str]) -> None:
-    """Fills the named networks from a weights folder.
+    """Fills the named networks from a weights folder: from `.pth` files, else from those of the other backend.
 
     Raises:
         UserError: a file is missing, damaged, or of another network.
     """
     for name in names:
-        path = folder / f"{name}{EXTENSION}"
-        if not path.is_file():
+        path = find_file(folder, name, EXTENSION)
+        if path is None:
             raise UserError(
-                f"{path}: no such file; check --load_weights_folder, or leave {name} out of --models_to_load"
+                f"{folder / (name + EXTENSION)}: no such file; "
+                f"check --load_weights_folder, or leave {name} out of --models_to_load"
             )
-        load_network_state(networks[name], read_weights(path), str(path))
+        load_weights(networks[name], read_weights(path), path)
 
 
 def save_optimizer(
@@ -102,8 +113,9 @@ def save_optimizer(
     for name, parameter in named_parameters(networks):
         state = optimizer.state.get(parameter)
         if state:
-            arrays[f"exp_avg/{name}"] = to_array(state["exp_avg"])
-            arrays[f"exp_avg_sq/{name}"] = to_array(state["exp_avg_sq"])
+            for key in ("exp_avg", "exp_avg_sq"):
+                # The file holds bytes in memory order, which channels-last tensors do not have.
+                arrays[f"{key}/{name}"] = np.ascontiguousarray(to_array(state[key]))
             arrays[f"steps/{name}"] = np.array(int(state["step"]), np.int64)
     save_file(arrays, path)
 
@@ -120,18 +132,15 @@ def load_optimizer(optimizer: torch.optim.Adam, networks: dict[str, nn.Module], 
         raise UserError(
             f"{path}: not a readable training state; remove it to start with fresh moments"
         ) from error
-    for name, parameter in named_parameters(networks):
-        if f"exp_avg/{name}" not in arrays:
-            continue
-        moments = {}
-        for key in ("exp_avg", "exp_avg_sq"):
-            moment = torch.from_numpy(arrays[f"{key}/{name}"])
-            if moment.shape != parameter.shape:
-                raise UserError(
-                    f"{path}: {key}/{name} has shape {tuple(moment.shape)}, expected {tuple(parameter.shape)}"
-                )
-            moments[key] = moment.to(parameter)
-        optimizer.state[parameter] = {"step": torch.tensor(float(arrays[f"steps/{name}"])), **moments}
+    expected = dict(named_parameters(networks))
+    check_moments(arrays, {name: tuple(parameter.shape) for name, parameter in expected.items()}, path)
+    for name, parameter in expected.items():
+        if f"exp_avg/{name}" in arrays:
+            moments = {
+                key: torch.empty_like(parameter).copy_(torch.from_numpy(arrays[f"{key}/{name}"]))
+                for key in ("exp_avg", "exp_avg_sq")
+            }
+            optimizer.state[parameter] = {"step": torch.tensor(float(arrays[f"steps/{name}"])), **moments}
     return int(arrays["step"])
 
 

@@ -20,7 +20,7 @@ class Predictor:
     """A trained depth network: `Predictor(folder).disparity(images)`.
 
     Args:
-        folder: weights folder, of this project or an official release in this backend's format.
+        folder: weights folder, of this project, trained with either backend, or an official release.
         device: auto, cpu, cuda or cuda:N.
         overrides: options that replace those the folder was trained with (`num_layers`, `min_depth`, `max_depth`);
             None leaves them.
@@ -38,7 +38,7 @@ class Predictor:
         self.height, self.width = self.options.height, self.options.width
         self.method = METHODS[self.options.method](self.options)
         for name in names:
-            checkpoint.load_network_state(self.method.networks()[name], states[name], str(files[name]))
+            checkpoint.load_weights(self.method.networks()[name], states[name], files[name])
         self.method.to(self.device, memory_format=torch.channels_last).eval()
 
     def disparity(self, images: Sequence[np.ndarray], post_process: bool = False) -> np.ndarray:

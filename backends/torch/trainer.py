@@ -18,7 +18,7 @@ from core.checkpoint import weights_folder, write_folder_atomically
 from core.datasets import open_dataset
 from core.errors import UserError
 from core.loader import batches, number_of_batches
-from core.log import RunLog, is_log_step
+from core.log import RunLog, is_log_step, loss_per_scale
 from core.metrics import training_metrics
 from core.options import Options
 from core.parsing import save_options
@@ -71,6 +71,10 @@ class Trainer:
                 f"{options.method} on {self.device}: {len(self.train_set)} training and {len(self.val_set)} "
                 f"validation samples, {total_steps} steps in {options.num_epochs} epochs, to {self.run_folder}"
             )
+            if any((self.run_folder / "models").glob("weights_*")):
+                self.log.message(
+                    f"{self.run_folder}: weights of an earlier run lie here; equal epochs are replaced"
+                )
             if options.num_epochs == 0:
                 self.save("initial")
             self.validation = self._endless_validation()
@@ -112,6 +116,11 @@ class Trainer:
             return
         folder = Path(options.load_weights_folder)
         names = [name for name in options.models_to_load if name in self.networks]
+        if not names:
+            raise UserError(
+                f"--models_to_load {' '.join(options.models_to_load)}: this model has none of them, "
+                f"but {', '.join(self.networks)}"
+            )
         checkpoint.load_networks(self.networks, folder, names)
         if (folder / checkpoint.STATE_FILE).is_file():
             loaded = {name: self.networks[name] for name in names}
@@ -227,6 +236,7 @@ class Trainer:
         if known_depth is not None and "sigmoid_0" in maps:
             _, depth = geometry.sigmoid_to_depth(maps["sigmoid_0"], options.min_depth, options.max_depth)
             values = values | (training_metrics(to_array(depth), known_depth) or {})
+        values = values | loss_per_scale(values)
         self.log.scalars(step, part, values)
         if self.log.writer is not None:
             arrays = {name: to_array(tensor) for name, tensor in (batch | maps).items()}

@@ -8,6 +8,7 @@
 #   BACKEND=torch|paddle             the framework (torch)
 #   MODE=mono|stereo|mono+stereo     what is learnt from (KITTI: mono+stereo; rendered street: stereo)
 #   PNG=1                            KITTI's own .png images; otherwise .jpg
+#   WEIGHTS_INIT=scratch             KITTI without ImageNet weights, 30 epochs as published
 #   LOG_DIR=folder                   where runs go (runs)
 #   DEMO_DATA=folder                 where the street is rendered to (data/drive)
 set -euo pipefail
@@ -22,6 +23,10 @@ for argument in "$@"; do
 done
 backend="${BACKEND:-torch}"
 case "$backend" in torch | paddle) ;; *) echo "error: BACKEND=$backend: choose torch or paddle" >&2 && exit 2 ;; esac
+case "${WEIGHTS_INIT:-pretrained}" in
+    pretrained | scratch) ;;
+    *) echo "error: WEIGHTS_INIT=$WEIGHTS_INIT: choose pretrained or scratch" >&2 && exit 2 ;;
+esac
 case "${MODE:-stereo}" in
     mono | stereo | mono+stereo) ;;
     *) echo "error: MODE=$MODE: choose mono, stereo or mono+stereo" >&2 && exit 2 ;;
@@ -63,19 +68,27 @@ evaluate() { # name of the run, epoch, options
 kitti() {
     local mode="${MODE:-mono+stereo}" png=() scaling=--eval_stereo options
     [ "${PNG:-0}" = 0 ] || png=(--png)
+    local epochs=20
+    if [ "${WEIGHTS_INIT:-pretrained}" = scratch ]; then
+        epochs=30
+    elif ! [ -f weights/resnet18_pretrain.h5 ]; then # before hours are spent
+        echo "error: weights/resnet18_pretrain.h5: no such file; see weights/README.md, or set WEIGHTS_INIT=scratch" >&2
+        exit 2
+    fi
     [ "$mode" != mono ] || scaling=--eval_mono
     read -ra options <<<"$(mode_options "$mode")"
     [ "$mode" != stereo ] || options+=(--split eigen_full)
+    options+=(--weights_init "${WEIGHTS_INIT:-pretrained}")
     local name="mdp_${backend}_${mode}"
     step "ground truth of the Eigen test split"
     "$PYTHON" export_gt_depth.py --data_path "$data" --split eigen
     step "pretrain at 640x192"
-    train --config $configs/mdp.yml "${options[@]}" "${png[@]}" --model_name "${name}_640x192"
+    train --config $configs/mdp.yml "${options[@]}" "${png[@]}" --model_name "${name}_640x192" --num_epochs $epochs
     step "fine-tune at 1024x320"
     train --config $configs/mdp.yml --config $configs/mdp_1024x320.yml "${options[@]}" "${png[@]}" \
         --load_weights_folder "$logs/${name}_640x192/models/weights_9" --model_name "${name}_1024x320"
     step "evaluate both"
-    evaluate "${name}_640x192" 19 --eval_split eigen $scaling "${png[@]}"
+    evaluate "${name}_640x192" $((epochs - 1)) --eval_split eigen $scaling "${png[@]}"
     evaluate "${name}_1024x320" 4 --eval_split eigen $scaling "${png[@]}"
 }
 
@@ -84,8 +97,8 @@ demo() {
     [ $long = 0 ] || length=long
     case "$length $backend" in # epochs at 320x96, epochs at 416x128: what fits into the minutes
         "demo torch") epochs=10 tuning=2 ;;
-        "demo paddle") epochs=8 tuning=1 ;;
-        *) epochs=36 tuning=6 ;;
+        "demo paddle") epochs=6 tuning=1 ;;
+        *) epochs=28 tuning=4 ;;
     esac
     data="$demo_data"
     local split="$data/splits" name="${length}_${backend}_${mode}"

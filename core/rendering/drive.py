@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from core.cores import available_cores
 from core.errors import UserError
 from core.rendering import writer
 from core.rendering.camera import render
@@ -128,7 +129,7 @@ def _render(options: RenderOptions, missing: list[tuple[Drive, int]], progress: 
     from tqdm import tqdm
 
     # A street takes seconds to build: a worker keeps to one drive as long as there are drives enough.
-    workers = min(options.workers or os.cpu_count() or 1, max(1, len(missing)))
+    workers = min(options.workers or available_cores(), max(1, len(missing)))
     jobs = _jobs(options, missing, workers)
     with tqdm(total=len(missing), unit="frame", desc="rendering", disable=None if progress else True) as bar:
         if workers == 1:

@@ -5,6 +5,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from core.errors import UserError
+from core.weights.pdparams import write_pdparams
+from tests.core.weight_files import write_pth
 
 RATE = 1e-3
 
@@ -131,3 +133,81 @@ def test_numbers_travel_beside_the_weights(backend, make, tmp_path):
     assert int(arrays["height"]) == 192 and bool(arrays["use_stereo"]) is True
     other, _ = make()
     checkpoint.load_networks({"encoder": other}, tmp_path, ["encoder"])
+
+
+# ---- files of the other backend --------------------------------------------------------------------------
+
+NUMBERS = np.random.default_rng(0)
+OFFICIAL = {
+    "0.weight": NUMBERS.normal(size=(3, 3)).astype(np.float32),  # square: a wrong layout has the right shape
+    "0.bias": NUMBERS.normal(size=3).astype(np.float32),
+    "1.weight": NUMBERS.normal(size=3).astype(np.float32),
+    "1.bias": NUMBERS.normal(size=3).astype(np.float32),
+    "1.running_mean": NUMBERS.normal(size=3).astype(np.float32),
+    "1.running_var": NUMBERS.uniform(size=3).astype(np.float32),
+    "1.num_batches_tracked": np.array(7),
+}
+PADDLE = {
+    "0.weight": OFFICIAL["0.weight"].T,
+    "0.bias": OFFICIAL["0.bias"],
+    "1.weight": OFFICIAL["1.weight"],
+    "1.bias": OFFICIAL["1.bias"],
+    "1._mean": OFFICIAL["1.running_mean"],
+    "1._variance": OFFICIAL["1.running_var"],
+}
+WRITERS = {
+    "encoder.pth": lambda path: write_pth(path, OFFICIAL, height=192, use_stereo=True),
+    "old/encoder.pth": lambda path: write_pth(path, OFFICIAL, legacy=True, height=192, use_stereo=True),
+    "encoder.pdparams": lambda path: write_pdparams(path, PADDLE | {"height": np.array(192)}),
+    "encoder.safetensors": lambda path: save_file(OFFICIAL, path),
+}
+
+
+@pytest.fixture
+def small(backend):
+    """`small()`: a network of the layers that the frameworks treat differently."""
+    nn = backend.framework.nn
+    norm = nn.BatchNorm2d if backend.name == "torch" else nn.BatchNorm2D
+    return lambda: nn.Sequential(nn.Linear(3, 3), norm(3))
+
+
+@pytest.mark.parametrize("file", WRITERS)
+def test_files_of_either_backend_load(backend, small, tmp_path, file):
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    WRITERS[file](path)
+    network, checkpoint = small(), backend.module("checkpoint")
+    checkpoint.load_networks({"encoder": network}, path.parent, ["encoder"])
+    found = state(backend, network)
+    assert set(OFFICIAL) - set(found) <= {"1.num_batches_tracked"}
+    for name in set(OFFICIAL) & set(found) - {"1.num_batches_tracked"}:
+        np.testing.assert_array_equal(found[name], OFFICIAL[name])
+
+
+def test_what_a_backend_writes_comes_back(backend, small, tmp_path):
+    network, other, checkpoint = small(), small(), backend.module("checkpoint")
+    checkpoint.load_network_state(network, OFFICIAL, "test")
+    checkpoint.save_networks({"encoder": network}, tmp_path, {"height": 192})
+    checkpoint.load_networks({"encoder": other}, tmp_path, ["encoder"])
+    for name, array in state(backend, network).items():
+        np.testing.assert_array_equal(state(backend, other)[name], array)
+
+
+def test_its_own_file_is_preferred(backend, small, tmp_path):
+    network, checkpoint = small(), backend.module("checkpoint")
+    checkpoint.save_networks({"encoder": network}, tmp_path, {})
+    for file, write in WRITERS.items():
+        if "/" not in file and not (tmp_path / file).exists():
+            write(tmp_path / file)
+    other = small()
+    checkpoint.load_networks({"encoder": other}, tmp_path, ["encoder"])
+    np.testing.assert_array_equal(state(backend, other)["0.weight"], state(backend, network)["0.weight"])
+
+
+def test_absent_and_misshapen_files_of_the_other_backend(backend, small, tmp_path):
+    checkpoint = backend.module("checkpoint")
+    with pytest.raises(UserError, match=rf"encoder\{checkpoint.EXTENSION}: no such file; check"):
+        checkpoint.load_networks({"encoder": small()}, tmp_path, ["encoder"])
+    write_pdparams(tmp_path / "encoder.pdparams", PADDLE | {"1._mean": np.zeros(4, np.float32)})
+    with pytest.raises(UserError, match=r"encoder\.pdparams: the weights do not fit.*1\.running_mean"):
+        checkpoint.load_networks({"encoder": small()}, tmp_path, ["encoder"])

@@ -122,6 +122,20 @@ def test_find_weights(tmp_path: Path) -> None:
     assert find_weights(tmp_path, ["encoder"], ".pth") == {"encoder": tmp_path / "encoder.pth"}
 
 
+def test_find_weights_of_the_other_backend(tmp_path: Path) -> None:
+    for file in ("encoder.pth", "encoder.pdparams", "depth.safetensors", "depth.txt"):
+        (tmp_path / file).touch()
+    for extension in (".pth", ".pdparams"):
+        assert find_weights(tmp_path, ["encoder", "depth"], extension) == {
+            "encoder": tmp_path / f"encoder{extension}",
+            "depth": tmp_path / "depth.safetensors",
+        }
+    (tmp_path / "encoder.pth").unlink()
+    assert find_weights(tmp_path, ["encoder"], ".pth") == {"encoder": tmp_path / "encoder.pdparams"}
+    with pytest.raises(UserError, match=r"lacks pose\.pth; it holds"):
+        find_weights(tmp_path, ["encoder", "pose"], ".pth")
+
+
 def test_check_names() -> None:
     expected = {"conv.weight": (4, 3, 3, 3), "conv.bias": (4,), "step": ()}
     check_names(expected, dict(reversed(expected.items())), "f")

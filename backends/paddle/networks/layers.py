@@ -77,9 +77,16 @@ class BatchNorm2D(nn.BatchNorm2D):
         )
         if self.training:
             with paddle.no_grad():
-                # The kernel has added (1 - momentum) times the biased variance: make that n / (n - 1) times as much.
-                added = variance - self._momentum * self._variance
-                paddle.assign(variance + added / (values - 1), output=self._variance)
+                if (
+                    x.place.is_gpu_place()
+                ):  # which variance its kernels keep is not said; measured is measured
+                    batch = x.var(axis=[0, 2, 3], unbiased=True)
+                    moved = self._momentum * self._variance + (1 - self._momentum) * batch
+                else:
+                    # The kernel added (1 - momentum) times the biased variance: make that n / (n - 1) times as much.
+                    added = variance - self._momentum * self._variance
+                    moved = variance + added / (values - 1)
+                paddle.assign(moved, output=self._variance)
         return normalised
 
     def _forward_double(self, x: Tensor) -> Tensor:

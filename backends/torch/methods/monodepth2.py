@@ -14,6 +14,7 @@ from backends.torch.networks.depth_decoder import DepthDecoder
 from backends.torch.networks.pose_cnn import PoseCNN
 from backends.torch.networks.pose_decoder import PoseDecoder
 from backends.torch.networks.resnet import ResNetEncoder
+from core.errors import UserError
 from core.options import Monodepth2Options
 
 AUTOMASK_NOISE = 1e-5
@@ -74,7 +75,13 @@ class Monodepth2(Method):
         return self._range(sigmoids[min(sigmoids)])[0]
 
     def T_source_target(self, target: Tensor, source: Tensor) -> Tensor:  # noqa: N802
-        """Target and the following frame, (B, 3, H, W) each → T_source_target, (B, 4, 4)."""
+        """Target and the following frame, (B, 3, H, W) each → T_source_target, (B, 4, 4).
+
+        Raises:
+            UserError: the model has no pose network for pairs.
+        """
+        if self.pose is None or self.options.pose_model_input != "pairs":
+            raise UserError("this model has no pose network for pairs of frames: it was trained otherwise")
         return self._pair_pose(target, source, None, None, invert=False).transform()
 
     def losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -239,5 +246,10 @@ class Monodepth2(Method):
         return minimum_error(reprojection, identity)
 
     def noise(self, like: Tensor, scale: int) -> Tensor:
-        """N(0, 1) of the shape of `like`, drawn anew at every scale: breaks ties of identity errors."""
+        """N(0, 1) of the shape of `like`, drawn anew at every scale: breaks ties of identity errors.
+
+        Zeros in evaluation mode, so that validation leaves the random numbers of training alone.
+        """
+        if not self.training:
+            return like * 0
         return torch.randn_like(like)
