@@ -1,6 +1,5 @@
 """Ground-truth depth: scans projected into the image, annotated maps, and the file that keeps them."""
 
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +20,15 @@ from core.kitti import (
     scan_path,
 )
 from core.splits import SplitLine
+from core.weights.archives import open_archive
+from core.weights.files import unreadable
+from core.weights.npz import read_npz, read_object_maps
 
 LOG_SIZE = (375, 1242)  # height, width of the depth maps of the training log
 VERSION = 1
 ARRAYS = {"version": "i", "shapes": "i", "counts": "i", "index": "i", "values": "f", "lines": "U"}
 MAX_BYTES = 16 << 30  # of all arrays; the largest training list of KITTI needs 10, the Eigen test 0.1
+PUBLISHED = "data"  # the one array of a file that the published program exports
 REMAKE = "make it again with export_gt_depth.py"
 
 
@@ -164,8 +167,9 @@ def ground_truth(
 def choose_source(root: Path, split: str, lines: Sequence[SplitLine]) -> str:
     """`velodyne` or `annotated`: by the published lists for eigen and eigen_benchmark; otherwise annotated
     depth, which is denser and cleaner, if the first line has it."""
-    if split in ("eigen", "eigen_benchmark"):
-        return "annotated" if split == "eigen_benchmark" else "velodyne"
+    published = {"eigen": "velodyne", "eigen_benchmark": "annotated"}
+    if (name := Path(split).name) in published:
+        return published[name]
     first = lines[0]
     annotated = annotated_depth_path(root, first.folder, first.frame, first.camera)
     return "annotated" if annotated.is_file() else "velodyne"
@@ -194,7 +198,9 @@ def save_ground_truth(path: Path, maps: Sequence[SparseDepth]) -> None:
 
 
 def load_ground_truth(path: Path, lines: Sequence[SplitLine] | None = None) -> list[SparseDepth]:
-    """Reads what `save_ground_truth` wrote; runs nothing that the file holds.
+    """Reads what `save_ground_truth` or the published program wrote; runs nothing that the file holds.
+
+    The published file (one array of objects, `data`) does not say which lines its maps belong to.
 
     Args:
         lines: the split that the maps must belong to, line by line; None skips the check.
@@ -202,6 +208,8 @@ def load_ground_truth(path: Path, lines: Sequence[SplitLine] | None = None) -> l
     Raises:
         UserError: missing, damaged, another format, or made for another split.
     """
+    if _is_published(path):
+        return _published_maps(path, lines)
     arrays = _read_arrays(path)
     shapes, counts, index, values = (arrays[name] for name in ("shapes", "counts", "index", "values"))
     number = len(counts)
@@ -228,22 +236,42 @@ def load_ground_truth(path: Path, lines: Sequence[SplitLine] | None = None) -> l
     return maps
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file, their kinds checked, their sizes bounded before any is read."""
+def _is_published(path: Path) -> bool:
+    """Whether a file is of the published program; its size is bounded before anything is unpacked."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such ground truth; make it with export_gt_depth.py")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as (archive, _):
             if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
                 raise UserError(f"{path}: claims to unpack to more than {MAX_BYTES >> 30} GiB; {REMAKE}")
-        with np.load(path, allow_pickle=False) as file:
-            if "data" in file.files and "version" not in file.files:
-                raise UserError(f"{path}: pickled ground truth of the published program, not read; {REMAKE}")
-            arrays = {name: file[name] for name in ARRAYS}
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such ground truth; make it with export_gt_depth.py") from error
+            names = archive.namelist()
     except UserError:
         raise
-    except Exception as error:  # a damaged file makes zipfile, zlib, ast and NumPy raise almost anything
-        raise UserError(f"{path}: not a ground-truth file of this program ({error}); {REMAKE}") from error
+    except Exception as error:  # a damaged file makes zipfile raise almost anything
+        raise unreadable(path, "ground-truth file", error, REMAKE) from None
+    return f"{PUBLISHED}.npy" in names and "version.npy" not in names
+
+
+def _published_maps(path: Path, lines: Sequence[SplitLine] | None) -> list[SparseDepth]:
+    """The maps of the published program: dense, 0 = unknown."""
+    maps = read_object_maps(path, PUBLISHED, REMAKE)
+    for depth in maps:
+        sides = depth.ndim == 2 and min(depth.shape) > 0 and max(depth.shape) <= MAX_IMAGE_SIDE
+        if not sides or depth.dtype.kind != "f" or not np.isfinite(depth).all():
+            raise UserError(f"{path}: damaged: holds something else than depth maps; {REMAKE}")
+    if lines is not None and len(lines) != len(maps):
+        raise UserError(f"{path}: holds {len(maps)} maps but the split has {len(lines)} lines; {REMAKE}")
+    return [
+        SparseDepth.from_dense(depth, "" if lines is None else lines[row]) for row, depth in enumerate(maps)
+    ]
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file, their kinds checked."""
+    arrays = read_npz(path, REMAKE)
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise UserError(f"{path}: no ground truth of this program: lacks {', '.join(missing)}; {REMAKE}")
     wrong = [name for name, kind in ARRAYS.items() if arrays[name].dtype.kind != kind]
     if wrong or arrays["version"].shape != () or arrays["version"] != VERSION or arrays["counts"].ndim != 1:
         raise UserError(f"{path}: ground truth of another version or damaged; {REMAKE}")

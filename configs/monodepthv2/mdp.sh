@@ -98,7 +98,7 @@ demo() {
     case "$length $backend" in # epochs at 320x96, epochs at 416x128: what fits into the minutes
         "demo torch") epochs=10 tuning=2 ;;
         "demo paddle") epochs=6 tuning=1 ;;
-        *) epochs=28 tuning=4 ;;
+        *) epochs=24 tuning=3 ;;
     esac
     data="$demo_data"
     local split="$data/splits" name="${length}_${backend}_${mode}"

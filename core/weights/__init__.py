@@ -1,1 +1,79 @@
 """Readers of weight files, `{name: ndarray}`: they execute nothing and import no framework."""
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.weights.files import open_file, unreadable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Of the magic number that starts old `.pth` files, in the pickle's spelling.
+LEGACY_PTH = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+HEAD_BYTES = 32
+
+
+def read_weights_file(path: Path) -> "dict[str, np.ndarray]":
+    """Reads a file of weights of any known format, told by its content, whatever its name.
+
+    Returns:
+        `{name: array}` as the file has them: names and layouts of the framework that wrote it.
+
+    Raises:
+        UserError: absent, of no known format, damaged, or holding anything but arrays.
+    """
+    path = Path(path)
+    # The readers are imported where they are needed: not every user of one has the libraries of the others.
+    match format_of(path):
+        case "pth":
+            from core.weights.pth import read_pth
+
+            return read_pth(path)
+        case "pdparams":
+            from core.weights.pdparams import read_pdparams
+
+            return read_pdparams(path)
+        case "h5":
+            from core.weights.h5 import read_h5
+
+            return read_h5(path)
+        case "safetensors":
+            from core.weights.safetensors_file import read_safetensors
+
+            return read_safetensors(path)
+        case _:
+            from core.weights.npz import read_npz
+
+            return read_npz(path)
+
+
+def format_of(path: Path) -> str:
+    """`pth`, `pdparams`, `h5`, `safetensors` or `npz`, by the content of a file.
+
+    Raises:
+        UserError: absent, or of no known format.
+    """
+    file, size = open_file(path)
+    with file:
+        head = file.read(HEAD_BYTES)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
+        return "safetensors"
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "h5"
+    if head.startswith(b"PK\x03\x04"):
+        return _format_of_zip(path)
+    if head.startswith(b"\x80"):
+        return "pth" if LEGACY_PTH in head else "pdparams"
+    raise unreadable(path, "file of weights", "it is neither .pth, .pdparams, .h5, .safetensors nor .npz")
+
+
+def _format_of_zip(path: Path) -> str:
+    from core.weights.archives import open_archive
+
+    try:
+        with open_archive(path) as (archive, _):
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise unreadable(path, "file of weights", error) from None
+    return "npz" if all(name.endswith(".npy") for name in names) else "pth"

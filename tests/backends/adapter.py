@@ -68,6 +68,18 @@ class Adapter:
         """A fresh Adam as the trainer makes it."""
         return self.module("trainer").make_optimizer(groups, learning_rate)
 
+    def moments(self, optimizer: Any, parameter: Any) -> dict[str, np.ndarray]:
+        """Adam's two moments of a parameter, by the names of the training state."""
+        if self.name == "torch":
+            state = optimizer.state[parameter]
+            return {key: self.array(state[key]) for key in ("exp_avg", "exp_avg_sq")}
+        names = {"exp_avg": "moment1", "exp_avg_sq": "moment2"}
+        return {key: self.array(optimizer._accumulators[own][parameter.name]) for key, own in names.items()}
+
+    def learning_rate(self, optimizer: Any) -> float:
+        """The rate the optimiser uses now."""
+        return optimizer.param_groups[0]["lr"] if self.name == "torch" else optimizer.get_lr()
+
     def step(self, optimizer: Any, loss: Any) -> None:
         """One update."""
         (optimizer.zero_grad if self.name == "torch" else optimizer.clear_grad)()

@@ -104,7 +104,7 @@ def test_state_of_another_network_is_refused(backend, make, images, tmp_path):
     arrays = load_file(file)
     arrays["exp_avg/pose/net.0.weight"] = np.zeros((16, 9, 7, 7), np.float32)
     save_file(arrays, file)
-    with pytest.raises(UserError, match=r"exp_avg/pose/net\.0\.weight has shape \(16, 9, 7, 7\)"):
+    with pytest.raises(UserError, match=r"exp_avg/pose/net\.0\.weight has shape 16×9×7×7"):
         checkpoint.load_optimizer(optimizer, {"pose": network}, file)
     file.write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match="not a readable training state"):

@@ -88,6 +88,48 @@ def test_moments_come_with_the_weights(backend, drive, trained, runs, tmp_path):
     assert_same(load_file(trained / STATE), load_file(tmp_path / "state"))
 
 
+def test_saved_and_restored_moments_are_those_in_memory(backend, drive, runs):
+    """Values, not bytes: tensors in channels-last order must not be written in that order."""
+    from safetensors.numpy import load_file
+
+    trainer = make(backend, drive, runs, "run", "stereo")
+    trainer.run()
+    folder = weights_of(runs, "run")
+    file = load_file(folder / STATE)
+    again = make(backend, drive, runs, "again", "stereo", "--load_weights_folder", folder)
+    for one in (trainer, again):
+        names = 0
+        for name, parameter in backend.module("checkpoint").named_parameters(one.networks):
+            for key, moment in backend.moments(one.optimizer, parameter).items():
+                np.testing.assert_array_equal(file[f"{key}/{name}"], moment, err_msg=f"{key}/{name}")
+                names += 1
+        assert names == len(file) * 2 // 3  # two moments and a counter for each parameter, one step for all
+
+
+def test_the_schedule_reaches_the_optimizer(backend, drive, runs):
+    more = ["--num_epochs", 2, "--scheduler_step_size", 1, "--learning_rate", 1e-4, "--save_frequency", 9]
+    trainer = make(backend, drive, runs, "run", "stereo", *more)
+    trainer.run()
+    assert backend.learning_rate(trainer.optimizer) == pytest.approx(1e-5, rel=1e-6)
+
+
+def test_no_network_to_load_is_said(backend, drive, trained, runs):
+    with pytest.raises(
+        UserError, match="--models_to_load pose: this model has none of them, but encoder, depth"
+    ):
+        make(
+            backend,
+            drive,
+            runs,
+            "run",
+            "stereo",
+            "--load_weights_folder",
+            trained,
+            "--models_to_load",
+            "pose",
+        )
+
+
 def test_only_the_named_networks_are_loaded(backend, drive, trained, runs, tmp_path):
     from safetensors.numpy import load_file
 

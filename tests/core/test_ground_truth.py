@@ -230,10 +230,35 @@ def test_unchanged_arrays_pass(file):
     assert len(load_ground_truth(file)) == 3
 
 
-def test_the_published_pickle_is_refused(tmp_path):
+def test_the_published_file(tmp_path, maps):
+    """One array of objects; it does not say which lines its maps belong to."""
     path = tmp_path / "gt_depths.npz"
-    np.savez_compressed(path, data=np.array([np.zeros((2, 2)), np.zeros((3, 3))], object))
-    with pytest.raises(UserError, match="pickled ground truth"):
+    data = np.empty(3, object)
+    data[:] = [depth.dense() for depth in maps]
+    np.savez_compressed(path, data=data)
+    for depth, original in zip(load_ground_truth(path, LINES), maps, strict=True):
+        assert (depth.shape, depth.line) == (original.shape, original.line)
+        np.testing.assert_array_equal(depth.dense(), original.dense())
+    assert len(load_ground_truth(path)) == 3
+    with pytest.raises(UserError, match=r"gt_depths\.npz: holds 3 maps but the split has 2 lines"):
+        load_ground_truth(path, LINES[:2])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.array([np.zeros((2, 2)), None], object),
+        np.array([np.zeros(2), np.zeros(3)], object),
+        np.zeros((2, 3, 3), np.int32),
+        np.full((2, 3, 3), np.nan),
+        np.float32(3),
+    ],
+    ids=str,
+)
+def test_published_files_with_something_else_than_maps(tmp_path, data):
+    path = tmp_path / "gt_depths.npz"
+    np.savez_compressed(path, data=data)
+    with pytest.raises(UserError, match=r"gt_depths\.npz: .*make it again"):
         load_ground_truth(path)
 
 

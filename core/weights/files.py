@@ -1,0 +1,62 @@
+"""What the readers share: the file is looked at before it is read, and every failure is one line that names it."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from core.errors import UserError
+
+# Of one file; the largest networks here have a quarter of a GiB, three times that with an optimiser's moments.
+MAX_FILE_BYTES = 4 << 30
+REASON_SHOWN = 160
+CURE = "write or download it again"
+
+
+def open_file(path: Path) -> tuple[BinaryIO, int]:
+    """Opens a file of weights; returns it and its size in bytes.
+
+    Raises:
+        UserError: absent, not a regular file (a pipe would never end), or larger than weights can be.
+    """
+    try:
+        # Without O_NONBLOCK the opening of a pipe waits for a writer.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file of weights") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot read the weights: {reason_of(error)}") from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
+        os.close(handle)
+        problem = (
+            "is no regular file" if not stat.S_ISREG(status.st_mode) else "is larger than weights can be"
+        )
+        raise UserError(f"{path}: {problem}; refused")
+    return os.fdopen(handle, "rb"), status.st_size
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file of weights; errors as in `open_file`."""
+    file, _ = open_file(path)
+    with file:
+        return file.read()
+
+
+def allowance(size: int) -> int:
+    """Bytes of arrays that a file of `size` bytes may become: names may share numbers, but not without limit."""
+    return 4 * size + (16 << 20)
+
+
+def unreadable(path: Path, kind: str, error: Exception | str, cure: str = CURE) -> UserError:
+    """The error for a file that is damaged or says what it should not: one line, whatever the file put into it."""
+    return UserError(f"{path}: not a readable {kind} ({reason_of(error)}); {cure}")
+
+
+def reason_of(error: Exception | str) -> str:
+    """The text of an error, short and printable."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(character if character.isprintable() else "?" for character in text[: REASON_SHOWN + 1])
+    return text if len(text) <= REASON_SHOWN else text[:REASON_SHOWN] + "…"

@@ -1,0 +1,124 @@
+"""NumPy's `.npz`, objects included, without NumPy's way of reading them, which executes what they hide.
+
+The ground truth that the published Monodepth2 exports is one array of objects, each a depth map.
+"""
+
+import math
+import re
+import zipfile
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from core.errors import UserError
+from core.weights.archives import BoundedStream, open_archive
+from core.weights.files import CURE, unreadable
+from core.weights.pickles import Unpickler
+from core.weights.stand_ins import MAX_DIMENSIONS, OBJECT_ELEMENTS, PLAIN_ELEMENTS, Array
+
+MAGIC = b"\x93NUMPY"
+MAX_HEADER_BYTES = 10_000
+HEADER = re.compile(
+    rb"\{'descr': '(?P<order>[<>|=])(?P<code>[A-Za-z]\d*)', 'fortran_order': (?P<fortran>True|False), "
+    rb"'shape': \((?P<shape>[\d, ]*)\),? *\}\s*"
+)
+SUFFIX = ".npy"
+MAX_PICKLED_BYTES = 3 << 29  # the maps of the Eigen test take 1.3 GB
+MAX_MAP_BYTES = 256 << 20
+
+
+def read_npz(path: Path, cure: str = CURE) -> dict[str, np.ndarray]:
+    """Reads every array of a file.
+
+    Args:
+        cure: what to do about a bad file, for the message.
+
+    Returns:
+        `{name: array}` in the file's order.
+
+    Raises:
+        UserError: unreadable, damaged, unpacking to far more than the file holds, or holding objects.
+    """
+    try:
+        with open_archive(path) as (archive, _):
+            members = [member for member in archive.infolist() if member.filename.endswith(SUFFIX)]
+            if not members or len(members) != len(archive.infolist()):
+                raise zipfile.BadZipFile("its members are no arrays")
+            return {member.filename.removesuffix(SUFFIX): _read(archive, member) for member in members}
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise unreadable(path, ".npz file of arrays", error, cure) from None
+
+
+def read_object_maps(path: Path, name: str, cure: str = CURE) -> list[np.ndarray]:
+    """Reads an array of arrays, such as the published ground truth; also a plain array, along its first side.
+
+    Args:
+        name: of the member, without `.npy`.
+        cure: what to do about a bad file, for the message.
+
+    Raises:
+        UserError: unreadable, damaged, too large, absent, or asking for anything but arrays of numbers.
+    """
+    try:
+        with open_archive(path) as (archive, _):
+            member = archive.getinfo(name + SUFFIX)
+            with archive.open(member) as stream:
+                if _read_header(stream)[0].hasobject:
+                    if member.file_size > MAX_PICKLED_BYTES:
+                        raise zipfile.BadZipFile(f"{name!r} claims to unpack to {member.file_size} bytes")
+                    loaded = Unpickler(BoundedStream(stream, MAX_MAP_BYTES), member.file_size).load()
+                    return _maps(loaded, member.file_size)
+            return list(np.atleast_1d(_read(archive, member)))
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise unreadable(path, ".npz file of maps", error, cure) from None
+
+
+def _maps(loaded: object, size: int) -> list[np.ndarray]:
+    if not isinstance(loaded, Array):
+        raise ValueError("it is no array of arrays")
+    items = loaded.items()
+    if sum(item.nbytes for item in items) > size:
+        raise ValueError("it declares more numbers than the file holds")
+    return [item.array() for item in items]
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as stream:
+        dtype, column_major, shape = _read_header(stream)
+        if dtype.hasobject:
+            raise ValueError(f"{member.filename!r} holds objects")
+        wanted = math.prod(shape) * dtype.itemsize
+        if wanted > member.file_size:
+            raise ValueError(f"{member.filename!r} declares {wanted} bytes that the file does not hold")
+        content = bytearray()
+        while chunk := stream.read(1 << 20):
+            content += chunk
+    if len(content) != wanted:
+        raise ValueError(f"{member.filename!r} has another number of bytes than its shape")
+    array = np.frombuffer(content, dtype).reshape(shape, order="F" if column_major else "C")
+    return array.astype(dtype.newbyteorder("="), order="C")
+
+
+def _read_header(stream: IO[bytes]) -> tuple[np.dtype, bool, tuple[int, ...]]:
+    """The element type, whether columns come first, and the shape; the stream is left at the numbers.
+
+    NumPy's own reader compiles the header as a Python expression.
+    """
+    start = stream.read(8)
+    if start[:6] != MAGIC or len(start) < 8 or start[6] not in (1, 2, 3):
+        raise ValueError("it is no NumPy array")
+    length = int.from_bytes(stream.read(2 if start[6] == 1 else 4), "little")
+    match = HEADER.fullmatch(stream.read(length)) if length <= MAX_HEADER_BYTES else None
+    if match is None:
+        raise ValueError("its header is none of a plain array")
+    code = match["code"].decode()
+    plain = code in PLAIN_ELEMENTS | OBJECT_ELEMENTS or re.fullmatch(r"U\d{1,6}", code) or code == "O"
+    sides = [side.strip() for side in match["shape"].split(b",") if side.strip()]
+    if not plain or len(sides) > MAX_DIMENSIONS or any(len(side) > 15 for side in sides):
+        raise ValueError(f"an array of type {code} or of an impossible shape")
+    return np.dtype(match["order"].decode() + code), match["fortran"] == b"True", tuple(map(int, sides))

@@ -1,0 +1,181 @@
+"""The one place where pickles are opened. Nothing that a pickle asks for is imported, called or built.
+
+A pickle is a program. This unpickler knows a handful of globals by name and replaces each by an inert stand-in,
+so that not even NumPy runs on values that have not been checked; every other global is an error. Instructions
+that weights do not need are errors, the number of instructions is bounded, and names of a dict are plain text
+or small integers: tuples of tuples of tuples take forever to hash.
+"""
+
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from core.weights.files import allowance
+from core.weights.stand_ins import ALLOWED_GLOBALS, Array, Function, Numbers, StandIn, require_plain_names
+
+MAX_STEPS = 1_000_000  # a thousand arrays need thirty thousand
+# Where checkpoints of whole trainings keep the weights.
+NESTED = ("state_dict", "model")
+
+
+class Stream(Protocol):
+    """What the unpickler reads from."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def readline(self) -> bytes: ...
+
+
+# ---- the unpickler ---------------------------------------------------------------------------------------
+
+
+# The Python implementation: the one in C fills its memo up to any index a file names, gigabytes for 5 bytes.
+class Unpickler(pickle._Unpickler):
+    """Reads one pickle of plain values and stand-ins.
+
+    Args:
+        stream: positioned at the pickle; it is left just behind it.
+        size: bytes of the file, which bounds what may be made of it.
+        allowed: further globals `{(module, name): stand-in}`.
+        persistent: what becomes of a persistent id; None refuses them.
+    """
+
+    stack: list[Any]  # since the last mark
+    memo: dict[int, Any]
+    readline: Callable[[], bytes]
+
+    def __init__(
+        self,
+        stream: Stream,
+        size: int,
+        allowed: Mapping[tuple[str, str], StandIn] | None = None,
+        persistent: Callable[[Any], Any] | None = None,
+    ) -> None:
+        super().__init__(stream, encoding="latin1")
+        self._allowed = ALLOWED_GLOBALS | dict(allowed or {})
+        self._allowed["_codecs", "encode"] = Function(self._encode)
+        self._persistent = persistent
+        self._bytes_left = size
+        self.steps_left = MAX_STEPS
+
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = self._allowed.get((module, name))
+        if allowed is None:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which weights do not need")
+        return allowed
+
+    def persistent_load(self, pid: Any) -> Any:
+        if self._persistent is None:
+            raise pickle.UnpicklingError("it refers to something outside")
+        return self._persistent(pid)
+
+    def _encode(self, text: Any, encoding: Any = None) -> bytes:
+        """`_codecs.encode(text, "latin1")`: how protocol 2 holds bytes."""
+        if not isinstance(text, str) or encoding != "latin1":
+            raise pickle.UnpicklingError("bytes in an unexpected encoding")
+        self._bytes_left -= len(text)  # the same text may be encoded again and again
+        if self._bytes_left < 0:
+            raise pickle.UnpicklingError("it declares more bytes than the file holds")
+        return text.encode("latin1")
+
+    def check_name(self) -> None:
+        require_plain_names(self.stack[-2:-1])
+
+    def check_names(self) -> None:
+        require_plain_names(self.stack[::2])
+
+    def put(self) -> None:
+        index = self.readline()[:-1]
+        if len(index) > 9 or not index.isdigit():
+            raise pickle.UnpicklingError("an impossible memo index")
+        self.memo[int(index)] = self.stack[-1]
+
+
+Step = Callable[[Any], None]
+# Instructions that weights do not need: sets, classes by number, old classes, buffers outside the file.
+REFUSED = (
+    *(pickle.EMPTY_SET, pickle.FROZENSET, pickle.ADDITEMS, pickle.EXT1, pickle.EXT2, pickle.EXT4),
+    *(pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.BYTEARRAY8),
+    *(pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.PERSID),
+)
+
+
+def _refuse(unpickler: Unpickler) -> None:
+    raise pickle.UnpicklingError("an instruction that weights do not need")
+
+
+def _counted(*steps: Step) -> Step:
+    def step(unpickler: Unpickler) -> None:
+        unpickler.steps_left -= 1
+        if unpickler.steps_left < 0:
+            raise pickle.UnpicklingError(f"it has more than {MAX_STEPS} instructions")
+        for part in steps:
+            part(unpickler)
+
+    return step
+
+
+def _dispatch(original: Mapping[int, Step]) -> dict[int, Step]:
+    """The instructions by number, each counted, the dangerous ones checked or refused."""
+    parts: dict[int, tuple[Step, ...]] = {code: (step,) for code, step in original.items()}
+    parts |= {code[0]: (_refuse,) for code in REFUSED}
+    parts[pickle.SETITEM[0]] = (Unpickler.check_name, original[pickle.SETITEM[0]])
+    for code in (pickle.SETITEMS, pickle.DICT):
+        parts[code[0]] = (Unpickler.check_names, original[code[0]])
+    parts[pickle.PUT[0]] = (Unpickler.put,)
+    parts[pickle.NEWOBJ[0]] = (original[pickle.REDUCE[0]],)  # a class is called like a function
+    return {code: _counted(*steps) for code, steps in parts.items()}
+
+
+Unpickler.dispatch = _dispatch(pickle._Unpickler.dispatch)
+
+
+# ---- from what was unpickled to arrays -------------------------------------------------------------------
+
+
+def state_arrays(loaded: Any, size: int) -> dict[str, np.ndarray]:
+    """The arrays of a checkpoint by name, from its top or from `state_dict` or `model` in it.
+
+    Python's numbers beside them become 0-d arrays; text and containers beside them are passed over.
+
+    Args:
+        loaded: what the unpickler made.
+        size: bytes of the file.
+
+    Raises:
+        pickle.UnpicklingError: no dict, no arrays in it, or more numbers than such a file can hold.
+    """
+    if not isinstance(loaded, dict):
+        raise pickle.UnpicklingError(f"it holds a {type(loaded).__name__}, not a dict of arrays")
+    nested = [loaded[name] for name in NESTED if isinstance(loaded.get(name), dict)]
+    candidates = [_numbers(entries) for entries in (*nested, loaded)]
+    found = next((entries for entries in candidates if _has_arrays(entries)), None)
+    if found is None:
+        raise pickle.UnpicklingError("it holds no arrays by name")
+    if sum(value.nbytes for value in found.values() if isinstance(value, Numbers)) > allowance(size):
+        raise pickle.UnpicklingError("it declares more numbers than the file holds")
+    return {
+        name: value.array() if isinstance(value, Numbers) else np.array(value)
+        for name, value in found.items()
+    }
+
+
+def _has_arrays(entries: dict[str, Any]) -> bool:
+    return any(isinstance(value, Numbers) for value in entries.values())
+
+
+def _numbers(entries: dict[Any, Any]) -> dict[str, Numbers | bool | int | float]:
+    """The arrays and numbers of a dict."""
+    found: dict[str, Numbers | bool | int | float] = {}
+    for name, value in entries.items():
+        # Paddle holds the tensors of a nested state as (automatic name, array).
+        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Array):
+            value = value[1]
+        if not isinstance(value, Numbers | bool | int | float):
+            continue
+        if isinstance(name, str) and (type(value) is not int or abs(value) < 1 << 63):
+            found[name] = value
+        elif isinstance(value, Numbers):
+            raise pickle.UnpicklingError("an array whose name is no text")
+    return found

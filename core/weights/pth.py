@@ -1,0 +1,236 @@
+"""PyTorch's `.pth` (also `.pt`, `.pth.tar`, `.ckpt`), read without PyTorch and without executing anything.
+
+Two formats: since PyTorch 1.6 a zip file with a pickle and one member per storage; before, several pickles and
+then the storages, one after the other. In both, tensors are views of storages: an offset, sizes and strides.
+"""
+
+import io
+import math
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import UserError
+from core.weights.archives import open_archive, read_member, require_stored
+from core.weights.files import read_file, unreadable
+from core.weights.pickles import Unpickler, state_arrays
+from core.weights.stand_ins import Function, Numbers, StandIn, plain_array, require_sides, shown
+
+ZIP_START = b"PK\x03\x04"
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_PROTOCOL = 1001
+PICKLE_NAME = "data.pkl"
+MAX_PICKLE_BYTES = 64 << 20
+
+Fetch = Callable[[str], bytes | bytearray | memoryview]
+
+
+def read_pth(path: Path) -> dict[str, np.ndarray]:
+    """Reads the tensors of a checkpoint.
+
+    Returns:
+        `{name: array}` in the file's order, of the top or of `state_dict` or `model` in it. bfloat16 is widened to
+        float32, which is exact. Python's numbers beside the tensors become 0-d arrays; text and containers beside
+        them are passed over.
+
+    Raises:
+        UserError: unreadable, damaged, without tensors, big-endian, or asking for anything but tensors.
+    """
+    path = Path(path)
+    content = read_file(path)
+    try:
+        if content.startswith(ZIP_START):
+            del content
+            return _read_zip(path)
+        return _read_legacy(content)
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise unreadable(path, ".pth file of tensors", error) from None
+
+
+# ---- stand-ins -------------------------------------------------------------------------------------------
+
+
+class StorageType(StandIn):
+    """`torch.FloatStorage` and its kin: NumPy's type of the elements, little-endian."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, code: str) -> None:
+        self.dtype = np.dtype(code)
+
+
+class Storage(StandIn):
+    """Numbers in the file, of which tensors are views; `start` counts elements."""
+
+    __slots__ = ("count", "dtype", "fetch", "key", "start")
+
+    def __init__(self, dtype: np.dtype[Any], key: str, count: int, fetch: Fetch) -> None:
+        self.dtype, self.key, self.count, self.fetch = dtype, key, count, fetch
+        self.start = 0
+
+    def numbers(self) -> np.ndarray:
+        """(count,), a view of what the file holds."""
+        return np.frombuffer(
+            self.fetch(self.key), self.dtype, count=self.count, offset=self.start * self.dtype.itemsize
+        )
+
+
+class Tensor(Numbers):
+    """`_rebuild_tensor(storage, offset, size, stride)`; what `_v2` adds concerns gradients."""
+
+    __slots__ = ("offset", "size", "storage", "stride")
+
+    def __init__(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> None:
+        if not isinstance(storage, Storage):
+            raise pickle.UnpicklingError("a tensor without storage")
+        self.storage, self.size, self.stride = storage, require_sides(size), require_sides(stride)
+        (self.offset,) = require_sides((offset,))
+        if len(self.size) != len(self.stride):
+            raise pickle.UnpicklingError("a tensor with more sizes than strides")
+        last = sum((side - 1) * step for side, step in zip(self.size, self.stride, strict=True))
+        if 0 not in self.size and self.offset + last >= storage.count:
+            raise pickle.UnpicklingError("a tensor that reaches beyond its storage")
+
+    @property
+    def nbytes(self) -> int:
+        widened = 2 if self.storage.dtype == np.uint16 else 1
+        return math.prod(self.size) * self.storage.dtype.itemsize * widened
+
+    def array(self) -> np.ndarray:
+        if 0 in self.size:
+            return plain_array(np.zeros(self.size, self.storage.dtype.newbyteorder("=")))
+        numbers = self.storage.numbers()[self.offset :]
+        # A side of 1 may have any stride.
+        steps = [
+            step * numbers.itemsize if side > 1 else 0
+            for side, step in zip(self.size, self.stride, strict=True)
+        ]
+        view = np.lib.stride_tricks.as_strided(numbers, self.size, steps, writeable=False)
+        return plain_array(np.array(view, numbers.dtype.newbyteorder("="), order="C"))
+
+
+def _parameter(data: Any = None, *_: Any) -> Tensor:
+    """`Parameter(tensor, requires_grad, …)`: the tensor."""
+    if not isinstance(data, Tensor):
+        raise pickle.UnpicklingError("a parameter without tensor")
+    return data
+
+
+# uint16 stands for bfloat16, of which it holds the bits; PyTorch has no storage of uint16.
+STORAGE_TYPES = {
+    ("torch", f"{name}Storage"): StorageType(code)
+    for name, code in {
+        **{"Half": "<f2", "Float": "<f4", "Double": "<f8", "BFloat16": "<u2", "Bool": "|b1"},
+        **{"Byte": "|u1", "Char": "|i1", "Short": "<i2", "Int": "<i4", "Long": "<i8"},
+    }.items()
+}
+ALLOWED: dict[tuple[str, str], StandIn] = {
+    **STORAGE_TYPES,
+    ("torch._utils", "_rebuild_tensor"): Function(Tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): Function(Tensor),
+    ("torch._utils", "_rebuild_parameter"): Function(_parameter),
+    ("torch._utils", "_rebuild_parameter_with_state"): Function(_parameter),
+    ("torch.nn.parameter", "Parameter"): Function(_parameter),
+}
+
+
+def _storage(pid: Any, fetch: Fetch) -> Storage:
+    """`("storage", type, key, location, count)`; in old files, with a view of it: `(key, start, count)`."""
+    if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] != "storage":
+        raise pickle.UnpicklingError("it refers to something that is no storage")
+    kind, key, count = pid[1], pid[2], pid[4]
+    if not isinstance(kind, StorageType) or not isinstance(key, str):
+        raise pickle.UnpicklingError("a storage of an unexpected kind")
+    (count,) = require_sides((count,))
+    return Storage(kind.dtype, key, count, fetch)
+
+
+# ---- since PyTorch 1.6 -----------------------------------------------------------------------------------
+
+
+def _read_zip(path: Path) -> dict[str, np.ndarray]:
+    with open_archive(path) as (archive, size):
+        members = {member.filename: member for member in archive.infolist()}
+        pickles = [name for name in members if name.count("/") == 1 and name.endswith(f"/{PICKLE_NAME}")]
+        if len(pickles) != 1:
+            raise zipfile.BadZipFile(f"it holds {len(pickles)} members {PICKLE_NAME}, expected one")
+        for member in members.values():
+            require_stored(member)
+        prefix = pickles[0].removesuffix(PICKLE_NAME)
+        byte_order = members.get(f"{prefix}byteorder")
+        if byte_order is not None and read_member(archive, byte_order, limit=16) != b"little":
+            raise pickle.UnpicklingError("its numbers are big-endian; save it again on another machine")
+        read: dict[str, bytearray] = {}
+
+        def fetch(key: str) -> bytearray:
+            if key not in read:
+                read[key] = read_member(archive, members[f"{prefix}data/{key}"])
+            return read[key]
+
+        def storage(pid: Any) -> Storage:
+            found = _storage(pid, fetch)
+            member = members.get(f"{prefix}data/{found.key}")
+            if member is None or member.file_size != found.count * found.dtype.itemsize:
+                raise pickle.UnpicklingError(f"the storage {shown(found.key)} is absent or of another size")
+            return found
+
+        content = read_member(archive, members[pickles[0]], limit=MAX_PICKLE_BYTES)
+        loaded = Unpickler(io.BytesIO(content), len(content), ALLOWED, storage).load()
+        return state_arrays(loaded, size)
+
+
+# ---- before PyTorch 1.6 ----------------------------------------------------------------------------------
+
+
+def _read_legacy(content: bytes) -> dict[str, np.ndarray]:
+    stream = io.BytesIO(content)
+    places: dict[str, memoryview] = {}
+    roots: dict[str, Storage] = {}
+
+    def fetch(key: str) -> memoryview:
+        return places[key]
+
+    def storage(pid: Any) -> Storage:
+        root, view = _storage(pid, fetch), pid[5] if len(pid) == 6 else None
+        known = roots.setdefault(root.key, root)
+        if (known.dtype, known.count) != (root.dtype, root.count):
+            raise pickle.UnpicklingError(f"the storage {shown(root.key)} is declared twice, differently")
+        if view is None:
+            return root
+        if not isinstance(view, tuple) or len(view) != 3:
+            raise pickle.UnpicklingError("a view of a storage of an unexpected kind")
+        part = Storage(root.dtype, root.key, 0, fetch)
+        part.start, part.count = require_sides(view[1:])
+        if part.start + part.count > root.count:
+            raise pickle.UnpicklingError("a view that reaches beyond its storage")
+        return part
+
+    def load(persistent: Callable[[Any], Any] | None = None) -> Any:
+        return Unpickler(stream, len(content), ALLOWED, persistent).load()
+
+    if load() != LEGACY_MAGIC or load() != LEGACY_PROTOCOL:
+        raise pickle.UnpicklingError("it does not start as such files do")
+    system = load()
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise pickle.UnpicklingError("its numbers are big-endian; save it again on another machine")
+    loaded = load(storage)
+    keys = load()
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise pickle.UnpicklingError("its list of storages is none")
+    if len(set(keys)) != len(keys) or set(keys) != set(roots):
+        raise pickle.UnpicklingError("its list of storages is not the one that its tensors need")
+    position = stream.tell()
+    for key in keys:
+        count = int.from_bytes(content[position : position + 8], "little", signed=True)
+        end = position + 8 + roots[key].count * roots[key].dtype.itemsize
+        if count != roots[key].count or end > len(content):
+            raise pickle.UnpicklingError(f"the storage {shown(key)} is not whole")
+        places[key] = memoryview(content)[position + 8 : end]
+        position = end
+    return state_arrays(loaded, len(content))
