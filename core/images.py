@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from core.errors import UserError
 
@@ -12,7 +12,7 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBom
 
 
 def open_image(path: Path, cure: str = "check the path") -> Image.Image:
-    """Opens and decodes an image file of any mode.
+    """Opens and decodes an image file of any mode, upright.
 
     Args:
         cure: what to do when the file is missing; ends the error message.
@@ -23,6 +23,7 @@ def open_image(path: Path, cure: str = "check the path") -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
+            ImageOps.exif_transpose(image, in_place=True)  # a telephone stores how it was held
             return image
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such image; {cure}") from error

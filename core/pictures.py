@@ -15,7 +15,7 @@ def log_pictures(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     Returns:
         uint8 (H, W, 1 or 3) by `color_{frame}_{scale}/{j}`, `color_pred_{frame}_0/{j}`, `disp_{scale}/{j}`,
-        `automask_{scale}/{j}` for the first examples.
+        `automask_{scale}/{j}`, `predictive_mask_{frame}_{scale}/{j}` for the first examples.
     """
     pictures = {}
     for name, array in arrays.items():
@@ -27,8 +27,8 @@ def log_pictures(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
                 pictures[f"color_pred_{rest}/{j}"] = _to_rgb(array[j])
             elif kind == "sigmoid":
                 pictures[f"disp_{rest}/{j}"] = stretch(array[j, 0])
-            elif kind == "automask":
-                pictures[f"automask_{rest}/{j}"] = (array[j] * 255).astype(np.uint8)[:, :, None]
+            elif kind in ("automask", "predictive"):
+                pictures[f"{name}/{j}"] = (array[j] * 255).astype(np.uint8)[:, :, None]
     return pictures
 
 

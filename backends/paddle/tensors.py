@@ -26,6 +26,14 @@ def choose_device(name: str) -> paddle.CPUPlace | paddle.CUDAPlace:
     return paddle.set_device(f"gpu:{int(number or 0)}")
 
 
+def device_name(device: paddle.CPUPlace | paddle.CUDAPlace) -> str:
+    """`cpu`, or the GPU with its model."""
+    if isinstance(device, paddle.CPUPlace):
+        return "cpu"
+    number = device.get_device_id()
+    return f"cuda:{number} ({paddle.device.cuda.get_device_name(number)})"
+
+
 def to_tensor(array: np.ndarray, device: paddle.CPUPlace | paddle.CUDAPlace | None = None) -> Tensor:
     """A tensor of the array's shape and type."""
     return paddle.to_tensor(

@@ -13,7 +13,7 @@ from backends.paddle import checkpoint, geometry
 from backends.paddle.board import board_writer
 from backends.paddle.methods import METHODS
 from backends.paddle.networks.resnet import ResNetEncoder
-from backends.paddle.tensors import choose_device, seed_everything, to_array, to_batch
+from backends.paddle.tensors import choose_device, device_name, seed_everything, to_array, to_batch
 from core.checkpoint import weights_folder, write_folder_atomically
 from core.datasets import open_dataset
 from core.errors import UserError
@@ -66,8 +66,9 @@ class Trainer:
         save_options(options, self.run_folder / "options.yaml")
         with RunLog(self.run_folder, total_steps, board_writer(self.run_folder)) as self.log:
             self.log.message(
-                f"{options.method} on {self.device}: {len(self.train_set)} training and {len(self.val_set)} "
-                f"validation samples, {total_steps} steps in {options.num_epochs} epochs, to {self.run_folder}"
+                f"{options.method} on {device_name(self.device)}: {len(self.train_set)} training and "
+                f"{len(self.val_set)} validation samples, {total_steps} steps in {options.num_epochs} epochs, "
+                f"to {self.run_folder}"
             )
             if any((self.run_folder / "models").glob("weights_*")):
                 self.log.message(

@@ -26,6 +26,11 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda", int(number or 0))
 
 
+def device_name(device: torch.device) -> str:
+    """`cpu`, or the GPU with its model."""
+    return "cpu" if device.type == "cpu" else f"{device} ({torch.cuda.get_device_name(device)})"
+
+
 def to_tensor(array: np.ndarray, device: torch.device | None = None) -> Tensor:
     """A tensor of the array's shape and type."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(device or "cpu")

@@ -97,3 +97,14 @@ def test_other_unusable_files(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(deep)
     with pytest.raises(UserError, match="more than 8 bits"):
         load_image(deep)
+
+
+def test_photos_are_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: the first row is the right side
+    pixels = np.zeros((4, 8, 3), np.uint8)
+    pixels[:, :2] = 255
+    Image.fromarray(pixels).save(tmp_path / "photo.png", exif=exif)
+    upright = np.asarray(load_image(tmp_path / "photo.png"))
+    assert upright.shape == (8, 4, 3)
+    assert (upright[:2] == 255).all() and (upright[2:] == 0).all()

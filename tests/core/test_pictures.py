@@ -18,6 +18,7 @@ def test_names_follow_the_published_program() -> None:
         "warped_s_0": image,
         "sigmoid_3": image[:, :1],
         "automask_2": image[:, 0].astype(bool),
+        "predictive_mask_-1_2": image[:, 0],
         "reprojection_0": image[:, :2],
         "identity_0": image[:, :2],
         "K": np.zeros((batch, 3, 3), np.float32),
@@ -32,6 +33,7 @@ def test_names_follow_the_published_program() -> None:
         "color_pred_s_0",
         "disp_3",
         "automask_2",
+        "predictive_mask_-1_2",
     ]
     pictures = log_pictures(arrays)
     assert set(pictures) == {f"{kind}/{j}" for kind in kinds for j in range(batch)}

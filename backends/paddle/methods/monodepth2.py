@@ -170,7 +170,7 @@ class Monodepth2(Method):
         Returns:
             Weighted terms `photometric/{scale}`, `smoothness/{scale}`, `mask/{scale}`, whose sum is the loss; and
             detached maps `sigmoid_{scale}`, `reprojection_{scale}`, `identity_{scale}` (without noise),
-            `automask_{scale}`, `warped_{source}_0`.
+            `automask_{scale}`, `predictive_mask_{source}_{scale}`, `warped_{source}_0`.
         """
         options = self.options
         terms, maps = {}, {}
@@ -194,6 +194,9 @@ class Monodepth2(Method):
             terms[f"smoothness/{scale}"] = share * options.disparity_smoothness / 2**scale * smoothness
 
             maps[f"sigmoid_{scale}"] = sigmoids[scale].detach()
+            if masks is not None:
+                for i, frame in enumerate(self.sources):
+                    maps[f"predictive_mask_{frame}_{scale}"] = masks[scale][:, i].detach()
             if identity is not None:
                 maps[f"identity_{scale}"] = identity
             if automask is not None:
