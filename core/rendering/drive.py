@@ -5,6 +5,8 @@ import functools
 import multiprocessing
 import os
 from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,13 +140,22 @@ def _render(options: RenderOptions, missing: list[tuple[Drive, int]], progress: 
             return
         context = multiprocessing.get_context("spawn")
         counter = context.Value("i", 0)
-        with _one_thread_each(), context.Pool(workers, _start, (counter,)) as pool:
-            result = pool.map_async(_work, jobs, chunksize=1)
-            while not result.ready():
-                result.wait(0.2)
+        executor = ProcessPoolExecutor(workers, context, _start, (counter,))
+        try:
+            with _one_thread_each():  # the processes start with the first jobs
+                waiting = {executor.submit(_work, job) for job in jobs}
+            while waiting:
+                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
                 bar.update(counter.value - bar.n)
-            result.get()
-            bar.update(counter.value - bar.n)
+                for future in done:
+                    future.result()
+        except BrokenProcessPool:
+            raise UserError(
+                f"{options.output}: a rendering process was ended from outside (out of memory?); "
+                "run it again with fewer --workers, finished frames are kept"
+            ) from None
+        finally:
+            executor.shutdown(cancel_futures=True)
 
 
 Job = tuple[RenderOptions, Drive, list[int]]

@@ -1,5 +1,6 @@
 """Files of the KITTI raw layout. Every file appears whole or not at all."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -54,12 +55,14 @@ def _encoded(extension: str, image: Array, parameters: list[int]) -> bytes:
 
 def write(path: Path, data: bytes | str) -> None:
     """Writes to a file beside, then renames."""
+    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
         part.write_bytes(data.encode() if isinstance(data, str) else data)
         os.replace(part, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
 
 
