@@ -3,6 +3,7 @@
 Imports neither NumPy nor a framework.
 """
 
+import difflib
 import os
 import shutil
 import tempfile
@@ -14,7 +15,8 @@ from core.errors import UserError
 
 EXTENSIONS = {"torch": ".pth", "paddle": ".pdparams"}
 NAMES_SHOWN = 5
-CONVERTED = ".safetensors"
+NAME_LENGTH = 80
+CONVERTED = (".safetensors", ".h5")
 
 Shape = tuple[int, ...]
 
@@ -89,6 +91,34 @@ def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def add_files_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Adds files to a folder, or replaces them, once all of them are whole: none of them is seen half-written.
+
+    Args:
+        folder: the folder, which exists.
+        fill: writes the files into the empty folder it is given.
+
+    Raises:
+        UserError: a file cannot be written (any OSError, also one of `fill`). What else `fill` raises passes through.
+            In either case the folder stays as it was.
+    """
+    temporary = None
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+        fill(temporary)
+        files = sorted(temporary.iterdir())
+        for file in files:
+            _synchronise(file)
+        for file in files:
+            os.replace(file, folder / file.name)
+        _synchronise(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _swap_folders(temporary: Path, folder: Path) -> None:
     if not folder.exists():
         os.rename(temporary, folder)
@@ -123,8 +153,9 @@ def weights_folder(run_folder: Path, epoch: int | str) -> Path:
 
 
 def find_file(folder: Path, name: str, extension: str) -> Path | None:
-    """The file of a network in a folder of weights: with this extension, else with another backend's, else None."""
-    for candidate in (extension, *EXTENSIONS.values(), CONVERTED):
+    """The file of a network in a folder of weights: with this extension, else with another backend's or a neutral one,
+    else None."""
+    for candidate in (extension, *EXTENSIONS.values(), *CONVERTED):
         if (Path(folder) / f"{name}{candidate}").is_file():
             return Path(folder) / f"{name}{candidate}"
     return None
@@ -165,8 +196,11 @@ def check_names(
         ignore: names that may be absent from either side (such as the unused classifier).
 
     Raises:
-        UserError: lists the first missing, unexpected and misshapen names and how many there are.
+        UserError: lists the first missing, unexpected (with the nearest that is missing) and misshapen names and how
+            many there are; and says what the file looks like instead, and the cure.
     """
+    from core.weights.families import explain
+
     found = {name: tuple(shape) for name, shape in found.items() if name not in ignore}
     expected = {name: tuple(shape) for name, shape in expected.items() if name not in ignore}
     misshapen = [
@@ -174,15 +208,15 @@ def check_names(
         for name in expected
         if name in found and found[name] != expected[name]
     ]
+    missing = [name for name in expected if name not in found]
     problems = [
-        *_summary("missing", [name for name in expected if name not in found]),
-        *_summary("unexpected", [name for name in found if name not in expected]),
+        *_summary("missing", missing),
+        *_summary("unexpected", [name for name in found if name not in expected], missing),
         *_summary("of another shape", misshapen),
     ]
     if problems:
-        raise UserError(
-            f"{file}: the weights do not fit the network: {'; '.join(problems)}; check --num_layers"
-        )
+        fault = f"{file}: the weights do not fit the network: {'; '.join(problems)}"
+        raise UserError(f"{fault}; {explain(found, expected)}")
 
 
 def check_moments(arrays: Mapping[str, Any], shapes: Mapping[str, Shape], file: Path | str) -> None:
@@ -214,8 +248,20 @@ def _times(shape: Shape) -> str:
     return "×".join(map(str, shape)) or "scalar"
 
 
-def _summary(label: str, names: list[str]) -> list[str]:
+def _summary(label: str, names: list[str], nearest: list[str] | None = None) -> list[str]:
+    """ "20 missing: a, b, …", each name with the one of `nearest` that it may be meant for."""
     if not names:
         return []
-    more = ", …" if len(names) > NAMES_SHOWN else ""
-    return [f"{len(names)} {label}: {', '.join(names[:NAMES_SHOWN])}{more}"]
+    shown = [_shown(name) + _hint(name, nearest or []) for name in names[:NAMES_SHOWN]]
+    return [f"{len(names)} {label}: {', '.join(shown)}{', …' if len(names) > NAMES_SHOWN else ''}"]
+
+
+def _hint(name: str, names: list[str]) -> str:
+    nearest = difflib.get_close_matches(name[:NAME_LENGTH], names, n=1, cutoff=0.8)
+    return f" (for {nearest[0]}?)" if nearest else ""
+
+
+def _shown(name: str) -> str:
+    """A name from a file, which may hold anything."""
+    printable = "".join(character if character.isprintable() else "?" for character in name[:NAME_LENGTH])
+    return printable if len(name) <= NAME_LENGTH else f"{printable}…"

@@ -12,14 +12,14 @@ class UserError(Exception):
 def run(main: Callable[[list[str] | None], None]) -> NoReturn:
     """Runs a script's main function and ends the process with the exit code users may rely on.
 
-    0: done; 2: `UserError`, its message on stderr; 130: interrupted.
+    0: done; 2: `UserError`, its message on stderr; 130: interrupted; 143: asked to end by `kill`.
     """
     try:
         main(None)
     except UserError as error:
         print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        print(str(error) or "interrupted", file=sys.stderr)
+        sys.exit(getattr(error, "code", 130))
     sys.exit(0)

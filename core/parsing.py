@@ -51,7 +51,8 @@ def parse(
     for file in arguments.pop("config", []):
         values.update(_read_yaml(options_class, Path(file)))
     for name, value in arguments.items():
-        values[name] = _convert(fields[name], value, f"option --{name}")
+        where = name.upper() if fields[name].positional else f"option --{name}"
+        values[name] = _convert(fields[name], value, where)
     return _build(options_class, values)
 
 
@@ -84,11 +85,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _make_parser(options_class: type, description: str) -> argparse.ArgumentParser:
+    options = _fields(options_class).values()
+    positional = "".join(f"{option.name.upper()} " for option in options if option.positional)
     parser = _Parser(
         description=description,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
-        usage="%(prog)s [--config FILE.yml ...] [--OPTION VALUE ...]",
+        usage=f"%(prog)s {positional}[--config FILE.yml ...] [--OPTION VALUE ...]",
         epilog="--no_FLAG takes back a flag set in a YAML file; 'none' empties an option that may be empty.",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=118),
     )
@@ -104,6 +107,10 @@ def _make_parser(options_class: type, description: str) -> argparse.ArgumentPars
 
 def _add_argument(group: Any, field: "_Field") -> None:
     help_text = field.help.replace("%", "%%")
+    if field.positional:
+        # Optional here: it may stand in a YAML file, and `validate` asks for it.
+        group.add_argument(field.name, nargs="?", metavar=field.name.upper(), help=help_text)
+        return
     if field.kind is bool:
         group.add_argument(f"--{field.name}", action="store_true", help=help_text)
         group.add_argument(
@@ -113,13 +120,10 @@ def _add_argument(group: Any, field: "_Field") -> None:
     metavar = field.kind.__name__.upper()
     if field.choices:
         metavar = "|".join(map(str, field.choices))
-    default = (
-        " ".join(map(str, field.default))
-        if field.is_list
-        else "none"
-        if field.default is None
-        else str(field.default)
-    )
+    if field.default is None:
+        default = "none"
+    else:
+        default = " ".join(map(str, field.default)) if field.is_list else str(field.default)
     group.add_argument(
         f"--{field.name}",
         nargs="+" if field.is_list else None,
@@ -162,6 +166,7 @@ class _Field:
     help: str
     choices: tuple[Any, ...] | None
     path: bool
+    positional: bool
 
 
 def _resolve(field: dataclasses.Field[Any], annotation: Any) -> _Field:
@@ -194,7 +199,8 @@ def _fields_by_class(options_class: type) -> dict[type, list[_Field]]:
 
 def _convert(field: _Field, value: Any, where: str) -> Any:
     """The one type check: text of the command line, or a value of YAML, to the annotated type."""
-    if field.may_be_none and (value is None or (isinstance(value, str) and value.lower() == "none")):
+    text = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if field.may_be_none and (text is None or (isinstance(text, str) and text.lower() == "none")):
         return None
     if not field.is_list:
         return _convert_one(field, value, where)

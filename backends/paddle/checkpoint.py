@@ -17,44 +17,26 @@ from safetensors.numpy import load_file, save_file
 from backends.paddle.tensors import to_array
 from core.checkpoint import check_moments, check_names, find_file
 from core.errors import UserError
-from core.weights import read_weights_file
-from core.weights.layouts import BATCH_NORM, LINEAR, OFFICIAL_BATCH_NORM, official_name, official_state
+from core.weights import layouts
+from core.weights.families.base import is_counter
+from core.weights.families.monodepth2 import UNUSED
+from core.weights.layouts import read_state
 from core.weights.pdparams import write_pdparams
 
 EXTENSION = ".pdparams"
 STATE_FILE = "training_state.safetensors"
-# The official encoder files carry the unused classifier of the backbone, and three numbers beside the tensors.
-UNUSED = {"encoder.fc.weight", "encoder.fc.bias", "height", "width", "use_stereo"}
 
 
 def native_names(network: nn.Layer) -> dict[str, tuple[str, bool]]:
     """`{official name: (PaddlePaddle's name, whether the matrix is transposed)}`: one rule a difference, by type."""
-    kinds, names = layer_kinds(network), {}
-    for native in network.state_dict():
-        official, transposed = official_name(native, kinds)
-        names[official] = (native, transposed)
-    return names
-
-
-def to_native(network: nn.Layer, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A network's state with PaddlePaddle's names and layouts, as its files have them."""
-    names = native_names(network)
-    return {names[name][0]: array.T if names[name][1] else array for name, array in state.items()}
-
-
-def to_official(network: nn.Layer, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The inverse of `to_native`; names that the network lacks are kept, to be complained about later."""
-    official = {native: (name, transposed) for name, (native, transposed) in native_names(network).items()}
-    converted = {}
-    for native, array in state.items():
-        name, transposed = official.get(native, (native, False))
-        converted[name] = array.T if transposed else array
-    return converted
+    shapes = {native: tuple(tensor.shape) for native, tensor in network.state_dict().items()}
+    official = layouts.official_names(shapes)
+    return {name: (native, transposed) for native, (name, transposed) in official.items()}
 
 
 def network_state(network: nn.Layer) -> dict[str, np.ndarray]:
     """The parameters and buffers of a network, copied."""
-    return to_official(network, {name: to_array(tensor) for name, tensor in network.state_dict().items()})
+    return layouts.to_official({name: to_array(tensor) for name, tensor in network.state_dict().items()})
 
 
 def load_network_state(network: nn.Layer, state: dict[str, np.ndarray], file: str) -> None:
@@ -64,7 +46,7 @@ def load_network_state(network: nn.Layer, state: dict[str, np.ndarray], file: st
         UserError: names are missing, unexpected or misshapen; the message lists them.
     """
     # PyTorch counts batches; nothing computes with that.
-    state = {name: array for name, array in state.items() if not name.endswith("num_batches_tracked")}
+    state = {name: array for name, array in state.items() if not is_counter(name)}
     own, names = network.state_dict(), native_names(network)
     check_names(
         {name: array.shape for name, array in state.items()},
@@ -76,49 +58,41 @@ def load_network_state(network: nn.Layer, state: dict[str, np.ndarray], file: st
         ignore=UNUSED,
     )
     # Not `set_state_dict`, which skips in silence what does not fit.
-    for native, array in to_native(network, {name: state[name] for name in names}).items():
-        _set(own[native], array)
+    for name, (native, transposed) in names.items():
+        _set(own[native], state[name].T if transposed else state[name])
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file, of either backend, and the numbers beside them as 0-d arrays; nothing is executed.
+    """The official state in a file, of either backend, and the numbers beside it as 0-d arrays; nothing is executed.
 
     Raises:
         UserError: the file is damaged or holds something else than arrays.
     """
-    return read_weights_file(path)
+    return read_state(path)[0]
 
 
 def load_weights(network: nn.Layer, state: dict[str, np.ndarray], path: Path) -> None:
-    """Fills a network, strictly, with what `read_weights` got from a file, whichever backend wrote it.
+    """Fills a network, strictly, with what `read_weights` got from a file.
 
     Raises:
         UserError: names are missing, unexpected or misshapen; the message lists them.
     """
-    load_network_state(network, official_state(state, path, layer_kinds(network)), str(path))
-
-
-def layer_kinds(network: nn.Layer) -> dict[str, str]:
-    """The layers, by name, whose arrays the two frameworks name or lay out differently."""
-    kinds = {nn.BatchNorm2D: BATCH_NORM, nn.Linear: LINEAR}
-    return {
-        name: kind
-        for name, layer in network.named_sublayers(include_self=True)
-        for layer_type, kind in kinds.items()
-        if isinstance(layer, layer_type)
-    }
+    load_network_state(network, state, str(path))
 
 
 def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
-    """Writes a `.pdparams` file: tensors with PaddlePaddle's names, and numbers beside them as 0-d arrays."""
-    write_pdparams(path, state | {name: np.array(value) for name, value in scalars.items()})
+    """Writes a `.pdparams` file of an official state: PaddlePaddle's names, and numbers beside them as 0-d arrays."""
+    write_pdparams(
+        path, layouts.to_native(state) | {name: np.array(value) for name, value in scalars.items()}
+    )
 
 
 def save_networks(networks: dict[str, nn.Layer], folder: Path, scalars: dict[str, Any]) -> None:
     """Writes one file per network into a folder; the encoder's also carries the scalars."""
     for name, network in networks.items():
-        state = to_native(network, network_state(network))
-        write_weights(folder / f"{name}{EXTENSION}", state, scalars if name == "encoder" else {})
+        write_weights(
+            folder / f"{name}{EXTENSION}", network_state(network), scalars if name == "encoder" else {}
+        )
 
 
 def load_networks(networks: dict[str, nn.Layer], folder: Path, names: Iterable[str]) -> None:
@@ -196,7 +170,7 @@ def named_parameters(networks: dict[str, nn.Layer]) -> Iterable[tuple[str, Tenso
         parameters = dict(network.named_parameters())
         for name, (native, _) in native_names(network).items():
             # PaddlePaddle counts the running statistics among the parameters.
-            if native in parameters and native.rpartition(".")[2] not in OFFICIAL_BATCH_NORM:
+            if native in parameters and native.rpartition(".")[2] not in layouts.OFFICIAL_STATISTICS:
                 yield f"{network_name}/{name}", parameters[native]
 
 

@@ -1,5 +1,7 @@
 """Arrays to tensors and back, the device, and the random state."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 import paddle
 from paddle import Tensor
@@ -7,23 +9,28 @@ from paddle import Tensor
 from core.errors import UserError
 
 
-def choose_device(name: str) -> paddle.CPUPlace | paddle.CUDAPlace:
+def choose_device(name: str, local_rank: int = 0) -> paddle.CPUPlace | paddle.CUDAPlace:
     """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`; new tensors are made there from now on.
+
+    Args:
+        name: one of these.
+        local_rank: the GPU where the name does not say which.
 
     Raises:
         UserError: the name is none of these, or the GPU is not there.
     """
     gpus = paddle.device.cuda.device_count() if name != "cpu" else 0
     if name == "auto":
-        return paddle.set_device("gpu:0" if gpus else "cpu")
+        name = "cuda" if gpus else "cpu"
     if name == "cpu":
         return paddle.set_device("cpu")
     kind, _, number = name.partition(":")
     if kind != "cuda" or not (number or "0").isdigit():
         raise UserError(f"--device {name}: choose auto, cpu or cuda:N")
-    if int(number or 0) >= gpus:
-        raise UserError(f"--device {name}: PaddlePaddle sees {gpus} GPUs here; choose auto or cpu")
-    return paddle.set_device(f"gpu:{int(number or 0)}")
+    index = int(number or local_rank)
+    if index >= gpus:
+        raise UserError(f"--device cuda:{index}: PaddlePaddle sees {gpus} GPUs here; choose auto or cpu")
+    return paddle.set_device(f"gpu:{index}")
 
 
 def device_name(device: paddle.CPUPlace | paddle.CUDAPlace) -> str:
@@ -44,6 +51,17 @@ def to_tensor(array: np.ndarray, device: paddle.CPUPlace | paddle.CUDAPlace | No
 def to_array(tensor: Tensor) -> np.ndarray:
     """A NumPy array of the tensor's shape and type, detached."""
     return tensor.numpy()
+
+
+def to_numbers(scalars: dict[str, Tensor]) -> dict[str, float]:
+    """Named scalars as numbers, fetched from the device at once."""
+    return dict(
+        zip(
+            scalars,
+            to_array(paddle.stack([scalar.detach() for scalar in scalars.values()])).tolist(),
+            strict=True,
+        )
+    )
 
 
 def to_image(
@@ -70,6 +88,26 @@ def to_batch(
         else:
             tensors[name] = to_tensor(array, device)
     return tensors
+
+
+def check_precision(precision: str, device: paddle.CPUPlace | paddle.CUDAPlace) -> None:
+    """Raises UserError for a precision that the device cannot compute in."""
+    if precision != "32" and isinstance(device, paddle.CPUPlace):
+        raise UserError(
+            f"--precision {precision}: PaddlePaddle computes with 16 bits on GPUs only; choose 32 (or --backend torch)"
+        )
+
+
+def autocast(precision: str, device: paddle.CPUPlace | paddle.CUDAPlace) -> AbstractContextManager:
+    """Inside, convolutions and products compute in bfloat16 or float16, with `precision` 32 as ever."""
+    if precision == "32":
+        return nullcontext()
+    return paddle.amp.auto_cast(dtype="bfloat16" if precision == "bf16" else "float16", level="O1")
+
+
+def widen(tensor: Tensor) -> Tensor:
+    """float32 in place of bfloat16 or float16; other tensors as they are."""
+    return tensor.astype("float32") if tensor.dtype in (paddle.bfloat16, paddle.float16) else tensor
 
 
 def seed_everything(seed: int) -> None:

@@ -15,13 +15,11 @@ from torch import nn
 from backends.torch.tensors import to_array
 from core.checkpoint import check_moments, check_names, find_file
 from core.errors import UserError
-from core.weights import read_weights_file
-from core.weights.layouts import BATCH_NORM, LINEAR, official_state
+from core.weights.families.monodepth2 import NUMBERS, UNUSED
+from core.weights.layouts import read_state
 
 EXTENSION = ".pth"
 STATE_FILE = "training_state.safetensors"
-# The official encoder files carry the unused classifier of the backbone, and three numbers beside the tensors.
-UNUSED = {"encoder.fc.weight", "encoder.fc.bias", "height", "width", "use_stereo"}
 
 
 def network_state(network: nn.Module) -> dict[str, np.ndarray]:
@@ -48,37 +46,30 @@ def load_network_state(network: nn.Module, state: dict[str, np.ndarray], file: s
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file, of either backend, and the numbers beside them as 0-d arrays; nothing is executed.
+    """The official state in a file, of either backend, and the numbers beside it as 0-d arrays; nothing is executed.
 
     Raises:
         UserError: the file is damaged or holds something else than arrays.
     """
-    return read_weights_file(path)
+    return read_state(path)[0]
 
 
 def load_weights(network: nn.Module, state: dict[str, np.ndarray], path: Path) -> None:
-    """Fills a network, strictly, with what `read_weights` got from a file, whichever backend wrote it.
+    """Fills a network, strictly, with what `read_weights` got from a file.
 
     Raises:
         UserError: names are missing, unexpected or misshapen; the message lists them.
     """
-    load_network_state(network, official_state(state, path, layer_kinds(network)), str(path))
-
-
-def layer_kinds(network: nn.Module) -> dict[str, str]:
-    """The layers, by name, whose arrays the two frameworks name or lay out differently."""
-    kinds = {nn.BatchNorm2d: BATCH_NORM, nn.Linear: LINEAR}
-    return {
-        name: kind
-        for name, layer in network.named_modules()
-        for layer_type, kind in kinds.items()
-        if isinstance(layer, layer_type)
-    }
+    load_network_state(network, state, str(path))
 
 
 def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
-    """Writes a `.pth` file: tensors, and Python scalars beside them as the official encoder files have."""
-    torch.save({name: torch.from_numpy(array) for name, array in state.items()} | scalars, path)
+    """Writes a `.pth` file of an official state: tensors, and beside them Python's numbers, as official files have."""
+    numbers = {name: state[name].item() for name in NUMBERS if name in state}
+    tensors = {
+        name: torch.from_numpy(np.array(array)) for name, array in state.items() if name not in numbers
+    }
+    torch.save(tensors | numbers | scalars, path)
 
 
 def save_networks(networks: dict[str, nn.Module], folder: Path, scalars: dict[str, Any]) -> None:

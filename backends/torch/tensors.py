@@ -1,5 +1,7 @@
 """Arrays to tensors and back, the device, and the random state."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,23 +9,28 @@ from torch import Tensor
 from core.errors import UserError
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
+
+    Args:
+        name: one of these.
+        local_rank: the GPU where the name does not say which.
 
     Raises:
         UserError: the name is none of these, or the GPU is not there.
     """
     gpus = torch.cuda.device_count() if name != "cpu" else 0
     if name == "auto":
-        return torch.device("cuda:0" if gpus else "cpu")
+        name = "cuda" if gpus else "cpu"
     if name == "cpu":
         return torch.device("cpu")
     kind, _, number = name.partition(":")
     if kind != "cuda" or not (number or "0").isdigit():
         raise UserError(f"--device {name}: choose auto, cpu or cuda:N")
-    if int(number or 0) >= gpus:
-        raise UserError(f"--device {name}: PyTorch sees {gpus} GPUs here; choose auto or cpu")
-    return torch.device("cuda", int(number or 0))
+    index = int(number or local_rank)
+    if index >= gpus:
+        raise UserError(f"--device cuda:{index}: PyTorch sees {gpus} GPUs here; choose auto or cpu")
+    return torch.device("cuda", index)
 
 
 def device_name(device: torch.device) -> str:
@@ -39,6 +46,17 @@ def to_tensor(array: np.ndarray, device: torch.device | None = None) -> Tensor:
 def to_array(tensor: Tensor) -> np.ndarray:
     """A NumPy array of the tensor's shape and type, detached."""
     return tensor.detach().cpu().numpy()
+
+
+def to_numbers(scalars: dict[str, Tensor]) -> dict[str, float]:
+    """Named scalars as numbers, fetched from the device at once."""
+    return dict(
+        zip(
+            scalars,
+            to_array(torch.stack([scalar.detach() for scalar in scalars.values()])).tolist(),
+            strict=True,
+        )
+    )
 
 
 def to_image(
@@ -61,6 +79,24 @@ def to_batch(
         else:
             tensors[name] = to_tensor(array, device)
     return tensors
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises UserError for a precision that the device cannot compute in."""
+    if precision == "16" and device.type == "cpu":
+        raise UserError("--precision 16 is for GPUs: a CPU is slower in float16; choose bf16 or 32")
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager:
+    """Inside, convolutions and products compute in bfloat16 or float16, with `precision` 32 as ever."""
+    if precision == "32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def widen(tensor: Tensor) -> Tensor:
+    """float32 in place of bfloat16 or float16; other tensors as they are."""
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
 def seed_everything(seed: int) -> None:

@@ -5,14 +5,17 @@ declare arrays far larger than itself; all of that is refused.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.checkpoint import write_atomically
 from core.errors import UserError
+from core.weights.stand_ins import plain_array
 
-ELEMENT_KINDS = "fiu"
+ELEMENT_KINDS = "fiub"  # truth is an enumeration of FALSE and TRUE
 
 
 def read_h5(path: Path) -> dict[str, np.ndarray]:
@@ -33,11 +36,33 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
         with h5py.File(path, "r", locking=False) as file:
             datasets = {name: _plain_dataset(path, file, name) for name in file}
             _require_present(path, datasets)
-            return {name: np.asarray(dataset[()]) for name, dataset in datasets.items()}
+            return {name: _values(dataset) for name, dataset in datasets.items()}
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: not a readable HDF5 file of weights: {' '.join(str(error).split())}"
         ) from None
+
+
+def write_h5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes one uncompressed data set per array at the root, so that `read_h5` reads them bit for bit, atomically.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    import h5py
+
+    def write(temporary: Path) -> None:
+        with h5py.File(temporary, "w") as file:
+            for name, array in arrays.items():
+                assert "/" not in name  # it would become a group
+                file.create_dataset(name, data=np.asarray(array, order="C"))
+
+    write_atomically(Path(path), write)
+
+
+def _values(dataset: Any) -> np.ndarray:
+    array = np.asarray(dataset[()])
+    return plain_array(array) if array.dtype == np.bool_ else array
 
 
 def _plain_dataset(path: Path, file: Any, name: str) -> Any:

@@ -1,43 +1,128 @@
-"""Names and layouts of PaddlePaddle's files against the official ones, which are PyTorch's: one rule per layer type."""
+"""Names and layouts of PaddlePaddle's files against the official ones, which are PyTorch's: one rule per layer type.
+
+A layer's type follows from its arrays: with running statistics it is a batch normalisation, with a matrix as weight
+it is linear. So the rules need neither the network nor a framework.
+
+| layer | official (PyTorch) | PaddlePaddle |
+|---|---|---|
+| batch normalisation | `running_mean`, `running_var` | `_mean`, `_variance` |
+| batch normalisation | `num_batches_tracked` | none; kept beside the others when a file is converted, and ignored |
+| linear | weight (out, in) | weight (in, out) |
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+from core.errors import UserError
 
-from core.weights import format_of
+if TYPE_CHECKING:
+    import numpy as np
 
+Shape = tuple[int, ...]
+State = dict[str, "np.ndarray"]
+
+TORCH, PADDLE = "torch", "paddle"
 BATCH_NORM, LINEAR = "batch normalisation", "linear"
-# PaddlePaddle's files have no counter of batches; nothing computes with it.
-OFFICIAL_BATCH_NORM = {"_mean": "running_mean", "_variance": "running_var"}
+NATIVE_STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
+OFFICIAL_STATISTICS = {native: official for official, native in NATIVE_STATISTICS.items()}
+WRAPPER = "module."  # DataParallel's, in front of every name
 
 
-def official_name(native: str, kinds: Mapping[str, str]) -> tuple[str, bool]:
-    """The official name of a PaddlePaddle array, and whether its matrix is the transpose of the official one.
-
-    Args:
-        native: such as `encoder.bn1._mean`.
-        kinds: `{layer: BATCH_NORM or LINEAR}`; layers of other types are alike in both.
-    """
-    layer, dot, last = native.rpartition(".")
-    official = OFFICIAL_BATCH_NORM.get(last, last) if kinds.get(layer) == BATCH_NORM else last
-    return layer + dot + official, kinds.get(layer) == LINEAR and last == "weight"
-
-
-def official_state(
-    state: Mapping[str, np.ndarray], path: Path, kinds: Mapping[str, str]
-) -> dict[str, np.ndarray]:
-    """The state of a network with official names and layouts, whichever backend wrote the file.
+def layer_kinds(shapes: Mapping[str, Shape]) -> dict[str, str]:
+    """`{layer: BATCH_NORM or LINEAR}`; layers of other types are alike in both.
 
     Args:
-        state: content of the file.
-        path: the file; `.pdparams`, by content, has PaddlePaddle's names and layouts, every other format PyTorch's.
-        kinds: see `official_name`.
+        shapes: name to shape, of either framework.
     """
-    if format_of(path) != "pdparams":
-        return dict(state)
-    official = {}
-    for native, array in state.items():
-        name, transposed = official_name(native, kinds)
-        official[name] = array.T if transposed else array
-    return official
+    kinds = {}
+    for name, shape in shapes.items():
+        layer, _, last = name.rpartition(".")
+        if last in NATIVE_STATISTICS or last in OFFICIAL_STATISTICS:
+            kinds[layer] = BATCH_NORM
+        elif last == "weight" and len(shape) == 2:
+            kinds[layer] = LINEAR
+    return kinds
+
+
+def native_names(shapes: Mapping[str, Shape]) -> dict[str, tuple[str, bool]]:
+    """`{official name: (PaddlePaddle's name, whether its matrix is the transpose of the official one)}`."""
+    return _renamed(shapes, NATIVE_STATISTICS)
+
+
+def official_names(shapes: Mapping[str, Shape]) -> dict[str, tuple[str, bool]]:
+    """`{PaddlePaddle's name: (official name, whether its matrix is the transpose of the official one)}`."""
+    return _renamed(shapes, OFFICIAL_STATISTICS)
+
+
+def _renamed(shapes: Mapping[str, Shape], statistics: Mapping[str, str]) -> dict[str, tuple[str, bool]]:
+    kinds, renamed = layer_kinds(shapes), {}
+    for name in shapes:
+        layer, dot, last = name.rpartition(".")
+        kind = kinds.get(layer)
+        new = statistics.get(last, last) if kind == BATCH_NORM else last
+        renamed[name] = (layer + dot + new, kind == LINEAR and last == "weight")
+    return renamed
+
+
+def official_shapes(native: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Official name to shape, from those of PaddlePaddle."""
+    return {
+        name: native[own][::-1] if transposed else native[own]
+        for own, (name, transposed) in official_names(native).items()
+    }
+
+
+def to_native(state: Mapping[str, "np.ndarray"]) -> State:
+    """A state with PaddlePaddle's names and layouts, from the official ones."""
+    return _applied(state, native_names(_shapes(state)))
+
+
+def to_official(native: Mapping[str, "np.ndarray"]) -> State:
+    """A state with official names and layouts, from those of PaddlePaddle."""
+    return _applied(native, official_names(_shapes(native)))
+
+
+def _shapes(state: Mapping[str, "np.ndarray"]) -> dict[str, Shape]:
+    return {name: array.shape for name, array in state.items()}
+
+
+def _applied(state: Mapping[str, "np.ndarray"], names: Mapping[str, tuple[str, bool]]) -> State:
+    return {new: state[old].T if transposed else state[old] for old, (new, transposed) in names.items()}
+
+
+def layout_of(state: Mapping[str, "np.ndarray"], format: str) -> str:
+    """`TORCH` or `PADDLE`: whose names and layouts a state has.
+
+    The names of its statistics decide; where it has none, the format of its file.
+
+    Args:
+        format: see `core.weights.format_of`.
+    """
+    lasts = {name.rpartition(".")[2] for name in state}
+    if lasts & set(OFFICIAL_STATISTICS):
+        return PADDLE
+    return PADDLE if format == "pdparams" and not lasts & set(NATIVE_STATISTICS) else TORCH
+
+
+def read_state(path: Path) -> tuple[State, str]:
+    """Reads a file of weights, whoever wrote it.
+
+    Returns:
+        The state with official names and layouts, numbers beside the tensors as 0-d arrays; and the layout that the
+        file has, `TORCH` or `PADDLE`.
+
+    Raises:
+        UserError: absent, damaged, holding something else than arrays, or names of both frameworks. Nothing is
+            executed.
+    """
+    from core.weights import format_of, read_weights_file
+
+    found = read_weights_file(path)
+    layout = layout_of(found, format_of(path))
+    wrapped = all(name.startswith(WRAPPER) for name in found if "." in name)
+    state = {name.removeprefix(WRAPPER): array for name, array in found.items()} if wrapped else found
+    state = to_official(state) if layout == PADDLE else state
+    if len(state) != len(found):
+        raise UserError(f"{path}: mixes the names of PyTorch and PaddlePaddle; save it again in one of them")
+    return state, layout

@@ -1,11 +1,13 @@
 """`.safetensors`: a JSON header and numbers, checked by the safetensors library."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.checkpoint import write_atomically
 from core.weights.files import read_file, unreadable
 from core.weights.stand_ins import plain_array
 
@@ -35,6 +37,19 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
         return {name: _array(name, entry) for name, entry in entries}
     except Exception as error:  # the library's error is no ValueError
         raise unreadable(path, ".safetensors file", error) from None
+
+
+def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes `{name: array}`, atomically.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    # The library writes bytes in memory order, whatever the strides say.
+    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    write_atomically(Path(path), lambda temporary: save_file(plain, temporary))
 
 
 def _check_header(content: bytes) -> None:

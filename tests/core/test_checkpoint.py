@@ -132,6 +132,8 @@ def test_find_weights_of_the_other_backend(tmp_path: Path) -> None:
         }
     (tmp_path / "encoder.pth").unlink()
     assert find_weights(tmp_path, ["encoder"], ".pth") == {"encoder": tmp_path / "encoder.pdparams"}
+    (tmp_path / "mask.h5").touch()
+    assert find_weights(tmp_path, ["mask"], ".pth") == {"mask": tmp_path / "mask.h5"}
     with pytest.raises(UserError, match=r"lacks pose\.pth; it holds"):
         find_weights(tmp_path, ["encoder", "pose"], ".pth")
 

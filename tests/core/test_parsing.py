@@ -69,6 +69,37 @@ def test_none_and_home(tmp_path: Path) -> None:
     assert small("--config", str(path), "--folder", "none").folder is None
 
 
+@dataclasses.dataclass
+class WithSource:
+    """One option without a name."""
+
+    source: str | None = option(None, "what to read", path=True, positional=True)
+    force: bool = option(False, "force")
+    sizes: list[int] = option((1,), "sizes")
+
+
+def test_positional(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (
+        ["a", "--force"],
+        ["--force", "a"],
+        ["--sizes", "3", "--force", "a"],
+        ["--force", "--", "a"],
+    ):
+        options = parse(WithSource, argv)
+        assert options.source == "a" and options.force
+    assert parse(WithSource, ["~/a"]).source == str(Path.home() / "a")
+    assert parse(WithSource, []).source is None
+    config = ["--config", str(yaml_file(tmp_path, "source: b\n"))]
+    assert parse(WithSource, config).source == "b" and parse(WithSource, [*config, "a"]).source == "a"
+    with pytest.raises(UserError, match="unexpected argument 'b'"):
+        parse(WithSource, ["a", "b"])
+    with pytest.raises(UserError, match="unknown option --source"):
+        parse(WithSource, ["--source", "a"])
+    with pytest.raises(SystemExit):
+        parse(WithSource, ["--help"])
+    assert "SOURCE [--config" in capsys.readouterr().out
+
+
 def test_flag_that_begins_with_no() -> None:
     assert small("--no_ssim").no_ssim is True
     assert small("--no_ssim", "--no_no_ssim").no_ssim is False

@@ -1,0 +1,23 @@
+"""Runs the networks of weight files on fixed inputs, in a process of its own; `core/weights/verification.py` starts it.
+
+python -m backends.outputs torch|paddle RESULT.npz FILE ...
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from backends import load_backend
+from core.errors import run
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Writes `{"<network>/<number>": array}`."""
+    backend, result, *files = sys.argv[1:] if argv is None else argv
+    outputs = load_backend(backend, "outputs").network_outputs([Path(file) for file in files])
+    np.savez(result, **outputs)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,117 @@
+"""Weights from any known file or folder to another format, bit for bit. Nothing that a file may hide is executed."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import UserError, run
+from core.options import ConversionOptions
+from core.parsing import parse
+
+if TYPE_CHECKING:
+    from core.weights.conversion import Converted, Write
+    from core.weights.sources import WeightsFile
+    from core.weights.verification import Difference
+
+
+class FailedError(Exception):
+    """The result is not the source: nothing is put into place."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parses, converts, prints; exit code 1 when the result is not the source."""
+    options = parse(ConversionOptions, argv, __doc__ or "")
+    from core.weights import conversion
+    from core.weights.sources import read_source
+
+    assert options.source is not None and options.to is not None  # validated by the parser
+    source, to = Path(options.source), options.to
+    output = Path(options.output) if options.output else conversion.default_output(source, to)
+    write = conversion.WRITERS.get(to) or pth_writer()
+    files = read_source(source)
+    names = [conversion.target_name(file, to) for file in files]
+    conversion.require_free(output, source, names, options.force)
+    report: list[str] = []
+
+    def fill(folder: Path) -> None:
+        converted = conversion.convert(files, to, folder, write, options.classifier)
+        report.extend(describe(converted))
+        if not all(one.identical for one in converted):
+            raise FailedError
+        if options.verify and not verified(files, [folder / name for name in names], to, report):
+            raise FailedError
+
+    try:
+        conversion.place(output, source, fill)
+    except FailedError:
+        print("\n".join([*report, "failed: nothing was written"]))
+        sys.exit(1)
+    left_out = conversion.left_out(source)
+    if left_out:
+        report.append(f"left out: {', '.join(left_out)}")
+    print("\n".join([*report, f"written: {', '.join(names)} in {output}"]))
+
+
+def pth_writer() -> "Write":
+    """The one writer that needs a framework.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    from backends import installed_backends, load_backend
+
+    if "torch" not in installed_backends():
+        raise UserError(
+            "--to torch: .pth files are written by PyTorch, which is not installed; pip install torch, "
+            "or use --to safetensors, which either backend reads"
+        )
+    checkpoint = load_backend("torch", "checkpoint")
+    return lambda path, state: checkpoint.write_weights(path, state, {})
+
+
+def describe(converted: "list[Converted]") -> list[str]:
+    """The table, what was added, and whether the bits are the same."""
+    from core.weights.conversion import table
+
+    lines = [table(converted)]
+    added = [
+        f"{one.result.path.name} ({', '.join(f'{count} {kind}' for kind, count in one.added.items())})"
+        for one in converted
+        if one.added
+    ]
+    if added:
+        lines.append(f"added, of zeros: {', '.join(added)}")
+    changed = [one.result.path.name for one in converted if not one.identical]
+    same = "bit-identical: the values read again from every file have the sha256 of the values read from its source"
+    lines.append(f"CHANGED: {', '.join(changed)}" if changed else same)
+    return lines
+
+
+def verified(files: "list[WeightsFile]", results: list[Path], to: str, report: list[str]) -> bool:
+    """Runs the networks of both sides on the same images and adds what came out to the report."""
+    from backends import BACKENDS, installed_backends
+    from core.weights import verification
+
+    sides = verification.choose_backends({file.layout for file in files}, to, installed_backends())
+    paths = [[file.path for file in files], results]
+    outputs = [verification.outputs_in_process(*side) for side in zip(sides, paths, strict=True)]
+    report.append(
+        f"outputs for a fixed image of {verification.WIDTH}x{verification.HEIGHT}: "
+        f"source in {BACKENDS[sides[0]]}, result in {BACKENDS[sides[1]]}"
+    )
+    differences = verification.compare(*outputs)
+    report.extend(describe_difference(difference) for difference in differences)
+    return all(difference.passed for difference in differences)
+
+
+def describe_difference(difference: "Difference") -> str:
+    """A line of the verification."""
+    from core.weights.verification import BOUND
+
+    verdict = "ok" if difference.passed else "FAILED"
+    size = f"largest difference {difference.largest:.1e} of the largest value, bound {BOUND:.0e}"
+    return f"  {difference.network:<16} {size}: {verdict}"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,167 @@
+"""From one format of weights to another, bit for bit; `convert_weights.py` is the command.
+
+Nothing is dropped: what PaddlePaddle has no use for (counters of batches, the unused classifier) stays in its files,
+where its own loader passes over it. Two things can be added, and are said: on the way to PyTorch the counters that its
+files have, and with `classifier` the one that the published program insists on.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.checkpoint import add_files_atomically, write_folder_atomically
+from core.errors import UserError
+from core.weights.families.base import is_counter
+from core.weights.families.monodepth2 import PREFIX, Encoder
+from core.weights.families.resnet import CLASSIFIER
+from core.weights.folder import OPTIONS_FILE
+from core.weights.h5 import write_h5
+from core.weights.layouts import State, to_native
+from core.weights.pdparams import write_pdparams
+from core.weights.safetensors_file import write_safetensors
+from core.weights.sources import WeightsFile, digest, network_files, read_network
+
+EXTENSIONS = {"torch": ".pth", "paddle": ".pdparams", "safetensors": ".safetensors", "h5": ".h5"}
+
+Write = Callable[[Path, State], None]
+# `.pth` is written by PyTorch, so its writer comes from the backend.
+WRITERS: dict[str, Write] = {
+    "paddle": lambda path, state: write_pdparams(path, to_native(state)),
+    "safetensors": write_safetensors,
+    "h5": write_h5,
+}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A file before and after.
+
+    Attributes:
+        source: what was read.
+        result: the file written, read again.
+        before, after: sha256 of the values that the source has, in the source and in the result.
+        added: what else the result has, `{"counters": 20}`.
+    """
+
+    source: WeightsFile
+    result: WeightsFile
+    before: str
+    after: str
+    added: dict[str, int]
+
+    @property
+    def identical(self) -> bool:
+        """Whether every value kept its bits."""
+        return self.before == self.after
+
+
+def convert(
+    files: Iterable[WeightsFile], to: str, folder: Path, write: Write, classifier: bool = False
+) -> list[Converted]:
+    """Writes networks into a folder and reads them again.
+
+    Args:
+        to: a key of `EXTENSIONS`.
+        folder: exists.
+        write: writes an official state in that format.
+        classifier: add the unused classifier, of zeros, to encoders without one.
+    """
+    done = []
+    for file in files:
+        state = _completed(file, to, classifier)
+        write(folder / target_name(file, to), state)
+        result = read_network(folder / target_name(file, to))
+        before, after = digest(file.state, file.state), digest(result.state, file.state)
+        added = [name for name in result.state if name not in file.state]
+        counters = sum(map(is_counter, added))
+        kinds = {"counters": counters, "arrays of the classifier": len(added) - counters}
+        kinds = {kind: count for kind, count in kinds.items() if count}
+        done.append(Converted(file, result, before, after, kinds))
+    return done
+
+
+def target_name(file: WeightsFile, to: str) -> str:
+    """The name that loaders look for."""
+    return file.network.file + EXTENSIONS[to]
+
+
+def _completed(file: WeightsFile, to: str, classifier: bool) -> State:
+    """The state in official order, with the counters and the classifier that it lacks."""
+    shapes, state = file.network.shapes, dict(file.state)
+    for name, shape in shapes.items():
+        if name in state:
+            continue
+        if to == "torch" and is_counter(name):
+            state[name] = np.zeros(shape, np.int64)
+        elif classifier and isinstance(file.network, Encoder) and name.removeprefix(PREFIX) in CLASSIFIER:
+            state[name] = np.zeros(shape, np.float32)
+    return {name: state[name] for name in shapes if name in state}
+
+
+def table(converted: list[Converted]) -> str:
+    """A row for each file read and one for the file made of it."""
+    rows = [("file", "release", "network", "tensors", "parameters", "sha256 of the values")]
+    for one in converted:
+        for file, values in ((one.source, one.before), (one.result, one.after)):
+            counts = (str(file.tensors), f"{file.parameters:,}")
+            rows.append((file.path.name, file.family, file.network.title, *counts, values))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        name, release, network, tensors, parameters, values = row
+        cells = (name, release, network, tensors.rjust(widths[3]), parameters.rjust(widths[4]), values)
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+    return "\n".join(lines)
+
+
+# ---- where it goes -------------------------------------------------------------------------------------------
+
+
+def default_output(source: Path, to: str) -> Path:
+    """Beside the source: the folder `<source>_<to>`, or the folder of a single file."""
+    return (
+        source.parent if not source.is_dir() else source.resolve().with_name(f"{source.resolve().name}_{to}")
+    )
+
+
+def left_out(source: Path) -> list[str]:
+    """What else lies in a source folder: it stays there."""
+    if not source.is_dir():
+        return []
+    taken = {path.name for paths in network_files(source).values() for path in paths}
+    present = (path.name for path in source.iterdir() if not path.name.startswith("."))
+    return sorted(set(present) - taken - {OPTIONS_FILE})
+
+
+def require_free(output: Path, source: Path, names: Iterable[str], force: bool) -> None:
+    """Raises UserError if writing these files would mix models or replace something without `force`."""
+    if output.suffix in EXTENSIONS.values() or (output.exists() and not output.is_dir()):
+        raise UserError(f"{output}: --output is a folder; the files in it get their official names")
+    if force or not output.exists():
+        return
+    taken = [name for name in names if (output / name).exists()]
+    if taken:
+        raise UserError(f"{output / taken[0]}: is there already; choose another --output, or --force")
+    in_place = not source.is_dir() or output.resolve() == source.resolve()
+    if not in_place and network_files(output):
+        raise UserError(f"{output}: holds weights already; choose another --output, or --force")
+
+
+def place(output: Path, source: Path, fill: Callable[[Path], None]) -> None:
+    """Lets `fill` write into an empty folder and puts its files into `output` once all are whole.
+
+    `options.yaml` of a source folder goes with them.
+    """
+
+    def fill_and_copy(folder: Path) -> None:
+        fill(folder)
+        options = source / OPTIONS_FILE
+        if source.is_dir() and options.is_file() and output.resolve() != source.resolve():
+            (folder / OPTIONS_FILE).write_bytes(options.read_bytes())
+
+    if output.is_dir() and any(output.iterdir()):
+        add_files_atomically(output, fill_and_copy)
+    else:
+        write_folder_atomically(output, fill_and_copy)
