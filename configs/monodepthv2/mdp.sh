@@ -71,9 +71,9 @@ kitti() {
     local epochs=20
     if [ "${WEIGHTS_INIT:-pretrained}" = scratch ]; then
         epochs=30
-    elif ! [ -f weights/resnet18_pretrain.h5 ]; then # before hours are spent
-        echo "error: weights/resnet18_pretrain.h5: no such file; see weights/README.md, or set WEIGHTS_INIT=scratch" >&2
-        exit 2
+    else
+        step "ImageNet weights"
+        "$PYTHON" -m core.weights.zoo resnet18 # before hours are spent
     fi
     [ "$mode" != mono ] || scaling=--eval_mono
     read -ra options <<<"$(mode_options "$mode")"

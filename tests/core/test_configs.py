@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from core.options import EvaluationOptions, ExportOptions, Monodepth2Options, ReportOptions
 from core.parsing import parse
@@ -22,9 +23,42 @@ SCRIPTS = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.yml")), ids=lambda path: path.name)
 def test_configs_are_valid(path):
     parse(Monodepth2Options, ["--config", str(path)])
+
+
+RECIPES = {path.stem: path for path in sorted((FOLDER / "recipes").glob("*.yml"))}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_hold_what_differs_from_the_defaults(name):
+    content = yaml.safe_load(RECIPES[name].read_text())
+    assert content.pop("model_name") == name
+    options = parse(Monodepth2Options, ["--config", str(RECIPES[name])])
+    assert [key for key in content if getattr(options, key) == getattr(Monodepth2Options(), key)] == []
+    assert f"{options.width}x{options.height}" in name
+    assert options.use_stereo == ("stereo" in name) and options.frame_ids == (
+        [0] if name.startswith("stereo") else [0, -1, 1]
+    )
+    assert (options.weights_init, options.num_epochs == 30) == (
+        ("scratch", True) if "_no_pt_" in name else ("pretrained", False)
+    )
+    if "1024x320" in name:
+        start = name.replace("1024x320", "640x192")
+        assert start in RECIPES and options.load_weights_folder == f"runs/{start}/models/weights_9"
+        assert (options.num_epochs, options.learning_rate) == (5, 1e-5)
+
+
+def test_every_published_model_has_a_recipe():
+    """Those whose weights are published, and the ablations of the paper."""
+    families, pairs = ("mono", "stereo", "mono+stereo"), ("640x192", "1024x320", "no_pt_640x192")
+    expected = {f"{family}_{pair}" for family in families for pair in pairs}
+    expected |= {f"{family}_odom_640x192" for family in ("mono", "mono+stereo")}
+    expected |= {"mono_resnet50_640x192", "mono_resnet50_no_pt_640x192", "mono_416x128"}
+    ablations = ("baseline", "without_minimum", "without_automasking", "v1_multiscale", "predictive_mask")
+    expected |= {f"mono_{ablation}_640x192" for ablation in ablations}
+    assert set(RECIPES) == expected
 
 
 def commands(tmp_path: Path, *arguments: str, **variables: str) -> list[list[str]]:
@@ -32,8 +66,6 @@ def commands(tmp_path: Path, *arguments: str, **variables: str) -> list[list[str
     root = tmp_path / "project"
     (root / "configs").mkdir(parents=True)
     (root / "configs" / "monodepthv2").symlink_to(FOLDER)
-    (root / "weights").mkdir()
-    (root / "weights" / "resnet18_pretrain.h5").touch()
     log = tmp_path / "commands"
     stand_in = tmp_path / "python"
     stand_in.write_text(f'#!/usr/bin/env bash\nprintf "%q " "$@" >>{log}\necho >>{log}\n')
@@ -61,7 +93,8 @@ def parsed(command: list[str], monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("mode", ["mono", "stereo", "mono+stereo"])
 def test_kitti_recipe(tmp_path, monkeypatch, mode):
     (tmp_path / "kitti").mkdir()
-    recorded = commands(tmp_path, DATA_PATH="kitti", MODE=mode, BACKEND="paddle", PNG="1")
+    fetched, *recorded = commands(tmp_path, DATA_PATH="kitti", MODE=mode, BACKEND="paddle", PNG="1")
+    assert fetched == ["-m", "core.weights.zoo", "resnet18"]  # first: a network that is down should not cost hours
     steps = ["export_gt_depth.py", "train.py", "train.py", "evaluate_depth.py", "evaluate_depth.py"]
     assert [command[0] for command in recorded] == steps
     export, low, high, *evaluations = (parsed(command, monkeypatch) for command in recorded)
