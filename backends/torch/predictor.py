@@ -12,12 +12,15 @@ from backends.torch.methods import METHODS
 from backends.torch.tensors import choose_device, to_array, to_image
 from core.checkpoint import find_weights
 from core.disparity import blend_mirrored
-from core.images import resize_array
+from core.images import as_images, resize_array
+from core.odometry.windows import PoseWindows
 from core.weights.folder import model_options
+
+POSE_NETWORKS = ("pose_encoder", "pose")
 
 
 class Predictor:
-    """A trained depth network: `Predictor(folder).disparity(images)`.
+    """A trained model: `Predictor(folder).disparity(images)`, `Predictor(folder).poses(images)`.
 
     Args:
         folder: weights folder, of this project, trained with either backend, or an official release.
@@ -31,32 +34,78 @@ class Predictor:
 
     def __init__(self, folder: Path | str, device: str = "auto", **overrides: Any) -> None:
         self.device = choose_device(device)
+        self.folder = Path(folder)
         names = ["encoder", "depth"]
         files = find_weights(Path(folder), names, checkpoint.EXTENSION)
         states = {name: checkpoint.read_weights(path) for name, path in files.items()}
-        self.options = model_options(Path(folder), states["encoder"], overrides)
+        self.options = model_options(Path(folder), states, overrides)
         self.height, self.width = self.options.height, self.options.width
         self.method = METHODS[self.options.method](self.options)
         for name in names:
             checkpoint.load_weights(self.method.networks()[name], states[name], files[name])
         self.method.to(self.device, memory_format=torch.channels_last).eval()
+        self._poses_loaded = False
 
     def disparity(self, images: Sequence[np.ndarray], post_process: bool = False) -> np.ndarray:
         """Predicts 1 / depth.
 
         Args:
-            images: uint8 (h, w, 3) RGB, any sizes; resized to the network's.
+            images: uint8 (h, w, 3) RGB, any sizes, or one such image; resized to the network's.
             post_process: blend with the prediction of the mirrored image.
 
         Returns:
             (N, height, width) at the network's size; float32, float64 when post-processed. In 1 / metres up to the
             model's scale; for models trained with stereo on KITTI, metres = 5.4 / disparity.
         """
-        batch = np.stack([resize_array(image, self.height, self.width) for image in images])
+        batch = np.stack([resize_array(image, self.height, self.width) for image in as_images(images)])
         disparity = self._forward(batch)
         if not post_process:
             return disparity
         return blend_mirrored(disparity, self._forward(batch[:, :, ::-1])[:, :, ::-1])
+
+    @property
+    def pose_frames(self) -> list[int]:
+        """Offsets in time of the images that the pose network sees at once, the target 0 first.
+
+        Raises:
+            UserError: the model has no pose network, or its files are missing or damaged.
+        """
+        frames = self.method.pose_frames
+        if not self._poses_loaded:  # late, because folders without them predict depth as well
+            networks = self.method.networks()
+            names = [name for name in POSE_NETWORKS if name in networks]
+            for name, path in find_weights(self.folder, names, checkpoint.EXTENSION).items():
+                checkpoint.load_weights(networks[name], checkpoint.read_weights(path), path)
+            self._poses_loaded = True
+        return frames
+
+    def poses(self, images: Sequence[np.ndarray], batch_size: int = 16) -> np.ndarray:
+        """Predicts the camera's motion from each image of a video to the next.
+
+        Args:
+            images: uint8 (h, w, 3) RGB in the order of time, any sizes; resized to the network's.
+            batch_size: windows per pass.
+
+        Returns:
+            T_next_current (N − 1, 4, 4) float32: maps points of camera t to camera t + 1. Its translation is in the
+            unit of the model's depth: arbitrary for training on video alone, 5.4 m for training with stereo on KITTI.
+            `core.odometry.trajectories.chain` makes a path of it.
+
+        Raises:
+            UserError: the model has no pose network, its files are missing, or the images are too few.
+        """
+        windows = PoseWindows.plan(self.pose_frames, len(images))
+        resized = np.stack([resize_array(image, self.height, self.width) for image in images])
+        parts = [windows.images[i : i + batch_size] for i in range(0, len(windows.images), batch_size)]
+        T_sources_target = [self.T_sources_target(list(resized[part.T])) for part in parts]
+        return windows.T_next_current(np.concatenate(T_sources_target))
+
+    def T_sources_target(self, images: Sequence[np.ndarray]) -> np.ndarray:  # noqa: N802 (a transform's name)
+        """One image array, uint8 (B, height, width, 3), for each of `pose_frames` → float32 (B, sources, 4, 4)."""
+        assert len(images) == len(self.pose_frames)
+        with torch.no_grad():
+            found = self.method.T_sources_target([to_image(image, self.device) for image in images])
+        return np.stack([to_array(T) for T in found], axis=1)
 
     def _forward(self, images: np.ndarray) -> np.ndarray:
         """uint8 (N, height, width, 3) → disparity (N, height, width)."""

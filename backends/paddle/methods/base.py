@@ -22,6 +22,15 @@ class Method(nn.Layer):
         """Two images (B, 3, H, W), the source later than the target → (B, 4, 4)."""
         raise NotImplementedError
 
+    @property
+    def pose_frames(self) -> list[int]:
+        """Offsets in time of the images that the pose network sees at once, the target 0 first."""
+        return [0, 1]
+
+    def T_sources_target(self, images: list[Tensor]) -> list[Tensor]:  # noqa: N802
+        """Images (B, 3, H, W) in the order of `pose_frames` → T_source_target (B, 4, 4) of each source."""
+        return [self.T_source_target(*images)]
+
     def parameter_groups(self) -> list[dict]:
         """The optimiser's parameter groups."""
         # PaddlePaddle counts the running statistics of BatchNorm among the parameters.

@@ -14,6 +14,7 @@ from backends.torch.networks.depth_decoder import DepthDecoder
 from backends.torch.networks.pose_cnn import PoseCNN
 from backends.torch.networks.pose_decoder import PoseDecoder
 from backends.torch.networks.resnet import ResNetEncoder
+from backends.torch.tensors import autocast, widen
 from core.errors import UserError
 from core.options import Monodepth2Options
 
@@ -30,7 +31,8 @@ class Pose:
 
     def transform(self, translation_factor: Tensor | float = 1.0) -> Tensor:
         """T_source_target, (B, 4, 4), with the translation multiplied by (B, 1) or a number."""
-        return geometry.rigid_transform(self.axisangle, self.translation * translation_factor, self.invert)
+        axisangle, translation = widen(self.axisangle), widen(self.translation)
+        return geometry.rigid_transform(axisangle, translation * translation_factor, self.invert)
 
 
 class Monodepth2(Method):
@@ -77,19 +79,46 @@ class Monodepth2(Method):
     def T_source_target(self, target: Tensor, source: Tensor) -> Tensor:  # noqa: N802
         """Target and the following frame, (B, 3, H, W) each → T_source_target, (B, 4, 4).
 
+        The translation is the network's own; PoseCNN's is multiplied by the mean disparity only when warping.
+
         Raises:
             UserError: the model has no pose network for pairs.
         """
-        if self.pose is None or self.options.pose_model_input != "pairs":
-            raise UserError("this model has no pose network for pairs of frames: it was trained otherwise")
+        if self.pose_frames != [0, 1]:
+            raise UserError("this model's pose network sees all frames at once, not pairs of them")
         return self._pair_pose(target, source, None, None, invert=False).transform()
+
+    @property
+    def pose_frames(self) -> list[int]:
+        """Offsets in time of the images that the pose network sees at once, the target 0 first.
+
+        Raises:
+            UserError: the model has no pose network.
+        """
+        if self.pose is None:
+            raise UserError(
+                "no pose network: a model trained on stereo pairs alone cannot tell the camera's motion"
+            )
+        return self.times if self.options.pose_model_input == "all" else [0, 1]
+
+    def T_sources_target(self, images: list[Tensor]) -> list[Tensor]:  # noqa: N802
+        """Images (B, 3, H, W) in the order of `pose_frames` → T_source_target (B, 4, 4) of each source."""
+        if self.pose_frames == [0, 1]:
+            return [self.T_source_target(*images)]
+        shared = self.options.pose_model_type == "shared"
+        features = [self.encoder(image) for image in images] if shared else []
+        return [pose.transform() for pose in self._joint_poses(images, features)]
 
     def losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Photometric, smoothness and mask terms of every scale; see `core/sample.py` for the batch."""
-        features = self._features(batch)
-        sigmoids = self.depth(features[0])
-        masks = None if self.predictive_mask is None else self.predictive_mask(features[0])
-        return self.synthesis_losses(batch, sigmoids, self.poses(batch, features), masks)
+        with autocast(self.options.precision, batch["K"].device):  # the networks alone
+            features = self._features(batch)
+            sigmoids = self.depth(features[0])
+            masks = None if self.predictive_mask is None else self.predictive_mask(features[0])
+            poses = self.poses(batch, features)
+        sigmoids = {scale: widen(sigmoid) for scale, sigmoid in sigmoids.items()}
+        masks = None if masks is None else {scale: widen(mask) for scale, mask in masks.items()}
+        return self.synthesis_losses(batch, sigmoids, poses, masks)
 
     def _features(self, batch: dict[str, Tensor]) -> dict[int | str, list[Tensor]]:
         """Depth-encoder features of frame 0, or of all frames in one pass when the pose network shares them."""
@@ -105,7 +134,9 @@ class Monodepth2(Method):
         if self.pose is None:
             return {}
         if self.options.pose_model_input == "all":
-            return self._joint_poses(batch, features)
+            images = [batch[f"augmented_{frame}"] for frame in self.times]
+            joint = self._joint_poses(images, [features[frame] for frame in self.times if frame in features])
+            return dict(zip(self.times[1:], joint, strict=True))
         poses = {}
         for frame in self.times[1:]:
             # In temporal order, so that the network always sees forward motion.
@@ -137,20 +168,21 @@ class Monodepth2(Method):
             axisangle, translation = self.pose([self.pose_encoder(torch.cat([first, second], dim=1))])
         return Pose(axisangle[:, 0, 0], translation[:, 0, 0], invert)
 
-    def _joint_poses(
-        self, batch: dict[str, Tensor], features: dict[int | str, list[Tensor]]
-    ) -> dict[int, Pose]:
-        """All frames at once, in the order of `frame_ids`: pose i belongs to `frame_ids[1 + i]`, never inverted."""
+    def _joint_poses(self, images: list[Tensor], features: list[list[Tensor]]) -> list[Pose]:
+        """All frames at once, in the order of `frame_ids`: pose i belongs to `frame_ids[1 + i]`, never inverted.
+
+        Features are those of the shared encoder, needed by it alone.
+        """
         if self.options.pose_model_type == "shared":
-            axisangle, translation = self.pose([features[frame] for frame in self.times])
+            axisangle, translation = self.pose(features)
         else:
-            images = torch.cat([batch[f"augmented_{frame}"] for frame in self.times], dim=1)
-            pyramid_or_images = images if self.pose_encoder is None else [self.pose_encoder(images)]
-            axisangle, translation = self.pose(pyramid_or_images)
-        return {
-            frame: Pose(axisangle[:, i, 0], translation[:, i, 0], invert=False)
-            for i, frame in enumerate(self.times[1:])
-        }
+            stacked = torch.cat(images, dim=1)
+            axisangle, translation = self.pose(
+                stacked if self.pose_encoder is None else [self.pose_encoder(stacked)]
+            )
+        return [
+            Pose(axisangle[:, i, 0], translation[:, i, 0], invert=False) for i in range(len(self.times) - 1)
+        ]
 
     def synthesis_losses(
         self,

@@ -1,0 +1,1 @@
+"""The camera's path: trajectories in files, and their errors against the truth."""

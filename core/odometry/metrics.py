@@ -1,0 +1,191 @@
+"""Errors of a camera's path: the 5-frame error of Monodepth2's table, and those of KITTI odometry.
+
+Geiger, Lenz, Urtasun, *Are we ready for autonomous driving?* (CVPR 2012) for the drift over 100 to 800 m;
+Sturm et al., *A benchmark for the evaluation of RGB-D SLAM systems* (IROS 2012) for ATE and RPE; Umeyama,
+*Least-squares estimation of transformation parameters between two point patterns* (PAMI 1991) for alignment.
+Trajectories and motions are those of `core/odometry/trajectories.py`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.odometry.trajectories import Trajectory
+
+SNIPPET = 5  # frames
+SEGMENT_LENGTHS = np.arange(100, 900, 100)  # metres
+SEGMENT_STEP = 10  # frames between the starts of segments
+
+# What is fitted to the truth before comparing: nothing; one scale through the first frame; rotation and
+# translation; these with a scale; and the scale of the latter alone, kept at the first frame.
+ALIGNMENTS = ("none", "scale", "6dof", "7dof", "scale_7dof")
+
+
+@dataclass(frozen=True)
+class OdometryErrors:
+    """Errors of one trajectory under one alignment; NaN where the path is too short to have any.
+
+    Attributes:
+        t_err: translational drift, percent, mean over segments of 100, 200 … 800 m.
+        r_err: rotational drift, degrees per 100 m, over the same segments.
+        ate: root of the mean squared distance of the positions, metres.
+        rpe_translation, rpe_rotation: mean error of the motion between neighbours, metres and degrees.
+    """
+
+    t_err: float
+    r_err: float
+    ate: float
+    rpe_translation: float
+    rpe_rotation: float
+
+
+# ---- five frames ---------------------------------------------------------------------------------------------
+
+
+def snippet_errors(predicted: np.ndarray, true: np.ndarray, length: int = SNIPPET) -> np.ndarray:
+    """Error of the snippet that starts at each frame, as Zhou et al. 2017 and Monodepth2 publish it.
+
+    Kept as published, for comparison: motions are multiplied in the order M @ T_next_current, although that is
+    not the way along the path; the snippets at the end are shorter; and the root of the summed squares, not of
+    their mean, is divided by the number of points.
+
+    Args:
+        predicted, true: motions T_next_current, (N − 1, 4, 4).
+        length: frames of a snippet.
+
+    Returns:
+        (N − 1,) metres: sqrt(Σ ‖s p − g‖²) / points, s = Σ g·p / Σ p·p.
+    """
+    p, counts = _snippets(predicted, length)
+    g, _ = _snippets(true, length)
+    residual = fit_scale(p, g)[:, None, None] * p - g
+    return np.asarray(np.sqrt((residual**2).sum(axis=(1, 2))) / counts)
+
+
+def _snippets(T_next_current: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (N, length, 3) of the snippet at each start, zeros beyond the end; and its number of points."""
+    count = len(T_next_current)
+    M = np.tile(np.eye(4), (count, 1, 1))
+    positions = np.zeros((count, length, 3))
+    for step in range(min(length - 1, count)):
+        inside = count - step  # starts that have so many motions ahead
+        M[:inside] = M[:inside] @ T_next_current[step:]
+        positions[:inside, step + 1] = M[:inside, :3, 3]
+    return positions, np.minimum(length, count - np.arange(count) + 1)
+
+
+# ---- whole trajectories --------------------------------------------------------------------------------------
+
+
+def fit_scale(p: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """The s that minimises Σ ‖s p − g‖² over the points of each group (…, N, 3): Σ g·p / Σ p·p.
+
+    0 where all p are zero: every s does equally well there.
+    """
+    squares = (p * p).sum(axis=(-2, -1))
+    return np.asarray((g * p).sum(axis=(-2, -1)) / np.where(squares == 0, 1.0, squares))
+
+
+def umeyama(p: np.ndarray, g: np.ndarray, with_scale: bool) -> tuple[np.ndarray, np.ndarray, float]:
+    """R (3, 3), t (3,) and c that minimise Σ ‖c R p + t − g‖² over points (N, 3) (Umeyama 1991).
+
+    c is 1 without scale, and where all p are one point, which every scale fits equally well.
+    """
+    p_mean, g_mean = p.mean(axis=0), g.mean(axis=0)  # (34), (35)
+    p_centred, g_centred = p - p_mean, g - g_mean
+    variance = (p_centred**2).sum() / len(p)  # (36)
+    covariance = g_centred.T @ p_centred / len(p)  # (38)
+    U, D, Vt = np.linalg.svd(covariance)
+    S = np.ones(3)
+    if np.linalg.det(U) * np.linalg.det(Vt) < 0:
+        S[2] = -1  # (43): a rotation, not a reflection
+    R = (U * S) @ Vt  # (40)
+    c = float((D * S).sum() / variance) if with_scale and variance > 0 else 1.0  # (42)
+    return R, g_mean - c * R @ p_mean, c  # (41)
+
+
+def align(T_world_camera: np.ndarray, truth: np.ndarray, alignment: str) -> np.ndarray:
+    """Poses (N, 4, 4) after the best fit of their positions to those of the truth; one of `ALIGNMENTS`."""
+    p, g = T_world_camera[:, :3, 3], truth[:, :3, 3]
+    R, t, scale = np.eye(3), np.zeros(3), 1.0
+    if alignment == "scale":
+        scale = float(fit_scale(p, g))
+    elif alignment != "none":
+        fitted = umeyama(p, g, with_scale=alignment != "6dof")
+        R, t, scale = fitted if alignment != "scale_7dof" else (R, t, fitted[2])
+    fit = T_world_camera.copy()
+    fit[:, :3, :3] = R @ T_world_camera[:, :3, :3]
+    fit[:, :3, 3] = scale * p @ R.T + t
+    return fit
+
+
+def aligned(trajectory: Trajectory, truth: Trajectory, alignment: str) -> tuple[Trajectory, Trajectory]:
+    """Both from the identity at the trajectory's first frame, and then the trajectory fitted to the truth.
+
+    Args:
+        trajectory: some or all frames of the truth.
+        alignment: one of `ALIGNMENTS`.
+    """
+    true = truth.T_world_camera
+    chosen = np.searchsorted(truth.frames, trajectory.frames)
+    true = np.linalg.inv(true[chosen[0]]) @ true
+    poses = np.linalg.inv(trajectory.T_world_camera[0]) @ trajectory.T_world_camera
+    fitted = align(poses, true[chosen], alignment)
+    return Trajectory(trajectory.frames, fitted), Trajectory(truth.frames, true)
+
+
+def trajectory_errors(trajectory: Trajectory, truth: Trajectory) -> OdometryErrors:
+    """Drift, ATE and RPE of an aligned trajectory, whose frames are among those of the truth."""
+    row = np.full(len(truth.frames), -1)  # of each true frame in the trajectory
+    row[np.searchsorted(truth.frames, trajectory.frames)] = np.arange(len(trajectory.frames))
+    poses, true = trajectory.T_world_camera, truth.T_world_camera
+
+    first, last, length = segments(truth, row)
+    error = _motion_errors(poses[row[first]], poses[row[last]], true[first], true[last])
+    t_err = _mean(np.linalg.norm(error[:, :3, 3], axis=1) / length) * 100
+    r_err = _mean(np.degrees(_angles(error)) / length) * 100
+
+    offset = trajectory.positions - truth.positions[row >= 0]
+    ate = float(np.sqrt((offset**2).sum(axis=1).mean()))
+
+    current = np.flatnonzero((row[:-1] >= 0) & (row[1:] >= 0))
+    # The other way round, which matters in the last digits: poses of six digits are not quite rigid.
+    error = _motion_errors(true[current], true[current + 1], poses[row[current]], poses[row[current + 1]])
+    rpe = np.linalg.norm(error[:, :3, 3], axis=1), np.degrees(_angles(error))
+    return OdometryErrors(t_err, r_err, ate, _mean(rpe[0]), _mean(rpe[1]))
+
+
+def segments(truth: Trajectory, row: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First and last row of the truth, and nominal length in metres, of every segment (S,) of KITTI's benchmark.
+
+    A segment starts at every tenth frame and ends at the first frame that is farther along the true path than
+    its length. Those that end outside, or where the trajectory has no pose (`row` is −1), do not count.
+    """
+    steps = np.linalg.norm(np.diff(truth.positions, axis=0), axis=1)
+    distance = np.concatenate([[0.0], np.cumsum(steps)])
+    starts = np.arange(0, len(distance), SEGMENT_STEP)
+    first, length = np.repeat(starts, len(SEGMENT_LENGTHS)), np.tile(SEGMENT_LENGTHS, len(starts))
+    last = np.searchsorted(distance, distance[first] + length, side="right")
+    inside = last < len(distance)
+    first, last, length = first[inside], last[inside], length[inside]
+    known = (row[first] >= 0) & (row[last] >= 0)
+    return first[known], last[known], length[known]
+
+
+def _motion_errors(
+    first: np.ndarray, last: np.ndarray, other_first: np.ndarray, other_last: np.ndarray
+) -> np.ndarray:
+    """inverse(motion) · other motion, (S, 4, 4), of the motions from first to last poses of two trajectories."""
+    motion, other = np.linalg.inv(first) @ last, np.linalg.inv(other_first) @ other_last
+    return np.asarray(np.linalg.inv(motion) @ other)
+
+
+def _angles(T: np.ndarray) -> np.ndarray:
+    """Angles of rotation (S,), radians."""
+    cosine = (np.trace(T[:, :3, :3], axis1=1, axis2=2) - 1) / 2
+    return np.asarray(np.arccos(np.clip(cosine, -1, 1)))
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else math.nan

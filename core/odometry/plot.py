@@ -1,0 +1,28 @@
+"""A picture of a path seen from above."""
+
+from pathlib import Path
+
+from core.checkpoint import write_atomically
+from core.odometry.metrics import aligned
+from core.odometry.trajectories import Trajectory
+
+# What is drawn beside the truth: how the path drifts from its start, and how like the true one its shape is.
+DRAWN = {"scale": "predicted, scaled", "7dof": "predicted, aligned (7dof)"}
+
+
+def save_path_plot(path: Path, name: str, trajectory: Trajectory, truth: Trajectory) -> None:
+    """Draws x and z (right and forward of the first camera, metres) of both, as PNG, atomically."""
+    from matplotlib.figure import Figure  # without pyplot: no window, no state that outlives this picture
+
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    axes = figure.add_subplot(title=name, xlabel="x (m)", ylabel="z (m)", aspect="equal")
+    for alignment, label in DRAWN.items():
+        x, _, z = aligned(trajectory, truth, alignment)[0].positions.T
+        axes.plot(x, z, label=label, linewidth=1.5)
+    x, _, z = aligned(trajectory, truth, "none")[1].positions.T
+    axes.plot(x, z, color="black", linestyle="--", linewidth=1, label="truth")
+    axes.plot(0, 0, "ko", markersize=5, label=f"frame {trajectory.frames[0]}")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=100, format="png"))

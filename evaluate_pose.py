@@ -1,0 +1,173 @@
+"""Errors of the camera's path: of a weights folder, or of poses in a file (then no framework is imported)."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import UserError, run
+from core.options import PoseEvaluationOptions
+from core.parsing import parse
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from core.odometry.trajectories import Trajectory
+    from core.splits import SplitLine
+
+SCALE_NOTE = "scale, 7dof and scale_7dof fit the scale, which training on video alone leaves arbitrary"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parses, predicts or reads, compares, reports."""
+    options = parse(PoseEvaluationOptions, argv, __doc__ or "")
+    from core.weights.zoo import with_weights
+
+    options = with_weights(options)
+    if options.load_weights_folder is not None:
+        evaluate_weights(options, Path(options.output or options.load_weights_folder))
+    else:
+        evaluate_file(options)
+
+
+def evaluate_weights(options: PoseEvaluationOptions, folder: Path) -> None:
+    """Predicts the motions of a sequence, writes them and their path into a folder, and compares."""
+    import numpy as np
+
+    from core.odometry.report import match_frames
+    from core.odometry.trajectories import Trajectory, chain, read_trajectory, save_motions, write_trajectory
+    from core.splits import load_split
+
+    lines = consecutive(load_split(options.eval_split, "test"), options.eval_split)
+    name = sequence_name(lines[0].folder)
+    frames = lines[0].frame + np.arange(len(lines) + 1)
+    truth = None
+    if not options.no_eval:  # before the network runs: a missing file should not cost its time
+        truth = read_trajectory(ground_truth_file(options, lines[0].folder))
+        match_frames(name, Trajectory(frames, np.tile(np.eye(4), (len(frames), 1, 1))), truth)
+    T_next_current = predict(options, lines)
+    trajectory = Trajectory(frames, chain(T_next_current))
+    save_motions(folder / "poses.npy", T_next_current)
+    write_trajectory(folder / f"trajectory_{name}.txt", trajectory)
+    if truth is not None:
+        report(name, trajectory, truth, T_next_current, folder)
+
+
+def evaluate_file(options: PoseEvaluationOptions) -> None:
+    """Compares a user's own poses or motions; writes only where `--output` says."""
+    import numpy as np
+
+    from core.odometry.trajectories import Trajectory, chain, load_motions, read_trajectory
+    from core.splits import load_split
+
+    folder = None if options.output is None else Path(options.output)
+    truth_file = options.ground_truth
+    if truth_file is None:
+        truth_file = ground_truth_file(options, load_split(options.eval_split, "test")[0].folder)
+    if options.trajectory is not None:
+        name, motions = Path(options.trajectory).stem, None
+        trajectory = read_trajectory(Path(options.trajectory))
+    else:
+        file = Path(options.ext_poses_to_eval or "")
+        name, motions = file.stem, load_motions(file)
+        trajectory = Trajectory(np.arange(len(motions) + 1), chain(motions), numbered=False)
+    report(name, trajectory, read_trajectory(Path(truth_file)), motions, folder)
+
+
+def report(
+    name: str,
+    trajectory: "Trajectory",
+    truth: "Trajectory",
+    T_next_current: "np.ndarray | None",
+    folder: Path | None,
+) -> None:
+    """Prints the errors; writes them as JSON, and a picture of the path, where there is a folder."""
+    from core.odometry.plot import save_path_plot
+    from core.odometry.report import evaluate_odometry
+
+    result = evaluate_odometry(name, trajectory, truth, T_next_current)
+    print(result.printed())
+    print(SCALE_NOTE)
+    if folder is not None:
+        result.save(folder / f"odometry_{name}.json")
+        save_path_plot(folder / f"path_{name}.png", name, trajectory, truth)
+
+
+def consecutive(lines: "list[SplitLine]", split: str) -> "list[SplitLine]":
+    """The lines, if they are one camera's consecutive frames of one sequence.
+
+    Raises:
+        UserError: they are not.
+    """
+    for previous, line in pairwise(lines):
+        expected = (previous.folder, previous.frame + 1, previous.side)
+        if (line.folder, line.frame, line.side) != expected:
+            raise UserError(
+                f"split {split}: {str(line)!r} after {str(previous)!r}; a path needs consecutive frames of one "
+                "sequence and camera"
+            )
+    return lines
+
+
+def sequence_name(folder: str) -> str:
+    """`09` of KITTI's sequence 9; of a drive its folder's name."""
+    return f"{int(folder):02d}" if folder.isascii() and folder.isdigit() else Path(folder).name
+
+
+def ground_truth_file(options: PoseEvaluationOptions, folder: str) -> Path:
+    """The file of true poses: as asked for, or KITTI's own of that sequence.
+
+    Raises:
+        UserError: none was asked for, and the drive has no number to find it by.
+    """
+    if options.ground_truth is not None:
+        return Path(options.ground_truth)
+    name = sequence_name(folder)
+    if not name.isdigit():
+        raise UserError(f"--ground_truth is missing: the file of poses of {folder}, in KITTI's format")
+    return Path(options.data_path) / "poses" / f"{name}.txt"
+
+
+def predict(options: PoseEvaluationOptions, lines: "list[SplitLine]") -> "np.ndarray":
+    """T_next_current (N, 4, 4) float32 of each line's frame t and the following one."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from backends import load_backend
+    from core.datasets import DATASETS
+    from core.loader import batches, number_of_batches
+    from core.odometry.windows import PoseWindows
+    from core.sample import image_key
+    from core.splits import SplitLine
+
+    assert options.load_weights_folder is not None  # validated by the parser
+    predictor = load_backend(options.backend, "predictor").Predictor(
+        options.load_weights_folder,
+        options.device,
+        num_layers=options.num_layers,
+        pose_model_type=options.pose_model_type,
+        pose_model_input=options.pose_model_input,
+    )
+    windows = PoseWindows.plan(predictor.pose_frames, len(lines) + 1)
+    first, size, workers = lines[0], options.batch_size, options.num_workers
+    dataset = DATASETS[options.dataset](
+        options.data_path,
+        [SplitLine(first.folder, first.frame + int(centre), first.side) for centre in windows.centres],
+        list(windows.frames),
+        predictor.height,
+        predictor.width,
+        [0],
+        options.png or None,
+        augment=False,
+        seed=0,
+        cache_images=4 * (size + workers),  # an image belongs to several windows: decoded once
+    )
+    dataset.check_files()
+    loader = batches(dataset, 0, size, shuffle=False, seed=0, num_workers=workers, drop_last=False)
+    total = number_of_batches(len(dataset), size, False)
+    progress = tqdm(loader, desc="predict", total=total, unit="batch", disable=None)
+    found = [predictor.T_sources_target([batch[image_key(f)] for f in windows.frames]) for batch in progress]
+    return windows.T_next_current(np.concatenate(found))
+
+
+if __name__ == "__main__":
+    run(main)
