@@ -4,12 +4,15 @@ Camera coordinates are x right, y down, z forward. Pixel centres are at integers
 to a: `p_a = T_a_b @ p_b`. Every function keeps the precision of its input.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from core.options import NOMINAL_BASELINE
 
 # One matrix for all of KITTI, in units of the image size, its principal point centred so that mirroring an
 # image leaves it unchanged (Monodepth2).
 NOMINAL_FOCAL_LENGTHS = 0.58, 1.92
-NOMINAL_BASELINE = 0.1  # stands for 0.54 m
 
 
 def nominal_intrinsics(height: int, width: int) -> np.ndarray:
@@ -19,6 +22,26 @@ def nominal_intrinsics(height: int, width: int) -> np.ndarray:
     K[0] *= width
     K[1] *= height
     return K
+
+
+def relative_intrinsics(values: Sequence[float], height: int, width: int) -> np.ndarray:
+    """K (3, 3) float32, pixels of an image of (height, width), of numbers that hold for any size of it.
+
+    Args:
+        values: fx, fy, cx, cy in units of the image size, measured from the image's outer edge: (0.5, 0.5) is its
+            middle, whichever its size. A camera calibrated in pixels, their centres at integers, has
+            fx / w, fy / h, (cx + 0.5) / w, (cy + 0.5) / h.
+    """
+    fx, fy, cx, cy = values
+    rows = [[fx * width, 0, cx * width - 0.5], [0, fy * height, cy * height - 0.5], [0, 0, 1]]
+    return np.array(rows, np.float32)
+
+
+def mirror_intrinsics(K: np.ndarray, width: int) -> np.ndarray:
+    """K (…, 3, 3) of the mirrored image: pixel u goes to width - 1 - u, and so does the principal point."""
+    mirrored = K.copy()
+    mirrored[..., 0, 2] = width - 1 - K[..., 0, 2]
+    return mirrored
 
 
 def intrinsics_at_scale(K: np.ndarray, height: int, width: int, scale: int) -> np.ndarray:

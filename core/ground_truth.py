@@ -96,7 +96,11 @@ def log_depth(scan: np.ndarray, calibration: Calibration, camera: int, mirrored:
     Returns:
         (1, 375, 1242) float32, metres, 0 = unknown.
     """
-    depth = scan_to_depth(scan, calibration, camera, "camera_z")
+    return resize_for_log(scan_to_depth(scan, calibration, camera, "camera_z"), mirrored)
+
+
+def resize_for_log(depth: np.ndarray, mirrored: bool) -> np.ndarray:
+    """A depth map (h, w) resized to 375×1242 by nearest neighbour and mirrored, (1, 375, 1242)."""
     depth = depth[np.ix_(*map(_nearest_rows, LOG_SIZE, depth.shape))]
     return np.ascontiguousarray(depth[None, :, ::-1] if mirrored else depth[None])
 

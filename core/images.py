@@ -1,5 +1,6 @@
 """Reading images and making their pyramid, bit for bit as the published program: Pillow, 8 bit, LANCZOS."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,15 @@ from core.errors import UserError
 
 # What Pillow raises on a damaged file: OSError covers unknown formats and truncation, the rest its decoders.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+ORIENTATION = 0x0112  # EXIF's tag: from 5 on the image lies on its side
+
+
+class BadImageError(UserError):
+    """An image is missing, damaged, or of a kind that cannot be used."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
 
 
 def open_image(path: Path, cure: str = "check the path") -> Image.Image:
@@ -18,7 +28,7 @@ def open_image(path: Path, cure: str = "check the path") -> Image.Image:
         cure: what to do when the file is missing; ends the error message.
 
     Raises:
-        UserError: missing, truncated, or not an image.
+        BadImageError: missing, truncated, or not an image.
     """
     try:
         with Image.open(path) as image:
@@ -26,9 +36,27 @@ def open_image(path: Path, cure: str = "check the path") -> Image.Image:
             ImageOps.exif_transpose(image, in_place=True)  # a telephone stores how it was held
             return image
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such image; {cure}") from error
+        raise BadImageError(path, f"no such image; {cure}") from error
     except UNREADABLE as error:
-        raise UserError(f"{path}: damaged or not an image ({error}); copy or convert it again") from error
+        raise BadImageError(path, f"damaged or not an image ({error}); copy or convert it again") from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) of an image file, upright, from its header alone.
+
+    Raises:
+        BadImageError: missing, or not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            has_exif = image.format != "PNG" or "exif" in image.info  # Pillow decodes a PNG to look for more
+            lies_on_its_side = has_exif and image.getexif().get(ORIENTATION, 1) >= 5
+            return (width, height) if lies_on_its_side else (height, width)
+    except FileNotFoundError as error:
+        raise BadImageError(path, "no such image; check the path") from error
+    except UNREADABLE as error:
+        raise BadImageError(path, f"damaged or not an image ({error}); copy or convert it again") from error
 
 
 def load_image(path: Path, mirrored: bool = False, cure: str = "check the path") -> Image.Image:
@@ -39,11 +67,11 @@ def load_image(path: Path, mirrored: bool = False, cure: str = "check the path")
         cure: what to do when the file is missing; ends the error message.
 
     Raises:
-        UserError: missing, truncated, not an image, or of more than 8 bits.
+        BadImageError: missing, truncated, not an image, or of more than 8 bits.
     """
     image = open_image(path, cure)
     if image.mode.startswith(("I", "F")):  # conversion would clip at 255
-        raise UserError(f"{path}: has more than 8 bits a channel ({image.mode}); convert it to 8-bit RGB")
+        raise BadImageError(path, f"has more than 8 bits a channel ({image.mode}); convert it to 8-bit RGB")
     if image.mode != "RGB":
         image = image.convert("RGB")
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else image
@@ -83,3 +111,22 @@ def resize_array(image: np.ndarray, height: int, width: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return image
     return to_array(resize(Image.fromarray(image), height, width))
+
+
+def as_images(images: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
+    """One image, a batch or a list of them as a list of uint8 (h, w, 3) arrays.
+
+    Raises:
+        UserError: there is none, or one is something else.
+    """
+    single = isinstance(images, np.ndarray) and images.ndim == 3
+    found = [np.asarray(image) for image in ([images] if single else images)]
+    if not found:
+        raise UserError("no image: give at least one array of shape (height, width, 3)")
+    for number, image in enumerate(found):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise UserError(
+                f"image {number} (counted from 0): {image.dtype} of shape {image.shape}, "
+                "expected uint8 RGB (height, width, 3)"
+            )
+    return found

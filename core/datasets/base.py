@@ -3,15 +3,17 @@
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from core.augmentation import Augmentation, draw
+from core.datasets.bad_images import BadImages
 from core.errors import UserError
-from core.geometry import stereo_transform
-from core.images import load_image, pyramid, resize, to_array
+from core.geometry import mirror_intrinsics, stereo_transform
+from core.images import BadImageError, load_image, pyramid, resize, to_array
 from core.sample import Frame, Sample, augmented_key, image_key
 from core.splits import SplitLine
 
@@ -23,7 +25,15 @@ class SequenceDataset(ABC):
 
     `dataset[(epoch, index)]` depends on the seed, the epoch and the index only, never on the worker or on
     what was loaded before. Safe to use from several threads.
+
+    Attributes:
+        K_is_its_mirror: mirroring an image leaves K as it is (KITTI, whose nominal K is centred on purpose).
+        baseline: metres between the cameras of a stereo pair; None where it is not known.
+        notes: what the user should know of how the data were read, a line each.
     """
+
+    K_is_its_mirror = False
+    baseline: float | None = None
 
     def __init__(
         self,
@@ -39,6 +49,8 @@ class SequenceDataset(ABC):
         all_scales: bool = False,
         with_depth: bool = False,
         cache_images: int = 0,
+        bad_images: str = "fail",
+        intrinsics: Sequence[float] | None = None,
     ) -> None:
         """Prepares; loads nothing.
 
@@ -54,11 +66,18 @@ class SequenceDataset(ABC):
             all_scales: further scales of the sources too.
             with_depth: add `depth` where scans exist.
             cache_images: number of decoded and resized images kept in memory; H · W · 3 bytes each.
+            bad_images: what to do about a missing or damaged image: `fail`, or `skip`, which takes the next
+                sample whose images are all readable, the same whoever loads it.
+            intrinsics: fx, fy, cx, cy of all cameras, see `core.geometry.relative_intrinsics`; for data sets
+                that let the user say them.
 
         Raises:
             UserError: no such folder, an empty split, or the target of the first line is missing.
         """
-        self.root = Path(data_path)
+        self.notes: list[str] = []
+        self.given_intrinsics = intrinsics
+        self.bad_images = BadImages(len(lines)) if bad_images == "skip" else None
+        self.root = self._find_root(Path(data_path))
         self.lines, self.frames, self.height, self.width = list(lines), list(frames), height, width
         self.augment, self.seed, self.all_scales = augment, seed, all_scales
         self.scales = sorted({0, *scales})
@@ -70,9 +89,8 @@ class SequenceDataset(ABC):
             )
         if self.frames[:1] != [0]:
             raise UserError(f"frames {self.frames}: the first must be 0, the target")
-        self.extension = self._choose_extension(png)
+        self._open(png)
         self.with_depth = with_depth and self._has_depth()
-        self.K = self._intrinsics()
         self._cache = _ImageCache(cache_images)
 
     @abstractmethod
@@ -80,8 +98,21 @@ class SequenceDataset(ABC):
         """The file of a frame, its extension that of the data set."""
 
     @abstractmethod
-    def _intrinsics(self) -> np.ndarray:
-        """K of scale 0: float32 (3, 3), pixels."""
+    def _intrinsics(self, line: SplitLine) -> np.ndarray:
+        """K of a line's images, not mirrored, at scale 0: float32 (3, 3), pixels."""
+
+    def K(self, line: SplitLine, mirrored: bool = False) -> np.ndarray:  # noqa: N802 (the field's name)
+        """K of a line's images at scale 0: float32 (3, 3), pixels."""
+        K = self._intrinsics(line)
+        return mirror_intrinsics(K, self.width) if mirrored and not self.K_is_its_mirror else K
+
+    def K_source(self, line: SplitLine) -> str:  # noqa: N802
+        """Where the intrinsics of a line's images come from, for the user."""
+        return "nominal, the same for all of KITTI" if self.K_is_its_mirror else "the data set"
+
+    def frame_rate(self, line: SplitLine) -> float | None:
+        """Frames per second of a line's sequence, where it is known."""
+        return None
 
     def _has_depth(self) -> bool:
         """Whether the first line has what `_load_depth` needs."""
@@ -95,14 +126,28 @@ class SequenceDataset(ABC):
         return len(self.lines)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
-        """The sample of (epoch, index).
+        """The sample of (epoch, index), or of the next index whose images are readable, if bad ones are skipped.
 
         Raises:
             UserError: a file is missing or damaged; names it, and the line that needs it.
         """
+        epoch, index = key
+        if self.bad_images is None:
+            return self._load(key)
+        for following in range(len(self)):
+            candidate = (epoch, (index + following) % len(self))
+            try:
+                for frame in self.frames:
+                    self.bad_images.check(self.image_path(self.lines[candidate[1]], frame))
+                return self._load(candidate)
+            except BadImageError as error:
+                self.bad_images.add(error)
+        raise UserError(f"{self.root}: no sample of the split has readable images; see --bad_images")
+
+    def _load(self, key: tuple[int, int]) -> Sample:
         index = key[1]
         line, augmentation = self.lines[index], self.augmentation(key)
-        sample: Sample = {"K": self.K, "index": np.array(index, np.int64)}
+        sample: Sample = {"K": self.K(line, augmentation.mirrored), "index": np.array(index, np.int64)}
         for frame in self.frames:
             image, array = self._scale_0(index, frame, augmentation.mirrored)
             sample[image_key(frame)] = array
@@ -134,26 +179,43 @@ class SequenceDataset(ABC):
         """Where a sample comes from, for messages."""
         return f"line {index + 1} of the split ({self.lines[index]})"
 
+    def news(self) -> list[str]:
+        """What the user should know and has not been told yet, a line each."""
+        notes, self.notes = self.notes, []
+        return notes + (self.bad_images.news() if self.bad_images else [])
+
+    def count_bad_images(self) -> int:
+        """How many missing and damaged images have been skipped so far."""
+        return len(self.bad_images) if self.bad_images else 0
+
     def check_files(self) -> None:
         """Makes sure that every image of the split exists, before hours are spent.
 
         Raises:
-            UserError: counts the missing images, names the first and the line that needs it.
+            UserError: counts the missing images, names the first and the line that needs it; where bad images are
+                skipped, only when they are too many.
         """
         needed = [(n, self.image_path(line, f)) for n, line in enumerate(self.lines) for f in self.frames]
         exists = {path: path.is_file() for path in {path for _, path in needed}}
         missing = [(index, path) for index, path in needed if not exists[path]]
-        if missing:
+        if self.bad_images is not None:
+            for _, path in missing:
+                self.bad_images.add(BadImageError(path, "no such image"))
+        elif missing:
             index, path = missing[0]
-            raise UserError(f"{path}: no such image ({len(missing)} are missing); {self._cure(index)}")
+            count = list(exists.values()).count(False)
+            raise UserError(f"{path}: no such image ({count} are missing); {self._cure(index)}")
 
-    def _choose_extension(self, png: bool | None) -> str:
-        """`.jpg` or `.png`; makes sure that the first target exists."""
-        for extension in (".jpg", ".png") if png is None else (".png",) if png else (".jpg",):
-            self.extension = extension
+    def _find_root(self, data_path: Path) -> Path:
+        """The root folder of what the user named."""
+        return data_path
+
+    def _open(self, png: bool | None) -> None:
+        """Prepares what `image_path` needs, here `extension`; makes sure that the first target exists."""
+        for self.extension in (".jpg", ".png") if png is None else (".png",) if png else (".jpg",):
             first = self.image_path(self.lines[0], 0)
             if first.is_file():
-                return extension
+                return
         other = "" if png is None else f", or {'leave out' if png else 'add'} --png"
         raise UserError(f"{first}: no such image; check --data_path and --split{other}")
 

@@ -8,6 +8,7 @@ from core.datasets.base import SequenceDataset
 from core.geometry import nominal_intrinsics
 from core.ground_truth import LOG_SIZE, log_depth
 from core.kitti import calibration_folder, image_path, read_calibration, read_scan, scan_path
+from core.options import KITTI_BASELINE
 from core.sample import Frame
 from core.splits import SplitLine
 
@@ -18,13 +19,16 @@ class KittiRaw(SequenceDataset):
     Nothing is clamped at the ends of a drive: the list leaves such frames out.
     """
 
+    K_is_its_mirror = True
+    baseline = KITTI_BASELINE
+
     def image_path(self, line: SplitLine, frame: Frame) -> Path:
         """The file of a frame, its extension that of the data set."""
         if frame == "s":
             return image_path(self.root, line.folder, line.frame, 5 - line.camera, self.extension)
         return image_path(self.root, line.folder, line.frame + int(frame), line.camera, self.extension)
 
-    def _intrinsics(self) -> np.ndarray:
+    def _intrinsics(self, line: SplitLine) -> np.ndarray:
         return nominal_intrinsics(self.height, self.width)
 
     def _has_depth(self) -> bool:

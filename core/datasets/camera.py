@@ -1,0 +1,115 @@
+"""The camera of a user's own sequence: `intrinsics.yaml`, the options, or an estimate."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+
+FILE = "intrinsics.yaml"
+NEEDED = ("fx", "fy", "cx", "cy", "width", "height")
+HORIZONTAL_FIELD_OF_VIEW = 60.0  # degrees; of an average camera without a calibration
+CURE = "write fx fy cx cy width height in pixels, and baseline in metres for a stereo pair"
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics of a sequence.
+
+    Attributes:
+        intrinsics: fx, fy, cx, cy in units of the image size, see `core.geometry.relative_intrinsics`.
+        baseline: metres between the cameras of a stereo pair; None where it is not known.
+        source: where the intrinsics come from, for the user.
+    """
+
+    intrinsics: tuple[float, float, float, float]
+    baseline: float | None
+    source: str
+
+
+def choose_camera(
+    folder: Path, top: Path, image_size: tuple[int, int], given: Sequence[float] | None
+) -> Camera:
+    """The camera of a sequence: as the options say, else by the nearest `intrinsics.yaml`, else an estimate.
+
+    Args:
+        folder: of the sequence; the file is looked for there, then in the folders above.
+        top: the last of these: the root of the data set, or where the video lies.
+        image_size: (height, width) of its images.
+        given: `--intrinsics`, which replaces those of the file but not its baseline.
+
+    Raises:
+        UserError: the file is malformed, or made for images of another shape.
+    """
+    file = _find_file(folder, top)
+    camera = read_camera(file, image_size) if file is not None else estimated_camera(image_size)
+    if given is None:
+        return camera
+    fx, fy, cx, cy = given
+    return Camera((fx, fy, cx, cy), camera.baseline, "--intrinsics")
+
+
+def estimated_camera(image_size: tuple[int, int]) -> Camera:
+    """Square pixels, the principal point in the middle, a field of view of 60° across."""
+    height, width = image_size
+    focal = 0.5 / math.tan(math.radians(HORIZONTAL_FIELD_OF_VIEW / 2))
+    source = f"an estimate: {HORIZONTAL_FIELD_OF_VIEW:g}° horizontal field of view"
+    return Camera((focal, focal * width / height, 0.5, 0.5), None, source)
+
+
+def read_camera(path: Path, image_size: tuple[int, int]) -> Camera:
+    """Reads `intrinsics.yaml`: fx, fy, cx, cy, width, height in pixels, and perhaps baseline in metres.
+
+    Pixel centres are at integers, as in OpenCV. The images may have been resized since the calibration.
+
+    Raises:
+        UserError: not such a file, impossible numbers, or an image of another aspect ratio.
+    """
+    values = _read_numbers(path)
+    fx, fy, cx, cy, width, height = (values[name] for name in NEEDED)
+    h, w = image_size
+    if abs(math.log((width / height) / (w / h))) > 0.02:  # rounding of a resize stays far below
+        raise UserError(
+            f"{path}: is for images of {width:g}x{height:g}, but these are {w}x{h}: cropped, not only resized; "
+            "calibrate again"
+        )
+    relative = (fx / width, fy / height, (cx + 0.5) / width, (cy + 0.5) / height)
+    if not (
+        0.1 < relative[0] < 10 and 0.1 < relative[1] < 10 and 0 < relative[2] < 1 and 0 < relative[3] < 1
+    ):
+        raise UserError(f"{path}: no possible camera for an image of {width:g}x{height:g}; {CURE}")
+    return Camera(relative, values.get("baseline"), str(path))
+
+
+def _find_file(folder: Path, top: Path) -> Path | None:
+    """The nearest `intrinsics.yaml` in a folder or those above it, up to the top."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / FILE).is_file():
+            return candidate / FILE
+        if candidate == top:
+            break
+    return None
+
+
+def _read_numbers(path: Path) -> dict[str, float]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{path}: not readable YAML ({' '.join(str(error).split())}); {CURE}") from None
+    if not isinstance(content, dict) or not set(NEEDED) <= set(content) <= {*NEEDED, "baseline"}:
+        raise UserError(f"{path}: must have {', '.join(NEEDED)}, perhaps baseline, and nothing else; {CURE}")
+    return {name: _positive(path, name, value) for name, value in content.items()}
+
+
+def _positive(path: Path, name: str, value: Any) -> float:
+    try:
+        number = float(value)  # PyYAML reads 7e2 as text
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number) or number <= 0:
+        raise UserError(f"{path}: {name} must be a number above 0, not {value!r}; {CURE}")
+    return number

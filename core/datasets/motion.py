@@ -1,0 +1,91 @@
+"""How much two images differ: the typical motion between neighbours, and which camera of a pair is the left one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.images import load_image
+
+WIDTH = 320  # of the images compared; a share of the width is what counts
+LEAST_HEIGHT = 32
+DISPARITIES = 64  # at that width: as near as a fifth of the width
+BLOCK = 5
+LEAST_MATCHED = 0.05  # share of the pixels; fewer may be chance
+
+
+@dataclass(frozen=True)
+class StereoCheck:
+    """What block matching found in a stereo pair.
+
+    Attributes:
+        right_way: share of the pixels that are matched with the left camera on the left.
+        wrong_way: the same with the two exchanged.
+        disparity: median over the matched pixels of the better way, as a share of the image width.
+    """
+
+    right_way: float
+    wrong_way: float
+    disparity: float
+
+    @property
+    def is_right(self) -> bool | None:
+        """Whether near things lie farther right in the left image, as they must; None where too little matches."""
+        if max(self.right_way, self.wrong_way) < LEAST_MATCHED:
+            return None
+        return self.right_way > self.wrong_way
+
+
+def motion(first: Path, second: Path) -> float:
+    """Median length of the optical flow from one image to another, as a share of the image width.
+
+    The median, so that cars which pass a standing camera do not count. By dense inverse search (Kroeger et al. 2016).
+
+    Raises:
+        BadImageError: an image is missing or damaged.
+    """
+    import cv2
+
+    one, other = _grey(first), _grey(second)
+    flow = np.zeros((*one.shape, 2), np.float32)
+    cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(one, other, flow)
+    return float(np.median(np.linalg.norm(flow, axis=-1))) / WIDTH
+
+
+def check_stereo(left: Path, right: Path) -> StereoCheck:
+    """Matches a rectified pair both ways round, by semi-global matching (Hirschmüller 2008).
+
+    Raises:
+        BadImageError: an image is missing or damaged.
+    """
+    one, other = _grey(left), _grey(right)
+    plain, exchanged = _disparities(one, other), _disparities(other, one)
+    better = max(plain, exchanged, key=lambda found: found.size)
+    median = float(np.median(better)) / WIDTH if better.size else 0.0
+    return StereoCheck(plain.size / one.size, exchanged.size / one.size, median)
+
+
+def _disparities(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The disparities (M,) above half a pixel that both directions of matching agree on."""
+    import cv2
+
+    matcher = cv2.StereoSGBM.create(
+        minDisparity=0,
+        numDisparities=DISPARITIES,
+        blockSize=BLOCK,
+        P1=8 * BLOCK**2,
+        P2=32 * BLOCK**2,
+        disp12MaxDiff=1,
+        uniquenessRatio=10,
+        speckleWindowSize=50,
+        speckleRange=1,
+    )
+    disparity = matcher.compute(left, right) / 16  # fixed point
+    return np.asarray(disparity[disparity > 0.5])
+
+
+def _grey(path: Path) -> np.ndarray:
+    """uint8 (h, 320), the shape kept."""
+    image = load_image(path).convert("L")
+    height = max(LEAST_HEIGHT, round(WIDTH * image.height / image.width))
+    return np.asarray(image.resize((WIDTH, height), reducing_gap=3))

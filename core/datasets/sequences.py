@@ -1,0 +1,170 @@
+"""Folders of images as they come: which of them are sequences, and which image is which frame."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from core.errors import UserError
+from core.images import BadImageError, image_size
+from core.inputs import OUTPUTS
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+STEREO_FOLDERS = (("left", "right"), ("image_02", "image_03"))
+MOST_FRAME = 10**10 - 1  # a split list has ten digits for it
+LONGEST_GAP = 1000  # in counted frames: one gap is like another, and no source is that far away
+
+
+@dataclass(frozen=True)
+class ImageSequence:
+    """Images of one camera or stereo pair in the order in which they were taken.
+
+    Attributes:
+        folder: where they lie.
+        cameras: the file of each frame, by camera: 2 (the only one, or the left) and 3 (the right).
+    """
+
+    folder: Path
+    cameras: dict[int, dict[int, Path]]
+
+    @property
+    def is_stereo(self) -> bool:
+        """Whether it has two cameras."""
+        return len(self.cameras) > 1
+
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of its first readable image.
+
+        Raises:
+            BadImageError: none is readable.
+        """
+        for path in self.cameras[2].values():
+            try:
+                return image_size(path)
+            except BadImageError as bad:
+                error = bad
+        raise error
+
+
+def read_sequence(folder: Path) -> ImageSequence:
+    """Reads the names in a folder of images, or of `left` and `right` (`image_02` and `image_03`).
+
+    Raises:
+        UserError: there are no images, or no moment was seen by both cameras.
+    """
+    pair = _stereo_folders(folder)
+    names = [_images(camera) for camera in pair or (folder,)]
+    if not all(names):
+        raise UserError(f"{folder}: no images ({', '.join(EXTENSIONS)}); check --data_path and --split")
+    if len(names) == 1 or set(names[0]) & set(names[1]):
+        frames = frame_numbers({stem for stems in names for stem in stems})
+        numbered = [{frames[stem]: path for stem, path in stems.items()} for stems in names]
+    else:  # such as left_0001.png and right_0001.png
+        each = [frame_numbers(set(stems)) for stems in names]
+        numbered = [{f[stem]: stems[stem] for stem in stems} for f, stems in zip(each, names, strict=True)]
+        if not set(numbered[0]) & set(numbered[1]):
+            raise UserError(
+                f"{folder}: no two images of {pair[0].name} and {pair[1].name} have the same name"  # type: ignore[index]
+            )
+    return ImageSequence(folder, {2 + n: dict(sorted(images.items())) for n, images in enumerate(numbered)})
+
+
+def find_sequences(root: Path) -> dict[str, ImageSequence]:
+    """All sequences below a folder, by their path from there; `.` is the folder itself.
+
+    Raises:
+        UserError: there are none, or a name has a blank, which would tear the lines of a split list.
+    """
+    found = {}
+    for folder in folders_below(root):
+        inside_pair = any(folder.name in pair and _stereo_folders(folder.parent) for pair in STEREO_FOLDERS)
+        if _stereo_folders(folder) or (_images(folder) and not inside_pair):
+            found[folder.relative_to(root).as_posix()] = read_sequence(folder)
+    if not found:
+        raise UserError(
+            f"{root}: holds no images ({', '.join(EXTENSIONS)}) and no folders of them; check --data_path"
+        )
+    for name in found:
+        if re.search(r"\s", name):
+            raise UserError(f"{root / name}: a blank in the name of a sequence tears split lists; rename it")
+    return found
+
+
+def folders_below(root: Path) -> Iterator[Path]:
+    """A folder and all below it in natural order; hidden ones are left out, links followed once."""
+    seen = set()
+    for name, folders, _ in os.walk(root, followlinks=True):
+        folders[:] = sorted((f for f in folders if not f.startswith(".")), key=natural_key)
+        real = os.path.realpath(name)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield Path(name)
+
+
+def natural_key(text: str) -> list[str | int]:
+    """Sorts `frame9` before `frame10`."""
+    return [int(part) if n % 2 else part for n, part in enumerate(re.split(r"([0-9]+)", text))]
+
+
+def frame_numbers(names: set[str]) -> dict[str, int]:
+    """The frame of each image, by its name without extension.
+
+    It is the last number in the name, where any two differ by one. Where all differ by more (every fifth image of a
+    video, times in nanoseconds) the usual difference counts as one, from 0 on. So a hole in the numbers is a hole in
+    the frames: 7 and 9 are no neighbours. A change in the rest of the name is a hole too. Names without numbers are
+    counted from 0 in natural order.
+    """
+    ordered = sorted(names, key=natural_key)
+    found = [re.search(r"([0-9]+)(?=[^0-9]*$)", name) for name in ordered]
+    numbers = [
+        (name[: m.start()] + "\0" + name[m.end() :], int(m[1]))
+        for name, m in zip(ordered, found, strict=True)
+        if m
+    ]
+    steps = [
+        number - before if rest == rest_before else None
+        for (rest_before, before), (rest, number) in pairwise(numbers)
+    ]
+    regular = sorted(step for step in steps if step)
+    if len(numbers) < len(ordered) or (steps and not regular):
+        return {name: frame for frame, name in enumerate(ordered)}
+    usual = 1 if regular[:1] in ([], [1]) else regular[(len(regular) - 1) // 2]
+    if usual == 1 and not {0, None} & set(steps) and numbers[-1][1] <= MOST_FRAME:
+        return {name: number for name, (_, number) in zip(ordered, numbers, strict=True)}
+    frames = [0]
+    for step in steps:
+        frames.append(frames[-1] + (2 if step is None else min(max(1, round(step / usual)), LONGEST_GAP)))
+    return dict(zip(ordered, frames, strict=True))
+
+
+def _stereo_folders(folder: Path) -> tuple[Path, Path] | None:
+    for left, right in STEREO_FOLDERS:
+        if (folder / left).is_dir() and (folder / right).is_dir():
+            return folder / left, folder / right
+    return None
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    """The images in a folder by their names without extension; not what predict.py wrote beside them.
+
+    Raises:
+        UserError: the folder cannot be read, or two images differ in their extension only.
+    """
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except OSError as error:
+        raise UserError(
+            f"{folder}: no such folder of images ({error.strerror}); check --data_path and --split"
+        ) from None
+    images: dict[str, Path] = {}
+    for name in sorted(names):
+        path = folder / name
+        if path.suffix.lower() in EXTENSIONS and not name.startswith(".") and not name.endswith(OUTPUTS):
+            if path.stem in images:
+                raise UserError(f"{path} and {images[path.stem]} have the same name; remove one of them")
+            images[path.stem] = path
+    return images

@@ -1,0 +1,94 @@
+"""Videos become folders of images once, so that everything else reads images."""
+
+from contextlib import closing
+from pathlib import Path
+
+from core.checkpoint import write_folder_atomically, write_text
+from core.datasets.sequences import folders_below, natural_key
+from core.errors import UserError
+from core.inputs import VIDEO_EXTENSIONS
+from core.video import VideoReader
+
+RECORD = "video.yaml"  # in the folder of frames: where they come from, and how many there were each second
+JPEG_QUALITY = 95
+LEAST_SHARE = 0.9  # of the frames that the file promises; some kinds of file promise a few too many
+
+
+def is_video(path: Path) -> bool:
+    """Whether a path is a video file, by its extension."""
+    return path.suffix.lower() in VIDEO_EXTENSIONS and path.is_file()
+
+
+def frames_folder(video: Path) -> Path:
+    """Where the frames of a video lie: `drive.mp4` → `drive_frames`."""
+    return video.with_name(f"{video.stem}_frames")
+
+
+def extract_videos(data_path: Path, png: bool = False) -> list[str]:
+    """Writes the frames of a video, or of all videos in a folder, beside them; those already there are kept.
+
+    Returns:
+        What was done, a line for each video.
+
+    Raises:
+        UserError: a video is damaged, or its folder belongs to another one.
+    """
+    if is_video(data_path):
+        videos = [data_path]
+    else:
+        files = [file for folder in folders_below(data_path) for file in folder.iterdir() if is_video(file)]
+        videos = sorted(files, key=lambda file: natural_key(str(file)))
+    return [_extract(video, frames_folder(video), png) for video in videos]
+
+
+def frame_rate(folder: Path) -> float | None:
+    """Frames per second of the video that a folder of images comes from; None where it does not."""
+    record = _read_record(folder)
+    rate = record.get("frames_per_second")
+    return float(rate) if isinstance(rate, int | float) and rate > 0 else None
+
+
+def _extract(video: Path, folder: Path, png: bool) -> str:
+    if folder.is_dir():
+        if _read_record(folder).get("video") != video.name:
+            raise UserError(f"{folder}: not the frames of {video}; rename the video or the folder")
+        return f"{video}: its frames are already in {folder}"
+    import yaml
+
+    count, rate = 0, 0.0
+
+    def fill(temporary: Path) -> None:
+        nonlocal count, rate
+        count, rate = _write_frames(video, temporary, ".png" if png else ".jpg")
+        record = {"video": video.name, "frames": count, "frames_per_second": round(rate, 4)}
+        write_text(temporary / RECORD, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+
+    write_folder_atomically(folder, fill)
+    return f"{video}: {count} frames, {rate:.6g} per second, written to {folder}"
+
+
+def _write_frames(video: Path, folder: Path, extension: str) -> tuple[int, float]:
+    """The number of frames written, and frames per second."""
+    from PIL import Image
+    from tqdm import tqdm
+
+    reader, count = VideoReader(video), 0
+    with closing(reader):
+        for frame in tqdm(reader, desc=video.name, total=reader.length, unit="frame", disable=None):
+            Image.fromarray(frame).save(folder / f"{count:06d}{extension}", quality=JPEG_QUALITY)
+            count += 1
+    if count < LEAST_SHARE * (reader.length or 0):
+        raise UserError(
+            f"{video}: damaged: {count} of its {reader.length} frames can be read; copy or convert it again"
+        )
+    return count, reader.frame_rate
+
+
+def _read_record(folder: Path) -> dict[str, object]:
+    import yaml
+
+    try:
+        record = yaml.safe_load((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -1,0 +1,105 @@
+"""What `--image_path` of `predict.py` may name, and where the results of each input go."""
+
+import glob
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from core.errors import UserError
+
+VIDEO_EXTENSIONS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
+# What an earlier run wrote beside the images is no input.
+OUTPUTS = (
+    *("_disp.npy", "_disp.json", "_depth.npz", "_disp.jpeg", "_depth.png", "_points.ply"),
+    *(f"_disp{extension}" for extension in VIDEO_EXTENSIONS),
+)
+
+Item = TypeVar("Item")
+
+
+def find_images(path: str, extensions: list[str]) -> list[Path]:
+    """The image of that name, the images in that folder, on that list, or those that match that pattern.
+
+    A folder and a pattern give sorted images; a list (`.txt`: a path per line, relative to the list) its own order.
+
+    Args:
+        extensions: of the images to look for in a folder, without the dot.
+
+    Raises:
+        UserError: nothing is there, or an image of a list is missing.
+    """
+    if Path(path).is_dir():
+        endings = tuple(f".{extension.lower().lstrip('.')}" for extension in extensions)
+        found = [file for file in Path(path).iterdir() if file.name.lower().endswith(endings)]
+        missing = (
+            f"{path}: the folder has no images {', '.join(f'*{ending}' for ending in endings)}; see --ext"
+        )
+    elif Path(path).is_file():
+        return _listed_images(Path(path)) if path.lower().endswith(".txt") else [Path(path)]
+    else:
+        found = [Path(name) for name in glob.glob(path)]
+        missing = f"{path}: no such image, and no image matches it as a pattern"
+    images = sorted(file for file in found if file.is_file() and not file.name.endswith(OUTPUTS))
+    if not images:
+        raise UserError(missing)
+    return images
+
+
+def _listed_images(path: Path) -> list[Path]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a list of images: {error}") from None
+    images: dict[Path, None] = {}  # each once, in their order
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        image = path.parent / line.strip()
+        if "\0" in line or not image.is_file():
+            raise UserError(f"{path}: line {number}: {image}: no such image; paths are relative to the list")
+        images[image] = None
+    if not images:
+        raise UserError(f"{path}: lists no images; write one path per line")
+    return list(images)
+
+
+def find_video(path: str) -> Path | int | None:
+    """The video file or the number of the camera that `--image_path` names, None for anything else.
+
+    Raises:
+        UserError: the name of a video, but no such file.
+    """
+    camera = re.fullmatch(r"webcam(?::(\d{1,3}))?", path)
+    if camera is not None and not Path(path).exists():
+        return int(camera[1] or 0)
+    if not path.lower().endswith(VIDEO_EXTENSIONS) or Path(path).is_dir():
+        return None
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such video; check the path (several videos: call once for each)")
+    return Path(path)
+
+
+def output_stems(images: list[Path], output: str | None) -> dict[Path, Path]:
+    """Where the results of each image go: `<folder>/<name of the image>`, to which suffixes are added.
+
+    Raises:
+        UserError: two images would write the same files.
+    """
+    stems = {image: Path(output or image.parent) / image.stem for image in images}
+    taken: dict[Path, Path] = {}
+    for image, stem in stems.items():
+        if stem in taken:
+            raise UserError(
+                f"{taken[stem]} and {image} would both be written to {stem}_*; predict them one by one"
+            )
+        taken[stem] = image
+    return stems
+
+
+def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of `size`, the last one perhaps shorter; takes them only as they are needed."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
