@@ -16,63 +16,101 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, compares, reports."""
     options = parse(EvaluationOptions, argv, __doc__ or "")
-    from core.evaluation import (
-        DepthProtocol,
-        evaluate_depth,
-        load_disparities,
-        save_disparities,
-        save_metrics,
-    )
+    from core.disparity import STEREO_SCALE_FACTOR
+    from core.disparity_files import save_disparities
+    from core.evaluation import DepthProtocol, evaluate_depth, save_csv, save_json
     from core.ground_truth import load_ground_truth
     from core.splits import load_split, split_folder
+    from core.weights.zoo import with_weights
 
     lines = load_split(options.eval_split, "test")
+    benchmark = options.split_name == "benchmark"
     truth = None
-    if not options.no_eval:  # before the networks run: a missing file should not cost their time
+    if not (options.no_eval or benchmark):
+        # Before the networks run: a missing file should not cost their time.
         truth = load_ground_truth(
             Path(options.ground_truth or split_folder(options.eval_split) / "gt_depths.npz"), lines
         )
-    if options.ext_disp_to_eval is not None:
-        disparities = load_disparities(Path(options.ext_disp_to_eval))
-        if len(disparities) != len(lines):
-            raise UserError(
-                f"{options.ext_disp_to_eval}: holds {len(disparities)} predictions but the split lists "
-                f"{len(lines)} images; predict that split, or name theirs with --eval_split"
-            )
+    options = with_weights(options)
+    if options.ext_disp_to_eval is None:
+        disparities, stereo_factor = predict(options, lines)
     else:
-        disparities = predict(options, lines)
+        disparities, stereo_factor = saved_disparities(options, len(lines)), STEREO_SCALE_FACTOR
     if options.save_pred_disps and options.load_weights_folder is not None:
-        name = f"disps_{Path(options.eval_split).name}_split.npy"
+        name = f"disps_{options.split_name}_split.npy"
         save_disparities(Path(options.load_weights_folder) / name, disparities)
-    if truth is None:
+    if options.no_eval:
         return
-    protocol = DepthProtocol.from_options(options)
+    protocol = DepthProtocol.from_options(options, stereo_factor)
+    if benchmark:
+        write_upload(options, disparities, protocol.scale_factor)
+        return
+    assert truth is not None
     metrics = evaluate_depth(disparities, truth, protocol)
     print(protocol.describe(len(truth)))
     print(metrics.printed())
+    words = [str(line) for line in lines]
     if options.output is not None:
-        save_metrics(Path(options.output), metrics)
+        save_json(Path(options.output), metrics, words)
+    if options.csv is not None:
+        save_csv(Path(options.csv), metrics, words)
 
 
-def predict(options: EvaluationOptions, lines: "list[SplitLine]") -> "np.ndarray":
-    """Disparities (N, height, width) of the split's images, at the size of the network."""
+def saved_disparities(options: EvaluationOptions, images: int) -> "np.ndarray":
+    """Disparities (N, height, width) of `--ext_disp_to_eval`, one for each of the split's images."""
+    from core.disparity_files import load_disparities
+    from core.splits import eigen_benchmark_rows, load_split
+
+    path = Path(options.ext_disp_to_eval or "")
+    disparities = load_disparities(path)
+    if options.eval_eigen_to_benchmark:
+        eigen = len(load_split("eigen", "test"))
+        if len(disparities) != eigen:
+            raise UserError(
+                f"{path}: holds {len(disparities)} predictions, but --eval_eigen_to_benchmark chooses from the "
+                f"{eigen} of split eigen; leave it out for predictions of eigen_benchmark"
+            )
+        disparities = disparities[eigen_benchmark_rows()]
+    if len(disparities) != images:
+        raise UserError(
+            f"{path}: holds {len(disparities)} predictions but the split lists {images} images; "
+            "predict that split, or name theirs with --eval_split"
+        )
+    return disparities
+
+
+def write_upload(options: EvaluationOptions, disparities: "np.ndarray", scale_factor: float) -> None:
+    """Writes the images that KITTI's benchmark takes, beside the weights or the saved disparities."""
+    from core.disparity_files import BENCHMARK_FOLDER, save_benchmark_images
+
+    beside = options.load_weights_folder or Path(options.ext_disp_to_eval or "").parent
+    folder = Path(beside) / BENCHMARK_FOLDER
+    save_benchmark_images(folder, disparities, scale_factor)
+    print(f"{len(disparities)} depth images for KITTI's benchmark (16 bit, value / 256 = metres) in {folder}")
+
+
+def predict(options: EvaluationOptions, lines: "list[SplitLine]") -> "tuple[np.ndarray, float]":
+    """Disparities (N, height, width) of the split's images, at the size of the network; metres in a unit of its depth.
+
+    Raises:
+        UserError: images are missing or damaged, or metres are asked of a model that does not know them.
+    """
     import numpy as np
     from tqdm import tqdm
 
-    from backends import load_backend
+    from backends import load_predictor
     from core.datasets import DATASETS
     from core.loader import batches, number_of_batches
     from core.sample import image_key
 
-    assert options.load_weights_folder is not None  # validated by the parser
-    predictor = load_backend(options.backend, "predictor").Predictor(
-        options.load_weights_folder,
-        options.device,
-        num_layers=options.num_layers,
-        min_depth=options.min_depth,
-        max_depth=options.max_depth,
-    )
-    dataset = DATASETS["kitti"](
+    predictor = load_predictor(options)
+    factor = predictor.options.stereo_scale_factor
+    if factor is None and options.eval_stereo:
+        raise UserError(
+            f"{options.load_weights_folder}: trained with stereo cameras at an unknown distance: use --eval_mono "
+            "--disable_median_scaling --pred_depth_scale_factor METRES, which is their distance in metres times 10"
+        )
+    dataset = DATASETS[options.reader](
         options.data_path,
         lines,
         [0],
@@ -88,9 +126,8 @@ def predict(options: EvaluationOptions, lines: "list[SplitLine]") -> "np.ndarray
     loader = batches(dataset, 0, size, shuffle=False, seed=0, num_workers=workers, drop_last=False)
     total = number_of_batches(len(dataset), size, False)
     progress = tqdm(loader, desc="predict", total=total, unit="batch", disable=None)
-    return np.concatenate(
-        [predictor.disparity(batch[image_key(0)], options.post_process) for batch in progress]
-    )
+    parts = [predictor.disparity(batch[image_key(0)], options.post_process) for batch in progress]
+    return np.concatenate(parts), factor or 1.0
 
 
 if __name__ == "__main__":

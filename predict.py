@@ -1,48 +1,145 @@
-"""Depth of single images: disparity, depth with its unit, and a colour map at the image's own size."""
+"""Depth of images, videos and cameras: disparity, depth with its unit, colour maps, point clouds."""
 
+import dataclasses
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError, run
 from core.options import PredictionOptions
 from core.parsing import parse
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from core.prediction import PredictionWriter
+    from core.video import VideoReader
+
 
 def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, writes."""
     options = parse(PredictionOptions, argv, __doc__ or "")
+    from core.inputs import find_video
+
+    assert options.image_path is not None  # validated by the parser
+    source = find_video(options.image_path)
+    if source is not None:
+        predict_video(options, source)
+    elif options.frames is not None:
+        raise UserError("option frames: only a video or a webcam has frames")
+    else:
+        predict_images(options, options.image_path)
+
+
+def predict_images(options: PredictionOptions, image_path: str) -> None:
+    """Writes the files of each image."""
     from tqdm import tqdm
 
-    from backends import load_backend
     from core.images import load_image, to_array
-    from core.prediction import Prediction, find_images, output_stems
+    from core.inputs import find_images, in_batches, output_stems
 
-    assert (
-        options.image_path is not None and options.load_weights_folder is not None
-    )  # validated by the parser
-    images = find_images(options.image_path, options.ext)
+    images = find_images(image_path, options.ext)
     stems = output_stems(images, options.output)
-    predictor = load_backend(options.backend, "predictor").Predictor(
-        options.load_weights_folder,
-        options.device,
-        num_layers=options.num_layers,
-        min_depth=options.min_depth,
-        max_depth=options.max_depth,
-    )
-    if options.pred_metric_depth and not predictor.options.use_stereo:
-        raise UserError(
-            f"{options.load_weights_folder}: trained without stereo, so its depth has no unit; "
-            "leave out --pred_metric_depth"
-        )
-    model = str(Path(options.load_weights_folder).resolve())
+    kinds = ["disparity", "depth", "colour"] if options.save == ["auto"] else options.save
+    predictor, writer = load_model(options, kinds)
     with tqdm(total=len(images), desc="predict", unit="image", disable=None) as progress:
-        for first in range(0, len(images), options.batch_size):
-            paths = images[first : first + options.batch_size]
+        for paths in in_batches(images, options.batch_size):
             arrays = [to_array(load_image(path)) for path in paths]
             disparities = predictor.disparity(arrays, options.post_process)
             for path, array, disparity in zip(paths, arrays, disparities, strict=True):
-                Prediction(disparity, array.shape[:2], options.pred_metric_depth, model).save(stems[path])
+                writer.save(stems[path], array, disparity)
                 progress.update()
-    print(f"{len(images)} images: *_disp.npy, *_depth.npz and *_disp.jpeg in {stems[images[0]].parent}")
+    print(f"{len(images)} images: {writer.describe()} in {stems[images[0]].parent}")
+
+
+def predict_video(options: PredictionOptions, source: Path | int) -> None:
+    """Writes a video of frames and colour maps, and the files of each frame; Ctrl-C ends a camera's video."""
+    from tqdm import tqdm
+
+    from core.video import VideoReader, write_video
+
+    reader = VideoReader(source)
+    camera = isinstance(source, int)
+    stem = Path("webcam") if isinstance(source, int) else source.with_suffix("")
+    stem = Path(options.output or stem.parent) / stem.name
+    kinds = ["colour"] if options.save == ["auto"] else options.save
+    predictor, writer = load_model(options, [kind for kind in kinds if kind != "colour"])
+    limits = [number for number in (options.frames, reader.length) if number is not None]
+    total = min(limits, default=None)
+    with tqdm(total=total, desc="predict", unit="frame", disable=None) as progress:
+        pairs = predicted_frames(options, reader, predictor, writer, stem, progress)
+        if "colour" in kinds:
+            made = [f"{stem}_disp.mp4"]
+            count, interrupted = write_video(Path(made[0]), pairs, reader.frame_rate)
+        else:
+            made, (count, interrupted) = [], exhaust(pairs)
+    reader.close()
+    made += [f"{writer.describe()} in {stem}_predictions"] if writer.kinds else []
+    announced = f" of {total} announced" if total is not None and count < total else ""
+    print(f"{count} frames{announced}: {'; '.join(made)}", flush=True)
+    if interrupted and not camera:  # Ctrl-C is how a camera's video ends
+        raise KeyboardInterrupt
+
+
+def exhaust(frames: "Iterator[np.ndarray]") -> tuple[int, bool]:
+    """Takes all frames; their number, and whether Ctrl-C came between."""
+    count = 0
+    try:
+        for _ in frames:
+            count += 1
+    except KeyboardInterrupt:
+        return count, True
+    return count, False
+
+
+def predicted_frames(
+    options: PredictionOptions,
+    reader: "VideoReader",
+    predictor: Any,
+    writer: "PredictionWriter",
+    stem: Path,
+    progress: Any,
+) -> "Iterator[np.ndarray]":
+    """Predicts a video; writes the files of each frame and gives it beside its colour map, (H, 2 W, 3) uint8."""
+    import numpy as np
+
+    from core.colour import SteadyLimits, colour_map
+    from core.inputs import in_batches
+
+    limits, number = SteadyLimits(), 0
+    for frames in in_batches(islice(reader, options.frames), options.batch_size):
+        for frame, disparity in zip(frames, predictor.disparity(frames, options.post_process), strict=True):
+            writer.save(stem.with_name(f"{stem.name}_predictions") / f"{number:06d}", frame, disparity)
+            colours = colour_map(disparity, frame.shape[:2], limits.update(disparity))
+            yield np.concatenate([frame, colours], axis=1)
+            number += 1
+            progress.update()
+
+
+def load_model(options: PredictionOptions, kinds: list[str]) -> "tuple[Any, PredictionWriter]":
+    """The predictor, and what writes the files of these kinds.
+
+    Raises:
+        UserError: the folder holds no model, or metres are asked of a model that does not know them.
+    """
+    from backends import load_predictor
+    from core.prediction import PredictionWriter
+    from core.weights.zoo import with_weights
+
+    name = options.load_weights_folder or options.model_name
+    options = with_weights(dataclasses.replace(options, load_weights_folder=name))
+    predictor = load_predictor(options)
+    trained = predictor.options
+    if options.pred_metric_depth and not (trained.use_stereo and trained.stereo_scale_factor):
+        reason = "with cameras at an unknown distance" if trained.use_stereo else "without stereo"
+        raise UserError(
+            f"{options.load_weights_folder}: trained {reason}, so its depth has no unit; leave out "
+            "--pred_metric_depth, or give a factor that you know by --pred_depth_scale_factor"
+        )
+    model = str(Path(options.load_weights_folder or "").resolve())
+    factor = trained.stereo_scale_factor or 1.0
+    return predictor, PredictionWriter(options, kinds, model, trained.max_depth, factor)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ def main(argv: list[str] | None = None) -> None:
 
     from core.checkpoint import write_atomically, write_text
     from core.datasets import DATASETS
-    from core.evaluation import DepthProtocol, load_disparities
+    from core.disparity_files import load_disparities
+    from core.evaluation import DepthProtocol
     from core.ground_truth import choose_source, ground_truth, load_ground_truth
     from core.metrics import METRIC_NAMES
     from core.report import load_frames, picture, spread, table, yardsticks

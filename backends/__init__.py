@@ -4,9 +4,11 @@ import importlib
 import importlib.util
 import os
 from types import ModuleType
+from typing import Any
 
 from core.cores import available_cores
 from core.errors import UserError
+from core.options import EvaluationOptions, PredictionOptions
 
 BACKENDS = {"torch": "PyTorch", "paddle": "PaddlePaddle"}
 PACKAGES = {"torch": "torch", "paddle": "paddlepaddle"}
@@ -30,3 +32,18 @@ def load_backend(name: str, module: str) -> ModuleType:
     # Importing paddle sets this to 1 when it is unset, and reads it only then.
     os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
     return importlib.import_module(f"backends.{name}.{module}")
+
+
+def load_predictor(options: EvaluationOptions | PredictionOptions) -> Any:
+    """The `Predictor` of the weights folder, backend and device that the options of a script name.
+
+    Raises:
+        UserError: the framework is not installed, or the folder does not hold a model.
+    """
+    return load_backend(options.backend, "predictor").Predictor(
+        options.load_weights_folder,
+        options.device,
+        num_layers=options.num_layers,
+        min_depth=options.min_depth,
+        max_depth=options.max_depth,
+    )

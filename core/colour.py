@@ -24,7 +24,7 @@ def colour_map(
     if size is not None:
         values = resize_map(values, *size)
     finite = np.isfinite(values)
-    low, high = limits if limits is not None else _robust_limits(values[finite])
+    low, high = limits if limits is not None else robust_limits(values[finite])
     scale = 1 / (high - low) if high > low else 0.0
     share = np.clip((np.where(finite, values, low) - low) * scale, 0, 1)
     # 256 bins of equal width, the last one closed.
@@ -41,7 +41,25 @@ def stretch(values: np.ndarray) -> np.ndarray:
     return ((values - low) / extent * 255).astype(np.uint8)[:, :, None]
 
 
-def _robust_limits(values: np.ndarray) -> tuple[float, float]:
+def robust_limits(values: np.ndarray) -> tuple[float, float]:
+    """Minimum and 95th percentile of finite values; (0, 0) of none."""
     if values.size == 0:
         return 0.0, 0.0
     return float(values.min()), float(np.percentile(values, 95))
+
+
+class SteadyLimits:
+    """Limits of the colours of a video: they follow those of its frames slowly, so that nothing flickers."""
+
+    SHARE = 0.1  # of the newest frame; half of a change is made after seven frames
+
+    def __init__(self) -> None:
+        self._limits: np.ndarray | None = None
+
+    def update(self, values: np.ndarray) -> tuple[float, float]:
+        """The limits for the next frame, a map of finite numbers (h, w)."""
+        limits = np.array(robust_limits(np.asarray(values)))
+        if self._limits is not None:
+            limits = self._limits + self.SHARE * (limits - self._limits)
+        self._limits = limits
+        return float(limits[0]), float(limits[1])

@@ -1,8 +1,9 @@
 """Depth metrics of disparities against ground truth, and the protocol that makes them comparable."""
 
+import csv
 import dataclasses
+import io
 import json
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from core.checkpoint import write_atomically, write_text
+from core.checkpoint import write_text
 from core.disparity import STEREO_SCALE_FACTOR, resize_map
+from core.disparity_files import checked_disparity
 from core.errors import UserError
 from core.metrics import METRIC_NAMES, depth_metrics
 from core.options import EvaluationOptions
@@ -73,20 +75,25 @@ class DepthProtocol:
         return cls("eigen_benchmark", scaling=scaling, scale_factor=scale_factor)
 
     @classmethod
-    def from_options(cls, options: EvaluationOptions) -> "DepthProtocol":
-        """The protocol that the options of `evaluate_depth.py` ask for."""
+    def from_options(
+        cls, options: EvaluationOptions, stereo_factor: float = STEREO_SCALE_FACTOR
+    ) -> "DepthProtocol":
+        """The protocol that the options of `evaluate_depth.py` ask for.
+
+        Args:
+            stereo_factor: metres in a unit of depth of a model trained with stereo.
+        """
         crop = options.crop
         if crop == "auto":
-            crop = "garg" if Path(options.eval_split).name == "eigen" else "none"
+            crop = "garg" if options.split_name == "eigen" else "none"
         unscaled = options.eval_stereo or options.disable_median_scaling
-        stereo_factor = STEREO_SCALE_FACTOR if options.eval_stereo else 1.0
         return cls(
             options.eval_split,
             crop,
             max_depth=options.depth_cap,
             limit_ground_truth=crop != "none",
             scaling="none" if unscaled else "median",
-            scale_factor=options.pred_depth_scale_factor * stereo_factor,
+            scale_factor=options.pred_depth_scale_factor * (stereo_factor if options.eval_stereo else 1.0),
         )
 
     def describe(self, images: int | None = None) -> str:
@@ -124,11 +131,13 @@ class DepthMetrics:
     Attributes:
         protocol: how it was measured.
         per_image: (N, 7) in the order of `METRIC_NAMES`.
+        valid_pixels: (N,) number of pixels compared.
         scale_ratios: (N,) median(truth) / median(prediction), or None without median scaling.
     """
 
     protocol: DepthProtocol
     per_image: np.ndarray
+    valid_pixels: np.ndarray
     scale_ratios: np.ndarray | None
 
     @property
@@ -165,6 +174,7 @@ class DepthMetrics:
             "scale_ratio": ratios,
             "names": list(METRIC_NAMES),
             "per_image": self.per_image.tolist(),
+            "valid_pixels": self.valid_pixels.tolist(),
             "scale_ratios": None if self.scale_ratios is None else self.scale_ratios.tolist(),
         }
 
@@ -196,15 +206,20 @@ def evaluate_depth(
         raise UserError("no image to evaluate: the ground truth is empty")
     pairs: Iterable[tuple[np.ndarray, GroundTruth]] = zip(disparities, ground_truth, strict=True)
     rows = [_evaluate_image(number, *pair, protocol) for number, pair in enumerate(pairs)]
-    ratios = np.array([ratio for _, ratio in rows]) if protocol.scaling == "median" else None
-    return DepthMetrics(protocol, np.stack([metrics for metrics, _ in rows]), ratios)
+    metrics, pixels, ratios = zip(*rows, strict=True)
+    return DepthMetrics(
+        protocol,
+        np.stack(metrics),
+        np.array(pixels),
+        np.array(ratios) if protocol.scaling == "median" else None,
+    )
 
 
 def _evaluate_image(
     number: int, disparity: np.ndarray, truth: GroundTruth, protocol: DepthProtocol
-) -> tuple[np.ndarray, float]:
-    """The metrics (7,) of one image, and its scale ratio (1 without median scaling)."""
-    disparity = _checked(number, disparity)
+) -> tuple[np.ndarray, int, float]:
+    """The metrics (7,) of one image, the number of its pixels, its scale ratio (1 without median scaling)."""
+    disparity = checked_disparity(number, disparity)
     chosen = protocol.select(truth)
     if not chosen.any():
         raise UserError(
@@ -215,49 +230,31 @@ def _evaluate_image(
     depth = protocol.scale_factor / resized.astype(np.float64)
     values = truth.values[chosen].astype(np.float64)
     ratio = float(np.median(values) / np.median(depth)) if protocol.scaling == "median" else 1.0
-    return depth_metrics(values, np.clip(depth * ratio, protocol.min_depth, protocol.max_depth)), ratio
+    metrics = depth_metrics(values, np.clip(depth * ratio, protocol.min_depth, protocol.max_depth))
+    return metrics, values.size, ratio
 
 
-def _checked(number: int, disparity: np.ndarray) -> np.ndarray:
-    disparity = np.asarray(disparity)
-    if disparity.ndim != 2 or disparity.size == 0:
-        raise UserError(
-            f"prediction {number} (counted from 0): shape {disparity.shape}, expected (height, width)"
-        )
-    if disparity.dtype not in (np.float32, np.float64):
-        disparity = disparity.astype(np.float32)
-    if not (np.isfinite(disparity).all() and disparity.min() > 0):
-        raise UserError(
-            f"prediction {number} (counted from 0): disparities must be positive and finite; "
-            "mend the file, such as by np.clip(disparities, 1e-3, None)"
-        )
-    return disparity
+def save_json(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:
+    """Writes protocol, means and every image's numbers as JSON, atomically.
 
-
-def save_metrics(path: Path, metrics: DepthMetrics) -> None:
-    """Writes protocol, means and every image's numbers as JSON, atomically."""
-    write_text(path, json.dumps(metrics.to_json(), indent=1))
-
-
-def save_disparities(path: Path, disparities: np.ndarray) -> None:
-    """Writes predictions (N, h, w) as `.npy`, atomically; `--ext_disp_to_eval` reads them."""
-    write_atomically(path, lambda temporary: np.save(temporary, disparities))
-
-
-def load_disparities(path: Path) -> np.ndarray:
-    """Reads predictions (N, h, w) of any program.
-
-    Raises:
-        UserError: the file is missing, damaged, or holds something else.
+    Args:
+        lines: the split's line of each image.
     """
-    try:
-        disparities = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; evaluate_depth.py --save_pred_disps writes one") from None
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: not a readable .npy file of disparities ({error}); save it with np.save"
-        ) from None
-    if not isinstance(disparities, np.ndarray) or disparities.ndim != 3:
-        raise UserError(f"{path}: expected one array (images, height, width); save it with np.save")
-    return disparities
+    write_text(path, json.dumps(metrics.to_json() | {"lines": list(lines)}, indent=1))
+
+
+def save_csv(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:
+    """Writes one row per image, atomically: its number from 0, line, metrics, scale ratio, pixels compared.
+
+    Args:
+        lines: the split's line of each image.
+    """
+    ratios = [""] * len(lines) if metrics.scale_ratios is None else metrics.scale_ratios.tolist()
+    columns = zip(lines, metrics.per_image.tolist(), ratios, metrics.valid_pixels.tolist(), strict=True)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["index", "line", *METRIC_NAMES, "scale_ratio", "valid_pixels"])
+    table.writerows(
+        [n, line, *values, ratio, pixels] for n, (line, values, ratio, pixels) in enumerate(columns)
+    )
+    write_text(path, text.getvalue())

@@ -10,7 +10,7 @@ import predict
 import train
 from core.errors import UserError
 from core.kitti import image_path
-from core.weights import pretrained
+from core.weights.releases import VARIABLE
 from tests.backends.drive import link_weights, training
 from tests.scripts import assert_says, listing, refused
 
@@ -74,23 +74,22 @@ def test_frame_off_the_end_of_a_drive(backend, drive, tmp_path):
     assert_says(message, missing, "no such image", "line 4 of the split", "leave out the first and last")
 
 
-def test_weights_are_missing(backend, drive, tmp_path, extension):
+def test_weights_are_missing(backend, drive, tmp_path):
     more = ["--load_weights_folder", "absent"]
     message = refused(
         "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path
     )
-    assert_says(message, f"absent/encoder{extension}: no such file", "--load_weights_folder")
+    assert_says(message, "absent: no such folder of weights", "weights/zoo.yml", "mono_640x192")
 
 
-def test_imagenet_weights_are_missing(backend, drive, tmp_path):
-    name = "resnet34_pretrain.h5"
-    if (pretrained.FOLDER / name).exists():
-        pytest.skip(f"{name} is there")
+def test_imagenet_weights_are_missing(backend, drive, tmp_path, monkeypatch):
+    (tmp_path / "zoo.yml").write_text("families: {}\nreleases: {}\n")
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     more = ["--weights_init", "pretrained", "--num_layers", 34]
     message = refused(
         "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path
     )
-    assert_says(message, pretrained.FOLDER / name, "no such file", "--weights_init scratch")
+    assert_says(message, tmp_path / "resnet34_pretrain.h5", "no such file", "--weights_init scratch")
 
 
 def test_weights_are_damaged(backend, drive, trained, tmp_path, extension):
@@ -108,9 +107,7 @@ def test_weights_of_another_network(backend, drive, trained, tmp_path, extension
     weights = link_weights(trained, tmp_path / "weights")
     more = ["--num_layers", 50, "--save_pred_disps", "--output", "metrics.json"]
     message = refused("evaluate_depth.py", *evaluation(backend, drive, weights, *more), folder=tmp_path)
-    assert_says(
-        message, weights / f"encoder{extension}", "do not fit", "layer1.0.conv3.weight", "check --num_layers"
-    )
+    assert_says(message, weights, "--num_layers 50, but its encoder is a ResNet-18; leave the option out")
 
 
 def test_gpu_is_not_there(backend, drive, tmp_path):

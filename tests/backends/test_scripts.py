@@ -28,8 +28,8 @@ def run_files(run: Path) -> set[str]:
 
 def expected_files(backend, networks: tuple[str, ...]) -> set[str]:
     extension = backend.module("checkpoint").EXTENSION
-    inside = [*(f"{name}{extension}" for name in networks), STATE, "options.yaml"]
-    return {"options.yaml", "scalars.jsonl", *(f"models/weights_0/{name}" for name in inside)}
+    inside = [*(f"{name}{extension}" for name in networks), STATE, "options.yaml", "checkpoint.json"]
+    return {"options.yaml", "run.json", "scalars.jsonl", *(f"models/weights_0/{name}" for name in inside)}
 
 
 def scalars(run: Path) -> list[dict]:
@@ -187,7 +187,8 @@ def test_prediction_of_a_folder_twice(backend, trained, photos):
     before = names(photos)
     printed = succeeds("predict.py", *prediction(backend, photos, trained, "--pred_metric_depth"))
     assert_says(printed, "3 images", photos)
-    made = {f"{stem}{suffix}" for stem in "abc" for suffix in ("_disp.npy", "_depth.npz", "_disp.jpeg")}
+    suffixes = ("_disp.npy", "_disp.json", "_depth.npz", "_disp.jpeg")
+    made = {f"{stem}{suffix}" for stem in "abc" for suffix in suffixes}
     assert names(photos) == before | made
     for stem, size in {"a": (200, 90), "b": (128, 64), "c": (100, 120)}.items():
         disparity = np.load(photos / f"{stem}_disp.npy", allow_pickle=False)
@@ -208,10 +209,10 @@ def test_prediction_of_one_image_and_of_a_pattern(backend, trained, photos, tmp_
     before = names(photos)
     one, some = tmp_path / "one", tmp_path / "some"
     predict.main(prediction(backend, photos / "b.png", trained, "--output", one))
-    assert names(one) == {"b_disp.npy", "b_depth.npz", "b_disp.jpeg"}
+    assert names(one) == {"b_disp.npy", "b_disp.json", "b_depth.npz", "b_disp.jpeg"}
     more = ["--output", some, "--post_process"]
     predict.main(prediction(backend, photos / "[bc].*", trained, *more))
-    assert {name[0] for name in names(some)} == {"b", "c"} and len(names(some)) == 6
+    assert {name[0] for name in names(some)} == {"b", "c"} and len(names(some)) == 8
     assert names(photos) == before
     plain, post_processed = (np.load(folder / "b_disp.npy") for folder in (one, some))
     assert np.abs(plain - post_processed).max() > 0

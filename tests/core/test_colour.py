@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.colour import colour_map, stretch
+from core.colour import SteadyLimits, colour_map, stretch
 
 
 def test_brightness_follows_the_value() -> None:
@@ -35,3 +35,11 @@ def test_size_and_special_values() -> None:
 def test_stretch() -> None:
     assert stretch(np.array([[2.0, 3.0, 4.0]])).tolist() == [[[0], [127], [255]]]
     assert stretch(np.full((2, 2), 7.0)).max() == 0
+
+
+def test_the_limits_of_a_video_follow_slowly() -> None:
+    limits, dark, bright = SteadyLimits(), np.array([[0.0, 1.0]]), np.array([[10.0, 11.0]])
+    low, high = limits.update(dark)
+    assert (low, high) == (0, np.percentile(dark, 95))  # the first frame decides alone
+    steps = [limits.update(bright)[0] for _ in range(60)]
+    np.testing.assert_allclose(steps, 10 * (1 - 0.9 ** np.arange(1, 61)), rtol=1e-12)

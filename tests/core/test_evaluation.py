@@ -1,8 +1,10 @@
 """The protocols and the table against the published program; what evaluation refuses."""
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from core.disparity import blend_mirrored, resize_map
 from core.errors import UserError
-from core.evaluation import DepthProtocol, evaluate_depth
+from core.evaluation import DepthProtocol, evaluate_depth, save_csv, save_json
 from core.options import EvaluationOptions
 from tests.tolerances import assert_close
 
@@ -203,6 +205,28 @@ def test_json() -> None:
         assert content["mean"]["a1"] == 1
         assert content["protocol"]["crop"] == "garg"
         assert np.shape(content["per_image"]) == (2, 7)
+
+
+@pytest.mark.parametrize("scaling", ["median", "none"])
+def test_the_table_says_what_the_json_says(tmp_path: Path, scaling: Any) -> None:
+    rng = np.random.default_rng(0)
+    truths = [sparse(rng.uniform(1, 90, (60, 90)) * (rng.uniform(size=(60, 90)) < 0.5)) for _ in range(3)]
+    protocol, lines = DepthProtocol.eigen(scaling), ["a, b 1 l", 'c"d 2 r', "e 3 l"]
+    metrics = evaluate_depth([rng.uniform(0.01, 1, (20, 30)) for _ in truths], truths, protocol)
+    save_json(tmp_path / "all.json", metrics, lines)
+    save_csv(tmp_path / "all.csv", metrics, lines)
+    written = json.loads((tmp_path / "all.json").read_text())
+    with (tmp_path / "all.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["index", "line", *written["names"], "scale_ratio", "valid_pixels"]
+    assert [row[0] for row in rows] == ["0", "1", "2"] and [row[1] for row in rows] == lines == written[
+        "lines"
+    ]
+    assert [[float(word) for word in row[2:9]] for row in rows] == written["per_image"]
+    ratios = [float(row[9]) for row in rows] if scaling == "median" else None
+    assert ratios == written["scale_ratios"] and (ratios is not None or {row[9] for row in rows} == {""})
+    pixels = [int(protocol.select(truth).sum()) for truth in truths]
+    assert [int(row[10]) for row in rows] == written["valid_pixels"] == pixels
 
 
 def test_what_is_refused() -> None:

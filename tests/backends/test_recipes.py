@@ -1,0 +1,102 @@
+"""Every recipe of the published models takes two steps, on the rendered drive and on real KITTI."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.datasets import open_dataset
+from core.loader import batches
+from core.options import Monodepth2Options
+from core.parsing import parse
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "configs" / "monodepthv2" / "recipes"
+HEIGHT, WIDTH = 64, 64
+# What the tests replace; the reader of the data set is a real one's own.
+REPLACED = (
+    "model_name",
+    "split",
+    "height",
+    "width",
+    "batch_size",
+    "num_epochs",
+    "learning_rate",
+    "weights_init",
+)
+
+
+def alike_but_for_size() -> list[list[str]]:
+    """Names of the recipes, together where they differ only in what the tests replace."""
+    groups: dict[str, list[str]] = {}
+    for path in sorted(FOLDER.glob("*.yml")):
+        options = dataclasses.asdict(parse(Monodepth2Options, ["--config", str(path)]))
+        options["load_weights_folder"] = options["load_weights_folder"] is not None
+        rest = {name: value for name, value in options.items() if name not in REPLACED}
+        groups.setdefault(str(rest), []).append(path.stem)
+    return list(groups.values())
+
+
+GROUPS = alike_but_for_size()
+
+
+def test_none_is_forgotten() -> None:
+    assert sorted(name for names in GROUPS for name in names) == sorted(
+        path.stem for path in FOLDER.glob("*.yml")
+    )
+    assert len(GROUPS) == 14
+
+
+@pytest.fixture(scope="module")
+def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lists of a real stereo drive, in the folders `kitti` and `kitti_odom`."""
+    folder = tmp_path_factory.mktemp("lists")
+    for name, drive in {"kitti": "2011_10_03/2011_10_03_drive_0034_sync", "kitti_odom": "2"}.items():
+        (folder / name).mkdir()
+        lines = [f"{drive} {frame} {side}\n" for frame, side in ((1, "l"), (4, "r"), (6, "l"), (8, "r"))]
+        (folder / name / "train_files.txt").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module", params=[names[0] for names in GROUPS])
+def model(backend, request, trained) -> tuple[str, Any, Any]:
+    """The name of a recipe, its method and optimiser: small, from scratch, or from weights where it says so."""
+    options = recipe(request.param)
+    method = backend.module("methods").METHODS[options.method](options)
+    if options.load_weights_folder is not None:
+        names = [network for network in options.models_to_load if network in method.networks()]
+        backend.module("checkpoint").load_networks(method.networks(), trained, names)
+    return request.param, method, backend.adam(method.parameter_groups(), options.learning_rate)
+
+
+def recipe(name: str, *more: object) -> Monodepth2Options:
+    size = ["--height", HEIGHT, "--width", WIDTH, "--batch_size", 2, "--weights_init", "scratch"]
+    return parse(
+        Monodepth2Options, [str(word) for word in ("--config", FOLDER / f"{name}.yml", *size, *more)]
+    )
+
+
+def take_two_steps(backend, model: tuple[str, Any, Any], *where: object) -> None:
+    """Trains on the samples that the recipe reads there; the losses must be finite."""
+    name, method, optimizer = model
+    method.train()
+    dataset, losses = open_dataset(recipe(name, *where), "train"), []
+    for arrays in batches(dataset, 0, 2, shuffle=True, seed=0, num_workers=0, drop_last=True):
+        terms, _ = method.losses(backend.batch(arrays, "float32"))
+        total = sum(terms.values())
+        losses.append(float(backend.array(total.detach())))
+        backend.step(optimizer, total)
+    assert len(losses) == 2 and all(math.isfinite(loss) and loss > 0 for loss in losses)
+
+
+def test_on_the_rendered_drive(backend, model, drive) -> None:
+    """Its layout is KITTI raw's, whatever the recipe reads."""
+    where = ["--data_path", drive, "--split", drive / "splits", "--dataset", "kitti"]
+    take_two_steps(backend, model, *where)
+
+
+def test_on_real_samples(backend, model, shared, real) -> None:
+    reader = recipe(model[0]).dataset
+    root = shared / "data" / "kitti_stereo_02" / {"kitti": "raw", "kitti_odom": "odometry"}[reader]
+    take_two_steps(backend, model, "--data_path", root, "--split", real / reader, "--png")
