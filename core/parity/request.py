@@ -1,0 +1,187 @@
+"""What both backends are given: options, a batch, and recipes for weights, noise and cotangents.
+
+Everything random is a function of the seed and a name, so two processes draw the same without talking.
+"""
+
+import dataclasses
+import json
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.checkpoint import EXTENSIONS, find_weights
+from core.disparity import resize_map
+from core.geometry import nominal_intrinsics, stereo_transform
+from core.ground_truth import SparseDepth
+from core.images import resize_array
+from core.options import MODEL_OPTIONS, Monodepth2Options, ParityOptions
+from core.sample import Frame, Sample, augmented_key, collate, image_key
+from core.weights.folder import model_options
+from core.weights.layouts import read_state
+from core.weights.zoo import resolve_weights
+
+CELLS = (4, 8, 16, 32)  # sides of the texture's squares, pixels: something to match at every scale
+MARGIN = 16  # pixels of texture beyond the image's sides, for the views that look there
+SHIFT = 2  # pixels by which a frame's view is moved per unit of time
+STEREO_SHIFT = 5  # pixels, for the other camera
+
+
+@dataclass
+class Request:
+    """One question to both backends.
+
+    Attributes:
+        options: of the method; its `load_weights_folder` (None: weights are made) and `seed` count here.
+        batch: a collated sample, see `core/sample.py`.
+        steps: training steps to take.
+    """
+
+    options: Monodepth2Options
+    batch: Sample
+    steps: int
+
+    @classmethod
+    def make(cls, options: Monodepth2Options, steps: int) -> "Request":
+        """The request of these options, with a made-up batch."""
+        batch = collate([_sample(options, number) for number in range(options.batch_size)])
+        return cls(options, batch, steps)
+
+    def save(self, path: Path) -> None:
+        """Writes an `.npz` without pickles."""
+        options = np.array(json.dumps(dataclasses.asdict(self.options)))
+        arrays: dict[str, Any] = self.batch | {"options": options, "steps": np.array(self.steps)}
+        np.savez(path, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Request":
+        """Reads what `save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            batch = {name: file[name] for name in file.files}
+        options = Monodepth2Options(**json.loads(str(batch.pop("options"))))
+        return cls(options, batch, int(batch.pop("steps")))
+
+    def weights(self, network: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+        """Weights by official name and shape; of a size that lets every layer matter.
+
+        Args:
+            network: name of its file, such as `encoder`.
+            shapes: `{official name: shape}`; PyTorch's counters of batches are left out.
+        """
+        made = {}
+        for name, shape in shapes.items():
+            if not name.endswith("num_batches_tracked"):
+                generator = self._generator(f"weights/{network}/{name}")
+                made[name] = generator.uniform(*_weight_range(name, shapes), shape).astype(np.float32)
+        return made
+
+    def noise(self, shape: tuple[int, ...], scale: int) -> np.ndarray:
+        """N(0, 1), float64, in place of what a method draws itself."""
+        return self._generator(f"noise/{scale}").standard_normal(shape)
+
+    def ground_truth(self) -> list[SparseDepth]:
+        """Made-up depth for every sample: 3 to 60 metres at 3 of 10 pixels, at twice the size of the input."""
+        height, width = 2 * self.options.height, 2 * self.options.width
+        maps = []
+        for number in range(self.options.batch_size):
+            generator = self._generator(f"depth/{number}")
+            depth = 3 * 20 ** _texture(generator, height, width)[:, :, 0]
+            known = generator.random((height, width)) < 0.3
+            maps.append(SparseDepth.from_dense(np.where(known, depth, 0), f"parity {number} l"))
+        return maps
+
+    def cotangent(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Uniform in (-1, 1), float64: weights of an output in the smooth objective."""
+        return self._generator(f"cotangent/{name}").uniform(-1, 1, shape)
+
+    def _generator(self, name: str) -> np.random.Generator:
+        return _generator(self.options.seed, name)
+
+
+def requested_options(options: ParityOptions) -> Monodepth2Options:
+    """The method's options: those given, else those of the weights' folder, else the method's defaults.
+
+    Raises:
+        UserError: the folder's files are missing, damaged, or contradict an option; a value is impossible.
+    """
+    given = {name: value for name in MODEL_OPTIONS if (value := getattr(options, name)) is not None}
+    fixed: dict[str, Any] = {
+        name: getattr(options, name) for name in ("method", "height", "width", "batch_size", "seed")
+    }
+    if options.load_weights_folder is None:
+        model = Monodepth2Options(**given)
+    else:
+        folder = resolve_weights(options.load_weights_folder).resolve()
+        files = find_weights(folder, ["encoder", "depth"], EXTENSIONS["torch"])
+        states = {name: read_state(path)[0] for name, path in files.items()}
+        model = model_options(folder, states, given)
+        fixed["load_weights_folder"] = str(folder)
+    kept = {name: getattr(model, name) for name in MODEL_OPTIONS}
+    complete = Monodepth2Options(**kept, **fixed, device="cpu")
+    complete.validate()
+    return complete
+
+
+def _generator(seed: int, name: str) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
+def _weight_range(name: str, shapes: dict[str, tuple[int, ...]]) -> tuple[float, float]:
+    """Bounds of the uniform distribution of one tensor."""
+    layer, _, kind = name.rpartition(".")
+    if kind == "running_var":
+        return 1.0, 3.0
+    if kind in ("running_mean", "bias"):
+        return -0.1, 0.1
+    if f"{layer}.running_mean" in shapes:
+        # Small at the end of a residual block: rounding is not amplified from block to block (Goyal et al. 2017).
+        return (0.15, 0.3) if _ends_residual_block(layer, shapes) else (0.5, 1.0)
+    bound = math.sqrt(6 / math.prod(shapes[name][1:]))  # keeps the size of activations (He et al. 2015)
+    return -bound, bound
+
+
+def _ends_residual_block(layer: str, shapes: dict[str, tuple[int, ...]]) -> bool:
+    """Whether it is the last `bn…` of several in a block, as torchvision names them."""
+    block, name, number = layer.rpartition("bn")
+    return name == "bn" and number > "1" and f"{block}bn{int(number) + 1}.weight" not in shapes
+
+
+def _sample(options: Monodepth2Options, number: int) -> Sample:
+    """One sample: a texture that every frame sees from another place, with noise; colours changed where augmented."""
+    height, width = options.height, options.width
+    texture = _texture(_generator(options.seed, f"texture/{number}"), height, width + 2 * MARGIN)
+    sample: Sample = {}
+    for frame in options.frames:
+        generator = _generator(options.seed, f"frame/{number}/{frame}")
+        left = MARGIN + (STEREO_SHIFT if frame == "s" else SHIFT * int(frame)) % MARGIN
+        view = texture[:, left : left + width] + generator.uniform(-0.02, 0.02, (height, width, 3))
+        sample |= _pyramid(frame, _to_bytes(view))
+        sample[augmented_key(frame)] = _to_bytes(0.9 * view + 0.03)
+    sample["K"] = nominal_intrinsics(height, width)
+    if options.use_stereo:
+        sample["T_stereo"] = stereo_transform("lr"[number % 2], mirrored=False)
+    return sample
+
+
+def _texture(generator: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Smooth colours of several sizes, (height, width, 3) float64 in [0, 1]."""
+    layers = []
+    for cell in CELLS:
+        grid = generator.random((3, height // cell + 2, width // cell + 2))
+        layers.append(np.stack([resize_map(channel, height, width) for channel in grid], axis=2))
+    return np.mean(layers, axis=0)
+
+
+def _to_bytes(image: np.ndarray) -> np.ndarray:
+    return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
+
+
+def _pyramid(frame: Frame, image: np.ndarray) -> Sample:
+    """Every scale that any option asks for."""
+    height, width = image.shape[:2]
+    return {
+        image_key(frame, scale): resize_array(image, height >> scale, width >> scale) for scale in range(4)
+    }
