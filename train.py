@@ -1,7 +1,7 @@
 """Trains a depth network from video, stereo pairs or both: options → backend → Trainer(options).run()."""
 
 from backends import load_backend
-from core.errors import run
+from core.errors import UserError, run
 from core.options import Monodepth2Options
 from core.parsing import parse
 
@@ -9,7 +9,40 @@ from core.parsing import parse
 def main(argv: list[str] | None) -> None:
     """Parses the options of the chosen method and trains it."""
     options = parse(Monodepth2Options, argv, __doc__)
-    load_backend(options.backend, "trainer").Trainer(options).run()
+    from core.weights.zoo import with_weights
+
+    options = with_weights(options)
+    if options.dry_run:
+        dry_run(options)
+    else:
+        load_backend(options.backend, "trainer").Trainer(options).run()
+
+
+def dry_run(options: Monodepth2Options) -> None:
+    """Says what the data look like, tries one batch, and writes nothing.
+
+    Raises:
+        UserError: an image is unreadable, and bad images are not skipped.
+    """
+    from core.datasets import open_dataset
+    from core.datasets.inspection import inspect
+
+    unreadable = []
+    for part in ("train", "val"):
+        dataset = open_dataset(options, part)
+        lines, bad = inspect(dataset, options.dry_run_images, options.baseline)
+        print(
+            f"{part}: {options.dataset} in {dataset.root}, split {options.split}",
+            *lines,
+            sep="\n  ",
+            flush=True,
+        )
+        unreadable += bad
+    if unreadable and options.bad_images == "fail":
+        raise UserError(f"{unreadable[0]} ({len(unreadable)} unreadable images); or use --bad_images skip")
+    losses = load_backend(options.backend, "trainer").Trainer(options).dry_run()
+    print("one batch:", ", ".join(f"{name} {value:.5f}" for name, value in losses.items()))
+    print("nothing was written")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ def batches(
     seed: int,
     num_workers: int,
     drop_last: bool,
+    share: tuple[int, int] = (0, 1),
+    first: int = 0,
 ) -> Iterator[Sample]:
     """One epoch of batches, the same sequence whatever the number of workers.
 
@@ -54,6 +56,8 @@ def batches(
         epoch: counted from 0; chooses the order and, through the data set, the augmentation.
         num_workers: threads that load ahead; 0 loads in the caller's thread.
         drop_last: leave out an incomplete last batch.
+        share: this process and the number of processes, which take turns batch by batch, all equally often.
+        first: number of the batch, of this process's, to begin with.
 
     Returns:
         Dicts of stacked arrays. An error of a worker is raised when its batch is due; closing the iterator
@@ -62,11 +66,14 @@ def batches(
     Raises:
         UserError: not enough samples for one batch.
     """
-    count = number_of_batches(len(dataset), batch_size, drop_last)
+    rank, processes = share
+    count = number_of_batches(len(dataset), batch_size, drop_last) // processes
     if count == 0:
-        raise UserError(f"{len(dataset)} samples do not fill one batch of {batch_size}; lower --batch_size")
+        one = "one batch" if processes == 1 else f"{processes} batches"
+        raise UserError(f"{len(dataset)} samples do not fill {one} of {batch_size}; lower --batch_size")
     indices = order(len(dataset), epoch, shuffle, seed)
-    chunks = [indices[n * batch_size : (n + 1) * batch_size] for n in range(count)]
+    chunks = [indices[n * batch_size : (n + 1) * batch_size] for n in range(count * processes)]
+    chunks = chunks[rank::processes][first:]
     if num_workers == 0:
         return (collate([_load(dataset, epoch, index) for index in chunk]) for chunk in chunks)
     return _prefetch(dataset, epoch, chunks, num_workers)

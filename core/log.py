@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 
+from core.checkpoint import write_text
 from core.errors import UserError
 
 SCALARS = "scalars.jsonl"
@@ -32,11 +33,11 @@ class RunLog:
     """Log of one training run; a context manager that closes what it opened.
 
     Args:
-        folder: the run folder; made when absent.
+        folder: the run folder; made when absent. None: of a process that only helps another, nothing is told.
         total_steps: of the whole run.
         writer: a board's writer, or None where no board is installed.
-        first_step: steps done before, when a run is continued: `scalars.jsonl` is then extended, otherwise
-            begun anew.
+        first_step: steps done before, when a run is continued: what `scalars.jsonl` says of later ones is
+            dropped, and it is extended; otherwise begun anew.
         clock: seconds, for tests.
 
     Raises:
@@ -45,7 +46,7 @@ class RunLog:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         total_steps: int,
         writer: BoardWriter | None = None,
         first_step: int = 0,
@@ -53,12 +54,7 @@ class RunLog:
     ) -> None:
         from tqdm import tqdm
 
-        path = Path(folder) / SCALARS
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a" if first_step else "w", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+        self._file = None if folder is None else _open_scalars(Path(folder) / SCALARS, first_step)
         self.writer = writer
         self.total_steps = total_steps
         self.step = self._first_step = first_step
@@ -71,7 +67,7 @@ class RunLog:
             initial=first_step,
             unit="step",
             dynamic_ncols=True,
-            disable=None,
+            disable=None if self._file else True,
             smoothing=0.05,
         )
 
@@ -97,20 +93,22 @@ class RunLog:
 
     def message(self, text: str) -> None:
         """Prints a line without tearing the progress bar."""
-        self._bar.write(text)
+        if self._file is not None:
+            self._bar.write(text)
 
     def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
         """Appends a line to `scalars.jsonl`, and a point to every curve of the board.
 
         Args:
-            part: "train" or "val".
+            part: "train", "val" (one batch) or "validation" (the whole list, after so many steps).
             values: by name, such as `loss`, `loss/0`, `de/abs_rel`; what is not finite is written as null.
         """
         numbers = {name: float(value) for name, value in values.items()}
         finite = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
         line = json.dumps({"step": step, "part": part, "values": finite}, allow_nan=False)
-        self._file.write(line + "\n")
-        self._file.flush()
+        if self._file is not None:
+            self._file.write(line + "\n")
+            self._file.flush()
         if self.writer is not None:
             for name, number in numbers.items():
                 self.writer.add_scalar(f"{part}/{name}", number, step)
@@ -124,7 +122,8 @@ class RunLog:
     def close(self) -> None:
         """Closes the progress bar, `scalars.jsonl` and the board."""
         self._bar.close()
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         if self.writer is not None:
             self.writer.close()
 
@@ -138,6 +137,26 @@ class RunLog:
 
     def _rate(self) -> float:
         return self._examples / max(self._clock() - self._last_time, 1e-9)
+
+
+def _open_scalars(path: Path, first_step: int) -> TextIO:
+    """`scalars.jsonl`, to be continued after so many steps."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if first_step and path.is_file():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+            write_text(path, "".join(line for line in lines if _is_before(line, first_step)))
+        return path.open("a" if first_step else "w", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _is_before(line: str, step: int) -> bool:
+    """Whether a line of `scalars.jsonl` is whole and of an earlier step."""
+    try:
+        return line.endswith("\n") and json.loads(line)["step"] < step
+    except (ValueError, TypeError, KeyError):  # the process was killed while it wrote the line
+        return False
 
 
 def loss_per_scale(terms: Mapping[str, float]) -> dict[str, float]:

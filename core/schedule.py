@@ -1,4 +1,8 @@
-"""The learning rate as a pure function of the step: nothing to save, nothing to restore."""
+"""The learning rate and the random state as pure functions of the step: nothing to save, nothing to restore."""
+
+STEP_STREAM = (
+    2  # keeps these draws apart from those of order and samples (core/loader.py, core/datasets/base.py)
+)
 
 
 def learning_rate(
@@ -20,3 +24,16 @@ def learning_rate(
     """
     epoch = step // steps_per_epoch
     return float(base_rate * gamma ** ((epoch + decay_one_epoch_early) // step_size))
+
+
+def step_seed(seed: int, step: int, part: int = 0) -> int:
+    """What a framework's random state is set to before a part of a training step: below 2^31.
+
+    Args:
+        seed: of the run.
+        step: from 0, over all epochs.
+        part: number of the batch within the step, over all processes.
+    """
+    import numpy as np
+
+    return int(np.random.default_rng([STEP_STREAM, seed, step, part]).integers(2**31))

@@ -131,7 +131,9 @@ def load_optimizer(optimizer: torch.optim.Adam, networks: dict[str, nn.Module], 
                 key: torch.empty_like(parameter).copy_(torch.from_numpy(arrays[f"{key}/{name}"]))
                 for key in ("exp_avg", "exp_avg_sq")
             }
-            optimizer.state[parameter] = {"step": torch.tensor(float(arrays[f"steps/{name}"])), **moments}
+            # The fused kernel counts on the device.
+            steps = torch.tensor(float(arrays[f"steps/{name}"]), device=parameter.device)
+            optimizer.state[parameter] = {"step": steps, **moments}
     return int(arrays["step"])
 
 

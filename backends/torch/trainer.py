@@ -1,135 +1,193 @@
-"""The training loop: read `run`, then `_train_step`."""
+"""The training loop: read `run`, then `_train_epoch`, then `_train_step`."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from backends.torch import checkpoint, geometry
+from backends.torch import checkpoint, distributed
 from backends.torch.board import board_writer
 from backends.torch.methods import METHODS
-from backends.torch.networks.resnet import ResNetEncoder
-from backends.torch.tensors import choose_device, device_name, seed_everything, to_array, to_batch
+from backends.torch.start import initialise_encoders, load_start
+from backends.torch.tensors import (
+    check_precision,
+    choose_device,
+    device_name,
+    seed_everything,
+    to_array,
+    to_batch,
+)
+from backends.torch.validation import Numbers, Tensors, Validation, finite_numbers, log_values, sigmoid_ranges
+from core import resume
 from core.checkpoint import weights_folder, write_folder_atomically
+from core.collapse import CollapseGuard
 from core.datasets import open_dataset
 from core.errors import UserError
+from core.interruption import Interruption
 from core.loader import batches, number_of_batches
-from core.log import RunLog, is_log_step, loss_per_scale
-from core.metrics import training_metrics
+from core.log import RunLog, is_log_step
+from core.loss_scale import LossScale
 from core.options import Options
 from core.parsing import save_options
 from core.pictures import log_pictures
+from core.resume import Checkpoint, Run
 from core.sample import Sample
-from core.schedule import learning_rate
-from core.weights.pretrained import imagenet_state
+from core.schedule import learning_rate, step_seed
+from core.validation import Means, NotFiniteError, describe, is_better, known_depth
 
 
 def make_optimizer(groups: list[dict], learning_rate: float) -> torch.optim.Adam:
     """Adam as published: no weight decay, no clipping."""
-    return torch.optim.Adam(groups, lr=learning_rate, betas=(0.9, 0.999), eps=1e-8)
+    # One kernel for all of an update; the loop over parameters takes a twentieth of a step on a CPU.
+    return torch.optim.Adam(groups, lr=learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
 
 
 class Trainer:
     """Trains a method as its options say.
 
+    What is random in a step is a function of the seed and the step: a run continued from a checkpoint ends with the
+    bits of one that was never interrupted (on a CPU, with the same number of threads).
+
     Args:
         options: of the method, validated.
 
     Raises:
-        UserError: data, weights or device are not there.
+        UserError: data, weights or device are not there, or there is no such run to resume.
     """
 
     def __init__(self, options: Options) -> None:
-        self.options = options
-        self.device = choose_device(options.device)
+        continues, options = options.resume, replace(options, resume=False)
+        self.options = options  # as files keep them
+        self.processes = distributed.find_processes()
+        self.device = choose_device(options.device, self.processes.local_rank)
+        check_precision(options.precision, self.device)
         self.train_set, self.val_set = open_dataset(options, "train"), open_dataset(options, "val")
-        self.steps_per_epoch = number_of_batches(len(self.train_set), options.batch_size, drop_last=True)
+        self.step_size = options.batch_size * options.accumulate_steps * self.processes.count
+        self.steps_per_epoch = number_of_batches(len(self.train_set), self.step_size, drop_last=True)
+        if self.steps_per_epoch == 0:
+            raise UserError(
+                f"{len(self.train_set)} training samples do not fill one step of {self.step_size}; "
+                "lower --batch_size or --accumulate_steps"
+            )
         self.run_folder = Path(options.log_dir) / options.model_name
-        seed_everything(options.seed)
-        self.method = METHODS[options.method](options)
-        self.networks = self.method.networks()
-        self._initialise_encoders()
-        # Channels last halves the time of a convolution on many devices and changes no number beyond rounding.
-        self.method.to(self.device, memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(self.method.parameter_groups(), options.learning_rate)
-        self._load_weights()
+        environment = f"torch {torch.__version__}, {device_name(self.device)}"
+        self.record = Run.begin(options, len(self.train_set), self.processes.count, environment)
+        self.start: Checkpoint | None = None  # where a resumed run continues
+        self.notes: list[str] = []
+        if continues:
+            defaults = asdict(type(options)())
+            self.record, self.start, self.notes = resume.find_run(self.run_folder, self.record, defaults)
+        self._build()
+        self.validation = Validation(options, self.method, self.device, self.val_set)
+        self.log, self.guard = RunLog(None, 0), CollapseGuard()
+        self.interruption, self.stopping = Interruption(), False
 
     def run(self) -> None:
         """Trains all epochs; writes a weights folder every `save_frequency` epochs and after the last.
 
         No epochs at all write the initial weights.
-        """
-        options = self.options
-        total_steps = self.steps_per_epoch * options.num_epochs
-        save_options(options, self.run_folder / "options.yaml")
-        with RunLog(self.run_folder, total_steps, board_writer(self.run_folder)) as self.log:
-            self.log.message(
-                f"{options.method} on {device_name(self.device)}: {len(self.train_set)} training and "
-                f"{len(self.val_set)} validation samples, {total_steps} steps in {options.num_epochs} epochs, "
-                f"to {self.run_folder}"
-            )
-            if any((self.run_folder / "models").glob("weights_*")):
-                self.log.message(
-                    f"{self.run_folder}: weights of an earlier run lie here; equal epochs are replaced"
-                )
-            if options.num_epochs == 0:
-                self.save("initial")
-            self.validation = self._endless_validation()
-            for epoch in range(options.num_epochs):
-                self._train_epoch(epoch)
-                if (epoch + 1) % options.save_frequency == 0 or epoch + 1 == options.num_epochs:
-                    self.save(epoch)
-            self.validation.close()
 
-    def save(self, epoch: int | str) -> Path:
-        """Writes `models/weights_<epoch>`, whole or not at all, and returns it."""
-        options = self.options
-        folder = weights_folder(self.run_folder, epoch)
+        Raises:
+            Interrupted: by Ctrl-C or `kill`; a checkpoint was written.
+            UserError: the loss is not finite, or something cannot be written.
+        """
+        first_step = self.start.step if self.start else 0
+        distributed.connect(self.processes, self.device, self.networks)
+        with self.interruption, self._open_log(first_step) as self.log:
+            if self.options.num_epochs == 0:
+                self.save(weights_folder(self.run_folder, "initial"))
+            try:
+                if self.start and self.start.ends_epoch:
+                    self._validate_all()  # the run may have been killed before it could
+                for epoch in range(first_step // self.steps_per_epoch, self.options.num_epochs):
+                    self._train_epoch(epoch, first=max(0, first_step - epoch * self.steps_per_epoch))
+                    self._end_epoch(epoch)
+            except NotFiniteError as error:
+                folder = self.run_folder / f"nonfinite_step_{self.log.step}"
+                self.save(folder, batch=error.batch)
+                message = f"step {self.log.step}: {error}; batch and weights are kept in {folder}"
+                raise UserError(message) from None
+        distributed.disconnect()
+
+    def dry_run(self) -> Numbers:
+        """The loss of the first step and its terms, as `run` would begin; writes nothing."""
+        with closing(self._batches(epoch=0)) as loader:
+            return self._train_step(0, islice(loader, self.options.accumulate_steps))[0]
+
+    def save(self, folder: Path, values: dict[str, float] | None = None, batch: Sample | None = None) -> None:
+        """Writes a checkpoint, whole or not at all; only the first process does.
+
+        Args:
+            folder: of the weights.
+            values: of the validation, where one has been done.
+            batch: that led to an error, to be kept as `batch.npz`, by whichever process met it.
+        """
+        if not (self.processes.is_first or batch is not None):
+            return
+        options, step = self.options, self.log.step
         scalars = {"height": options.height, "width": options.width, "use_stereo": options.use_stereo}
-        step = self.log.step
+        loss_scale = self.loss_scale.state() if self.loss_scale else []
 
         def fill(temporary: Path) -> None:
             checkpoint.save_networks(self.networks, temporary, scalars)
             checkpoint.save_optimizer(self.optimizer, self.networks, temporary / checkpoint.STATE_FILE, step)
             save_options(options, temporary / "options.yaml")
+            if batch is not None:
+                np.savez(temporary / "batch.npz", **batch)
+            Checkpoint(temporary, self.record.started, step, values or {}, loss_scale).seal()
 
         write_folder_atomically(folder, fill)
-        self.log.message(f"epoch {epoch}: weights in {folder}")
-        return folder
+        self.log.message(f"step {step}: weights in {folder}")
 
-    def _initialise_encoders(self) -> None:
-        """ImageNet weights for every ResNet, unless training starts from scratch or from a weights folder."""
+    def _build(self) -> None:
+        """Networks and optimiser, with the numbers of the checkpoint to continue from, or those of a new run."""
         options = self.options
-        for name, network in self.networks.items():
-            loaded = options.load_weights_folder is not None and name in options.models_to_load
-            if options.weights_init == "pretrained" and isinstance(network, ResNetEncoder) and not loaded:
-                state = imagenet_state(options.num_layers, network.images)
-                checkpoint.load_network_state(network, state, f"resnet{options.num_layers}_pretrain.h5")
-
-    def _load_weights(self) -> None:
-        """Weights of `--load_weights_folder`, and Adam's moments where the folder has them."""
-        options = self.options
-        if options.load_weights_folder is None:
-            return
-        folder = Path(options.load_weights_folder)
-        names = [name for name in options.models_to_load if name in self.networks]
-        if not names:
-            raise UserError(
-                f"--models_to_load {' '.join(options.models_to_load)}: this model has none of them, "
-                f"but {', '.join(self.networks)}"
+        seed_everything(options.seed)
+        self.method = METHODS[options.method](options)
+        self.networks = self.method.networks()
+        if self.start is None:
+            initialise_encoders(self.networks, options)
+        # Channels last halves the time of a convolution on many devices and changes no number beyond rounding.
+        self.method.to(self.device, memory_format=torch.channels_last)
+        self.optimizer = make_optimizer(self.method.parameter_groups(), options.learning_rate)
+        state = self.start.loss_scale if self.start else []
+        self.loss_scale = LossScale(*state) if options.precision == "16" else None
+        if self.start is None:
+            load_start(self.networks, self.optimizer, options)
+        else:
+            checkpoint.load_networks(self.networks, self.start.folder, list(self.networks))
+            checkpoint.load_optimizer(
+                self.optimizer, self.networks, self.start.folder / checkpoint.STATE_FILE
             )
-        checkpoint.load_networks(self.networks, folder, names)
-        if (folder / checkpoint.STATE_FILE).is_file():
-            loaded = {name: self.networks[name] for name in names}
-            checkpoint.load_optimizer(self.optimizer, loaded, folder / checkpoint.STATE_FILE)
 
-    def _train_epoch(self, epoch: int) -> None:
+    def _open_log(self, first_step: int) -> RunLog:
+        """The log, begun with what the run is; `run.json` and `options.yaml` lie beside it."""
+        options, total_steps = self.options, self.steps_per_epoch * self.options.num_epochs
+        if not self.processes.is_first:
+            return RunLog(None, total_steps, first_step=first_step)
+        resume.remove_leftovers(self.run_folder)
+        self.record.write(self.run_folder)
+        save_options(options, self.run_folder / "options.yaml")
+        log = RunLog(self.run_folder, total_steps, board_writer(self.run_folder, first_step), first_step)
+        log.message(
+            f"{options.method} on {self.record.environment}: {len(self.train_set)} training and "
+            f"{len(self.val_set)} validation samples, {total_steps} steps in {options.num_epochs} epochs, "
+            f"to {self.run_folder}"
+        )
+        if self.start is None and any((self.run_folder / "models").glob("weights_*")):
+            log.message(f"{self.run_folder}: weights of an earlier run lie here; equal epochs are replaced")
+        for line in dict.fromkeys([*self.notes, *self.train_set.news(), *self.val_set.news()]):
+            log.message(line)
+        return log
+
+    def _batches(self, epoch: int, first: int = 0) -> Iterator[Sample]:
+        """This process's training batches from the step `first` of an epoch on."""
         options = self.options
-        loader = batches(
+        return batches(
             self.train_set,
             epoch,
             options.batch_size,
@@ -137,23 +195,70 @@ class Trainer:
             seed=options.seed,
             num_workers=options.num_workers,
             drop_last=True,
+            share=(self.processes.rank, self.processes.count),
+            first=first * options.accumulate_steps,
         )
-        with closing(loader):
-            for number, arrays in enumerate(loader):
-                step = epoch * self.steps_per_epoch + number
-                self.method.train()
-                values, maps, batch = self._train_step(step, arrays)
-                self.log.advance(len(arrays["index"]), values["loss"])
-                if is_log_step(step, number, options.log_frequency):
-                    self.log.entry(epoch, number, values["loss"])
-                    depth = self._known_depth(self.train_set, epoch, arrays)
-                    self._log(step, "train", values, maps, batch, depth)
-                    self._validate(step)
 
-    def _train_step(
-        self, step: int, arrays: Sample
-    ) -> tuple[dict[str, float], dict[str, Tensor], dict[str, Tensor]]:
+    def _train_epoch(self, epoch: int, first: int) -> None:
+        """The steps of an epoch, from its `first` on."""
         options = self.options
+        with closing(self._batches(epoch, first)) as loader:
+            for number in range(first, self.steps_per_epoch):
+                step = epoch * self.steps_per_epoch + number
+                arrays = list(islice(loader, options.accumulate_steps))
+                values, maps, batch = self._train_step(step, arrays)
+                self.log.advance(self.step_size, values["loss"])
+                self._tell_news()
+                if self.processes.is_first and is_log_step(step, number, options.log_frequency):
+                    self.log.entry(epoch, number, values["loss"])
+                    depth = known_depth(self.train_set, epoch, arrays[-1])
+                    self._log(step, "train", values, maps, batch, depth)
+                    self._log(step, "val", *self.validation.one_batch(step))
+                if number + 1 < self.steps_per_epoch:  # `_end_epoch` follows the last one
+                    self._save_and_stop()
+
+    def _end_epoch(self, epoch: int) -> None:
+        """A checkpoint where one is due, and its validation."""
+        due = (epoch + 1) % self.options.save_frequency == 0 or epoch + 1 == self.options.num_epochs
+        self._save_and_stop(epoch if due else None)
+        if due:
+            self._validate_all()
+        self._tell_news()
+        if bad := self.train_set.count_bad_images() + self.val_set.count_bad_images():
+            self.log.message(f"epoch {epoch}: {bad} missing or damaged images skipped so far")
+
+    def _tell_news(self) -> None:
+        for line in (*self.train_set.news(), *self.val_set.news()):
+            self.log.message(line)
+
+    def _save_and_stop(self, epoch: int | None = None) -> None:
+        """Saves an epoch, or else a step where that is due; and if the run was asked to stop, saves and stops.
+
+        Raises:
+            Interrupted: says how to go on.
+        """
+        step, every = self.log.step, self.options.save_steps
+        if epoch is not None or self.stopping or (every and step % every == 0):
+            between = resume.step_folder(self.run_folder, step)
+            folder = between if epoch is None else weights_folder(self.run_folder, epoch)
+            self.save(folder)
+            if self.processes.is_first:
+                resume.remove_steps(self.run_folder, newest=folder)
+        if self.stopping:
+            self._stop()
+
+    def _stop(self) -> None:
+        command = resume.resume_command(self.processes)
+        self.interruption.stop(f"stopped after step {self.log.step}; continue with: {command}")
+
+    def _train_step(self, step: int, arrays: Iterable[Sample]) -> tuple[Numbers, Tensors, Tensors]:
+        """One update of the weights by the mean gradient of the batches.
+
+        Returns:
+            The terms of the loss, means over the batches; maps and tensors of the last one.
+        """
+        options, arrays, means = self.options, list(arrays), Means()
+        factor = self.loss_scale.factor if self.loss_scale else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(
                 step,
@@ -162,83 +267,54 @@ class Trainer:
                 options.scheduler_step_size,
                 decay_one_epoch_early=options.decay_one_epoch_early,
             )
-        batch = to_batch(arrays, self.device)
-        terms, maps = self.method.losses(batch)
-        loss = torch.stack(list(terms.values())).sum()
-        values = self._finite(step, {"loss": loss, **terms}, arrays, self.train_set)
+        self.method.train()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        return values, maps, batch
-
-    def _finite(self, step: int, terms: dict[str, Tensor], arrays: Sample, dataset) -> dict[str, float]:
-        """The terms as numbers.
-
-        Raises:
-            UserError: one is not finite; names it and the samples.
-        """
-        values = dict(
-            zip(
-                terms, to_array(torch.stack([term.detach() for term in terms.values()])).tolist(), strict=True
-            )
-        )
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
-        if bad:
-            samples = ", ".join(dataset.describe(int(index)) for index in arrays["index"])
-            raise UserError(
-                f"step {step}: the loss is not finite ({', '.join(f'{name} {values[name]}' for name in bad)}) for "
-                f"{samples}; lower --learning_rate or look at these images; {self.run_folder} keeps earlier weights"
-            )
-        return values
-
-    def _endless_validation(self) -> Iterator[tuple[int, Sample]]:
-        """Validation batches with their epoch, shuffled, for ever."""
-        options, epoch = self.options, 0
-        while True:
-            loader = batches(
-                self.val_set,
-                epoch,
-                min(options.batch_size, len(self.val_set)),
-                shuffle=True,
-                seed=options.seed,
-                num_workers=0,
-                drop_last=True,
-            )
-            for arrays in loader:
-                yield epoch, arrays
-            epoch += 1
-
-    def _validate(self, step: int) -> None:
-        """One validation batch, in evaluation mode."""
-        epoch, arrays = next(self.validation)
-        self.method.eval()
-        with torch.no_grad():
-            batch = to_batch(arrays, self.device)
+        for number, part in enumerate(arrays):
+            position = number * self.processes.count + self.processes.rank
+            seed_everything(step_seed(options.seed, step, position))
+            batch = to_batch(part, self.device)
             terms, maps = self.method.losses(batch)
             loss = torch.stack(list(terms.values())).sum()
-        values = self._finite(step, {"loss": loss, **terms}, arrays, self.val_set)
-        self._log(step, "val", values, maps, batch, self._known_depth(self.val_set, epoch, arrays))
+            means.add(finite_numbers({"loss": loss, **terms}, part, self.train_set))
+            (loss * (factor / len(arrays))).backward()
+        self._update()
+        return means.values(), maps, batch
 
-    def _known_depth(self, dataset, epoch: int, arrays: Sample) -> np.ndarray | None:
-        """Depth of a batch from its scans, (B, 1, 375, 1242) metres, or None without scans."""
-        depths = [dataset.depth((epoch, int(index))) for index in arrays["index"]]
-        return None if depths[0] is None else np.stack(depths)
+    def _update(self) -> None:
+        """Adam's step by the mean gradient of all processes; none where float16 was too narrow for the gradients."""
+        parameters = list(self.method.parameters())
+        self.stopping = self.interruption.number != 0
+        if self.processes.count > 1:
+            self.stopping = distributed.average_gradients(parameters, flag=self.stopping)
+        if self.loss_scale is None:
+            self.optimizer.step()
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        for gradient in gradients:
+            gradient /= self.loss_scale.factor
+        if self.loss_scale.update(all(bool(gradient.isfinite().all()) for gradient in gradients)):
+            self.optimizer.step()
+
+    def _validate_all(self) -> None:
+        """The whole validation list, by the first process; the best weights so far are kept as `weights_best`."""
+        if not (self.options.validation and self.processes.is_first):
+            return
+        values = self.validation.everything(self.interruption)
+        if self.interruption.number:  # done again on resume
+            self._stop()
+        self.log.message(f"validation: {describe(values)}")
+        self.log.scalars(self.log.step, "validation", values)
+        folder = weights_folder(self.run_folder, "best")
+        if is_better(values, resume.best_so_far(folder, self.record)):
+            self.save(folder, values)
 
     def _log(
-        self,
-        step: int,
-        part: str,
-        values: dict[str, float],
-        maps: dict[str, Tensor],
-        batch: dict[str, Tensor],
-        known_depth: np.ndarray | None,
+        self, step: int, part: str, values: Numbers, maps: Tensors, batch: Tensors, depth: np.ndarray | None
     ) -> None:
-        options = self.options
-        if known_depth is not None and "sigmoid_0" in maps:
-            _, depth = geometry.sigmoid_to_depth(maps["sigmoid_0"], options.min_depth, options.max_depth)
-            values = values | (training_metrics(to_array(depth), known_depth) or {})
-        values = values | loss_per_scale(values)
-        self.log.scalars(step, part, values)
+        self.log.scalars(step, part, log_values(values, maps, self.options, depth))
         if self.log.writer is not None:
             arrays = {name: to_array(tensor) for name, tensor in (batch | maps).items()}
             self.log.images(step, part, log_pictures(arrays))
+        if part == "train":
+            for line in self.guard.warnings(sigmoid_ranges(maps)):
+                self.log.message(line)

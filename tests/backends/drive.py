@@ -37,6 +37,7 @@ def training(backend: str, drive: Path, runs: Path, name: str, mode: str, *more:
     where = ["--data_path", drive, "--split", drive / "splits", "--log_dir", runs, "--model_name", name]
     size = ["--height", HEIGHT, "--width", WIDTH, "--batch_size", 4 // STEPS, "--num_epochs", 1]
     rest = ["--weights_init", "scratch", "--num_workers", 1, "--log_frequency", 1, "--device", "cpu"]
+    rest += ["--no_validation"]
     return [str(word) for word in ("--backend", backend, *where, *size, *rest, *MODES[mode], *more)]
 
 

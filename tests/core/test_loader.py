@@ -151,3 +151,21 @@ def test_too_few_samples():
         load(Numbers(3))
     with pytest.raises(UserError):
         load(Numbers(0), drop_last=False)
+
+
+def test_an_epoch_can_begin_at_any_batch():
+    expected = [batch["index"].tolist() for batch in load(Numbers(30))]
+    for num_workers in (0, 2):
+        rest = load(Numbers(30), first=3, num_workers=num_workers)
+        assert [batch["index"].tolist() for batch in rest] == expected[3:]
+
+
+def test_processes_take_turns():
+    """Equally often: the last of seven batches is left out for two processes."""
+    expected = [batch["index"].tolist() for batch in load(Numbers(30))]
+    for rank in (0, 1):
+        share = [batch["index"].tolist() for batch in load(Numbers(30), share=(rank, 2))]
+        assert share == expected[rank:6:2]
+        assert [batch["index"].tolist() for batch in load(Numbers(30), share=(rank, 2), first=1)] == share[1:]
+    with pytest.raises(UserError, match="7 samples do not fill 2 batches of 4; lower --batch_size"):
+        load(Numbers(7), share=(0, 2))

@@ -112,3 +112,23 @@ def test_log_steps() -> None:
     # Epochs of 1500 steps, every 250 batches; from step 2000 on only every 2000th.
     logged = [step for step in range(6001) if is_log_step(step, step % 1500, 250)]
     assert logged == [0, 250, 500, 750, 1000, 1250, 1500, 1750, 2000, 4000, 6000]
+
+
+def test_a_continued_log_reads_as_one_run(tmp_path: Path) -> None:
+    with RunLog(tmp_path, total_steps=9) as log:
+        for step in range(5):
+            log.scalars(step, "train", {"loss": step})
+    with (tmp_path / "scalars.jsonl").open("a") as file:
+        file.write('{"step": 2, "part": "tr')  # killed while it wrote
+    with RunLog(tmp_path, total_steps=9, first_step=3) as log:
+        for step in (3, 4):
+            log.scalars(step, "train", {"loss": step})
+    assert [(line["step"], line["values"]["loss"]) for line in lines(tmp_path)] == [(n, n) for n in range(5)]
+
+
+def test_a_process_that_helps_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with RunLog(None, total_steps=2) as log:
+        log.message("nobody hears this")
+        log.advance(1, 0.5)
+        log.scalars(0, "train", {"loss": 1.0})
+    assert log.step == 1 and capsys.readouterr() == ("", "")

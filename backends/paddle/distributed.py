@@ -1,0 +1,56 @@
+"""Several processes, a GPU each, that share every step.
+
+`python -m paddle.distributed.launch --nproc_per_node 2 train.py …` starts them.
+"""
+
+from collections.abc import Iterable
+
+import paddle
+import paddle.distributed as dist
+from paddle import Tensor, nn
+
+from core.processes import Processes, read_processes
+
+
+def find_processes() -> Processes:
+    """Where this process stands among those of its launcher.
+
+    Raises:
+        UserError: the launcher was another one.
+    """
+    return read_processes("paddle")
+
+
+def connect(
+    processes: Processes, device: paddle.CPUPlace | paddle.CUDAPlace, networks: dict[str, nn.Layer]
+) -> None:
+    """Meets the other processes, and takes the weights of the first one; nothing to do where there is one."""
+    if processes.count == 1:
+        return
+    dist.init_parallel_env()
+    for network in networks.values():
+        for tensor in network.state_dict().values():
+            dist.broadcast(tensor, 0)
+
+
+def average_gradients(parameters: Iterable[Tensor], flag: bool) -> bool:
+    """Replaces every gradient by its mean over the processes.
+
+    Returns:
+        Whether the flag of any of them is set.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    last = paddle.full([1], float(flag), dtype=gradients[0].dtype)
+    joined = paddle.concat([*(gradient.reshape([-1]) for gradient in gradients), last])
+    dist.all_reduce(joined)
+    joined = joined / dist.get_world_size()
+    pieces = joined[:-1].split([gradient.size for gradient in gradients])
+    for gradient, piece in zip(gradients, pieces, strict=True):
+        paddle.assign(piece.reshape(gradient.shape), output=gradient)
+    return bool(joined[-1].item() > 0)
+
+
+def disconnect() -> None:
+    """Takes leave of the others."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,129 @@
+"""Losses and depth metrics of the validation list, in evaluation mode."""
+
+from contextlib import closing
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backends.torch import geometry
+from backends.torch.methods.base import Method
+from backends.torch.tensors import to_array, to_batch, to_numbers
+from core.datasets.base import SequenceDataset
+from core.interruption import Interruption
+from core.loader import batches, number_of_batches
+from core.log import loss_per_scale
+from core.metrics import training_metrics
+from core.options import Options
+from core.sample import Sample
+from core.validation import Means, check_finite, image_metrics
+
+Numbers = dict[str, float]
+Tensors = dict[str, Tensor]
+
+
+class Validation:
+    """Runs a method on its validation samples; what it does changes nothing about the training.
+
+    Args:
+        options: of the run.
+        method: whose weights are validated as they are.
+        device: where they are.
+        dataset: the samples.
+    """
+
+    def __init__(
+        self, options: Options, method: Method, device: torch.device, dataset: SequenceDataset
+    ) -> None:
+        self.options, self.method, self.device, self.dataset = options, method, device, dataset
+        self.batch_size = min(options.batch_size, len(dataset))
+
+    def one_batch(self, step: int) -> tuple[Numbers, Tensors, Tensors, np.ndarray | None]:
+        """The batch for a step of the training, shuffled: terms, maps, tensors, and known depth or None.
+
+        Raises:
+            NotFiniteError: the loss is not finite.
+        """
+        per_epoch = number_of_batches(len(self.dataset), self.batch_size, drop_last=True)
+        epoch, number = divmod(step, per_epoch)
+        loader = batches(
+            self.dataset,
+            epoch,
+            self.batch_size,
+            shuffle=True,
+            seed=self.options.seed,
+            num_workers=0,
+            drop_last=True,
+            first=number,
+        )
+        return self._evaluate(next(loader))
+
+    def everything(self, interruption: Interruption) -> Numbers:
+        """Means over the whole list: of all terms by sample, of depth metrics by image with ground truth.
+
+        Args:
+            interruption: ends it early, with means of what was done.
+
+        Raises:
+            NotFiniteError: the loss is not finite.
+        """
+        means = Means()
+        loader = batches(
+            self.dataset,
+            epoch=0,
+            batch_size=self.batch_size,
+            shuffle=False,
+            seed=self.options.seed,
+            num_workers=self.options.num_workers,
+            drop_last=False,
+        )
+        with closing(loader):
+            for arrays in loader:
+                values, maps, _, known_depth = self._evaluate(arrays)
+                means.add(values, len(arrays["index"]))
+                if known_depth is not None:
+                    for metrics in image_metrics(predicted_depth(maps, self.options), known_depth):
+                        means.add(metrics)
+                if interruption.number:
+                    break
+        return means.values()
+
+    def _evaluate(self, arrays: Sample) -> tuple[Numbers, Tensors, Tensors, np.ndarray | None]:
+        known_depth = arrays.pop("depth", None)
+        self.method.eval()
+        with torch.no_grad():
+            batch = to_batch(arrays, self.device)
+            terms, maps = self.method.losses(batch)
+            loss = torch.stack(list(terms.values())).sum()
+        return finite_numbers({"loss": loss, **terms}, arrays, self.dataset), maps, batch, known_depth
+
+
+def finite_numbers(terms: Tensors, arrays: Sample, dataset: SequenceDataset) -> Numbers:
+    """The loss and its terms as numbers.
+
+    Raises:
+        NotFiniteError: one is not finite; names it and the samples.
+    """
+    values = to_numbers(terms)
+    check_finite(values, arrays, dataset)
+    return values
+
+
+def predicted_depth(maps: Tensors, options: Options) -> np.ndarray:
+    """(B, 1, H, W), from the maps of `Method.losses`."""
+    return to_array(geometry.sigmoid_to_depth(maps["sigmoid_0"], options.min_depth, options.max_depth)[1])
+
+
+def log_values(values: Numbers, maps: Tensors, options: Options, known_depth: np.ndarray | None) -> Numbers:
+    """The terms of a batch, `loss/<scale>`, and depth metrics where depth is known, (B, 1, 375, 1242)."""
+    if known_depth is not None and "sigmoid_0" in maps:
+        values = values | (training_metrics(predicted_depth(maps, options), known_depth) or {})
+    return values | loss_per_scale(values)
+
+
+def sigmoid_ranges(maps: Tensors) -> dict[str, tuple[float, float]]:
+    """Smallest and largest sigmoid of a batch, by scale."""
+    sigmoids = {
+        name.removeprefix("sigmoid_"): tensor for name, tensor in maps.items() if name.startswith("sigmoid_")
+    }
+    return {scale: (tensor.min().item(), tensor.max().item()) for scale, tensor in sigmoids.items()}

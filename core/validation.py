@@ -1,0 +1,94 @@
+"""The mean of a validation over a whole list, and what makes one checkpoint better than another."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from core.datasets.base import SequenceDataset
+from core.errors import UserError
+from core.metrics import training_metrics
+from core.sample import Sample
+
+DEPTH_METRIC = "de/abs_rel"
+
+
+def known_depth(dataset: SequenceDataset, epoch: int, arrays: Sample) -> np.ndarray | None:
+    """Depth of a batch from its scans, (B, 1, 375, 1242) metres, or None without scans."""
+    depths = [dataset.depth((epoch, int(index))) for index in arrays["index"]]
+    found = [depth for depth in depths if depth is not None]
+    return np.stack(found) if found else None
+
+
+def image_metrics(depth: np.ndarray, truth: np.ndarray) -> list[dict[str, float]]:
+    """The training log's depth metrics of every image that has ground truth, each scaled by its own median.
+
+    Args:
+        depth: (B, 1, H, W) of scale 0.
+        truth: (B, 1, 375, 1242) metres, 0 where unknown.
+    """
+    metrics = [training_metrics(depth[[i]], truth[[i]]) for i in range(len(depth))]
+    return [values for values in metrics if values is not None]
+
+
+class Means:
+    """Means of named numbers, each over as many samples as it was seen for."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, float] = {}
+
+    def add(self, values: Mapping[str, float], samples: int = 1) -> None:
+        """Adds means over so many samples."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + samples * value
+            self.counts[name] = self.counts.get(name, 0.0) + samples
+
+    def values(self) -> dict[str, float]:
+        """The means."""
+        return {name: total / self.counts[name] for name, total in self.sums.items()}
+
+
+def criterion(values: Mapping[str, float]) -> tuple[str, float]:
+    """The number to go by, smaller is better: abs_rel where there is depth, else the photometric loss."""
+    if DEPTH_METRIC in values:
+        return DEPTH_METRIC, values[DEPTH_METRIC]
+    return "photometric", sum(value for name, value in values.items() if name.startswith("photometric/"))
+
+
+def is_better(values: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    """Whether a validation is better than the best so far, which may be empty."""
+    (name, value), (best_name, best_value) = criterion(values), criterion(best)
+    return not best or name != best_name or value < best_value
+
+
+def describe(values: Mapping[str, float]) -> str:
+    """A validation in a few words."""
+    name, value = criterion(values)
+    return f"loss {values['loss']:.5f}, {name.removeprefix('de/')} {value:.5f}"
+
+
+class NotFiniteError(UserError):
+    """The loss of a batch is not finite.
+
+    Attributes:
+        batch: the arrays.
+    """
+
+    def __init__(self, message: str, batch: Sample) -> None:
+        super().__init__(message)
+        self.batch = batch
+
+
+def check_finite(values: Mapping[str, float], batch: Sample, dataset: SequenceDataset) -> None:
+    """Makes sure that the loss and its terms are finite.
+
+    Raises:
+        NotFiniteError: one is not; names it, and the samples with their files.
+    """
+    bad = [f"{name} {value}" for name, value in values.items() if not math.isfinite(value)]
+    if bad:
+        indices = [int(index) for index in batch["index"]]
+        samples = [f"{dataset.describe(i)} in {dataset.image_path(dataset.lines[i], 0)}" for i in indices]
+        message = f"the loss is not finite ({', '.join(bad)}) for {', '.join(samples)}"
+        raise NotFiniteError(f"{message}; lower --learning_rate or look at these images", batch)

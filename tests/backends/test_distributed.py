@@ -1,0 +1,142 @@
+"""Two processes that share every step, started by the framework's own launcher, on the CPU."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from core.datasets import open_dataset
+from core.kitti import image_path
+from core.loader import batches, order
+from core.options import Monodepth2Options
+from core.parsing import parse
+from core.splits import load_split
+from tests.backends.drive import training, weights_of
+from tests.scripts import ENVIRONMENT, ROOT
+
+LAUNCHERS = {
+    "torch": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+    "paddle": ["paddle.distributed.launch", "--nproc_per_node", "2"],
+}
+# The gradient of this process's half of a batch, averaged: in double precision, batch norms in evaluation mode.
+WORKER = """
+import sys
+import numpy as np
+from core.options import Monodepth2Options
+from tests.backends.adapter import Adapter
+from tests.backends.test_distributed import build
+
+backend = Adapter(sys.argv[1])
+arrays = dict(np.load(sys.argv[2]))
+distributed, method = backend.module("distributed"), build(backend)
+processes = distributed.find_processes()
+distributed.connect(processes, backend.tensors.choose_device("cpu"), method.networks())
+half = {name: array[processes.rank :: 2] for name, array in arrays.items()}
+sum(method.losses(backend.batch(half, "float64"))[0].values()).backward()
+parameters = dict(backend.module("checkpoint").named_parameters(method.networks()))
+stop = distributed.average_gradients(parameters.values(), flag=processes.rank == 1)
+if processes.is_first:
+    gradients = {name: backend.array(p.grad) for name, p in parameters.items() if p.grad is not None}
+    np.savez(sys.argv[3], stop=stop, **gradients)
+distributed.disconnect()
+"""
+
+
+def launch(backend, folder, *arguments, timeout=300):
+    """Runs a script in two processes; returns the exit code and all they said."""
+    command = [sys.executable, "-m", *LAUNCHERS[backend.name]]
+    if backend.name == "paddle":
+        command += ["--log_dir", folder / "log"]
+    done = subprocess.run(
+        [str(word) for word in (*command, *arguments)],
+        cwd=ROOT,
+        env=os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    logs = [path.read_text() for path in (folder / "log").glob("workerlog.*")]
+    return done.returncode, "\n".join([done.stdout, done.stderr, *logs])
+
+
+def build(backend):
+    """A small method, the same in every process, in double precision and evaluation mode."""
+    options = Monodepth2Options(
+        height=64, width=64, weights_init="scratch", use_stereo=True, frame_ids=[0, 1]
+    )
+    backend.tensors.seed_everything(3)
+    method = backend.module("methods.monodepth2").Monodepth2(options)
+    backend.to_float64(method)
+    method.eval()
+    return method
+
+
+def test_the_averaged_gradient_is_that_of_the_joined_batch(backend, drive, tmp_path):
+    words = training(backend.name, drive, tmp_path, "run", "mono+stereo", "--width", 64, "--frame_ids", 0, 1)
+    samples = open_dataset(parse(Monodepth2Options, words), "train")
+    arrays = next(batches(samples, 0, 4, shuffle=False, seed=0, num_workers=0, drop_last=True))
+    np.savez(tmp_path / "batch.npz", **arrays)
+    (tmp_path / "worker.py").write_text(WORKER)
+    code, said = launch(
+        backend,
+        tmp_path,
+        tmp_path / "worker.py",
+        *(backend.name, tmp_path / "batch.npz", tmp_path / "gradients.npz"),
+    )
+    assert code == 0, said
+    found = dict(np.load(tmp_path / "gradients.npz"))
+    assert found.pop("stop")  # only the second process wanted to
+    method = build(backend)
+    parameters = dict(backend.module("checkpoint").named_parameters(method.networks()))
+    loss = sum(method.losses(backend.batch(arrays, "float64"))[0].values())
+    expected = dict(zip(parameters, backend.gradients(loss, list(parameters.values())), strict=True))
+    assert len(found) > 100 and set(found) <= set(expected)
+    for name, gradient in found.items():
+        bound = 1e-9 * max(np.abs(expected[name]).max(), 1e-9)
+        np.testing.assert_allclose(gradient, expected[name], rtol=0, atol=bound, err_msg=name)
+
+
+def test_two_processes_train_as_one_that_accumulates(backend, drive, runs, tmp_path):
+    """By the scripts, as a user starts them: the same batches, the same gradient, the same update, bit for bit."""
+    one = training(backend.name, drive, runs, "one", "stereo", "--width", 64, "--accumulate_steps", 2)
+    environment = os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "train.py", *one], cwd=ROOT, env=environment, check=True, timeout=300)
+    two = training(backend.name, drive, runs, "two", "stereo", "--width", 64, "--validation")
+    code, said = launch(backend, tmp_path, "train.py", *two)
+    assert code == 0, said
+    states = [load_file(weights_of(runs, name) / "training_state.safetensors") for name in ("one", "two")]
+    assert states[0]["step"] == states[1]["step"] == 1 and states[0].keys() == states[1].keys()
+    for name, array in states[0].items():
+        np.testing.assert_array_equal(array, states[1][name], err_msg=name)
+    assert (runs / "two" / "models" / "weights_best").is_dir()
+
+
+def test_an_error_of_one_ends_all(backend, drive, runs, tmp_path):
+    """The second process meets a damaged image; the first one must not wait for it for ever."""
+    data = tmp_path / "data"
+    shutil.copytree(drive, data)
+    lines = load_split(str(data / "splits"), "train")
+    line = lines[order(len(lines), 0, True, 0)[1]]
+    path = image_path(data, line.folder, line.frame, line.camera, ".jpg")
+    path.write_bytes(path.read_bytes()[:500])
+    more = ["--width", 64, "--batch_size", 1]
+    code, said = launch(
+        backend, tmp_path, "train.py", *training(backend.name, data, runs, "run", "stereo", *more)
+    )
+    assert code != 0
+    assert f"error: {path}: damaged or not an image" in said
+    assert not (runs / "run" / "models").exists()
+
+
+def test_the_other_launcher_is_refused(backend, drive, runs, monkeypatch):
+    other = {"torch": "PADDLE_TRAINERS_NUM", "paddle": "WORLD_SIZE"}[backend.name]
+    monkeypatch.setenv(other, "2")
+    words = {"torch": "torchrun", "paddle": "paddle.distributed.launch"}[backend.name]
+    with pytest.raises(Exception, match=f"--backend {backend.name}: .*{words} --nproc_per_node 2 train.py"):
+        backend.module("trainer").Trainer(
+            parse(Monodepth2Options, training(backend.name, drive, runs, "run", "stereo"))
+        )

@@ -1,0 +1,220 @@
+"""Runs that are killed, stopped or damaged, and continued: they end as if nothing had happened, or say why not."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from core.errors import UserError
+from core.interruption import Interrupted
+from core.options import Monodepth2Options
+from core.parsing import parse
+from tests.backends.drive import training
+from tests.kills import kill_and_resume
+from tests.scripts import ENVIRONMENT, ROOT
+
+SMALL = ["--width", 64, "--num_epochs", 2]
+
+
+class Killed(BaseException):
+    """What a test throws in place of signal 9."""
+
+
+def make(backend, *arguments):
+    return backend.module("trainer").Trainer(parse(Monodepth2Options, training(backend.name, *arguments)))
+
+
+def kill_at(trainer, step):
+    """Lets the training end abruptly when this step begins."""
+    train_step = trainer._train_step
+
+    def killed(number, arrays):
+        if number == step:
+            raise Killed
+        return train_step(number, arrays)
+
+    trainer._train_step = killed
+    with pytest.raises(Killed):
+        trainer.run()
+
+
+def weights(backend, folder):
+    """All arrays of a checkpoint."""
+    from safetensors.numpy import load_file
+
+    checkpoint = backend.module("checkpoint")
+    found = dict(load_file(folder / checkpoint.STATE_FILE))
+    for path in folder.glob(f"*{checkpoint.EXTENSION}"):
+        found |= {f"{path.stem}.{name}": array for name, array in checkpoint.read_weights(path).items()}
+    return found
+
+
+def assert_same(backend, one, other):
+    first, second = weights(backend, one), weights(backend, other)
+    assert first.keys() == second.keys() and len(first) > 300
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name], err_msg=name)
+
+
+def names(run):
+    return sorted(path.name for path in (run / "models").iterdir())
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Without waiting for the disk, which only a loss of power would need; the kills at the end do wait."""
+    monkeypatch.setattr("core.checkpoint._synchronise", lambda path: None)
+
+
+@pytest.fixture(scope="module")
+def whole(backend, drive, tmp_path_factory):
+    """A run of two epochs, two steps each, that nothing happened to."""
+    runs = tmp_path_factory.mktemp("whole")
+    make(backend, drive, runs, "whole", "stereo", *SMALL).run()
+    yield runs / "whole"
+    shutil.rmtree(runs)
+
+
+@pytest.fixture
+def copy(whole, runs):
+    """The same run, its files links: not to be written into."""
+    return shutil.copytree(whole, runs / "run", copy_function=os.link)
+
+
+# ---- continuing ------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_run_ends_as_if_nothing_had_happened(backend, drive, runs, whole, capsys):
+    arguments = (drive, runs, "run", "stereo", *SMALL, "--save_steps", 1)
+    kill_at(make(backend, *arguments), 3)
+    assert names(runs / "run") == ["step_3", "weights_0"]
+    (runs / "run" / "models" / ".step_9-abcdefgh").mkdir()  # as a kill inside a write leaves it
+    with (runs / "run" / "scalars.jsonl").open("a") as file:
+        file.write('{"step": 1, "part": "tra')
+    make(backend, *arguments, "--resume").run()
+    assert "continues after step 3 from" in capsys.readouterr().out
+    assert names(runs / "run") == names(whole) == ["weights_0", "weights_1"]
+    assert_same(backend, whole / "models" / "weights_1", runs / "run" / "models" / "weights_1")
+    assert (runs / "run" / "scalars.jsonl").read_text() == (whole / "scalars.jsonl").read_text()
+
+
+def test_begun_anew_and_made_longer(backend, drive, runs, whole, capsys):
+    """Killed before the first checkpoint; then continued with fewer epochs; then with all, and another loader.
+
+    Whatever the random state was before a step, the step sets its own.
+    """
+    arguments = (drive, runs, "run", "stereo", *SMALL)
+    kill_at(make(backend, *arguments), 1)
+    trainer = make(backend, *arguments, "--num_epochs", 1, "--resume")
+    train_step = trainer._train_step
+
+    def disturbed(number, arrays):
+        backend.module("tensors").seed_everything(number + 77)
+        return train_step(number, arrays)
+
+    trainer._train_step = disturbed
+    trainer.run()
+    assert "no whole checkpoint yet; the run begins anew" in capsys.readouterr().out
+    make(backend, *arguments, "--num_workers", 0, "--resume").run()
+    assert_same(backend, whole / "models" / "weights_1", runs / "run" / "models" / "weights_1")
+
+
+def test_a_damaged_checkpoint_is_skipped(backend, drive, runs, whole, copy, capsys):
+    file = copy / "models" / "weights_1" / f"depth{backend.module('checkpoint').EXTENSION}"
+    content = file.read_bytes()
+    file.unlink()
+    file.write_bytes(content[:-1000])
+    make(backend, drive, runs, "run", "stereo", *SMALL, "--resume").run()
+    printed = capsys.readouterr().out
+    assert f"{file.parent}: skipped, {file.name} is damaged" in printed
+    assert f"continues after step 2 from {copy / 'models' / 'weights_0'}" in printed
+    assert_same(backend, whole / "models" / "weights_1", file.parent)
+
+
+def test_checkpoints_of_an_earlier_run_are_left_alone(backend, drive, runs, copy):
+    arguments = (drive, runs, "run", "stereo", *SMALL, "--seed", 1)
+    make(backend, *arguments, "--num_epochs", 1).run()
+    trainer = make(backend, *arguments, "--resume")
+    assert trainer.start.folder.name == "weights_0" and trainer.start.step == 2
+    assert names(copy) == ["weights_0", "weights_1"]
+
+
+def test_what_changed_is_named(backend, drive, runs, copy):
+    more = ["--resume", "--learning_rate", 1e-5, "--no_ssim", "--log_frequency", 7]
+    with pytest.raises(UserError) as caught:
+        make(backend, drive, runs, "run", "stereo", *SMALL, *more)
+    assert "learning_rate 1e-05 (was 0.0001), no_ssim True (was False); change them back" in str(caught.value)
+    lines = (drive / "splits" / "train_files.txt").read_text().splitlines(keepends=True)
+    shutil.copytree(drive / "splits", runs / "splits")
+    (runs / "splits" / "train_files.txt").write_text("".join(lines[:-1]))
+    with pytest.raises(UserError, match=r"split .* \(was .*training samples 3 \(was 4\)"):
+        make(backend, drive, runs, "run", "stereo", *SMALL, "--resume", "--split", runs / "splits")
+
+
+def test_nothing_to_resume(backend, drive, runs):
+    with pytest.raises(UserError, match=r"run: no run to continue \(no run.json\); check --log_dir"):
+        make(backend, drive, runs, "run", "mono", *SMALL, "--resume")
+    assert not runs.exists()
+
+
+# ---- signals ---------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(backend, drive, runs):
+    """As a user: the process ends after the step it is in, and the command it prints continues it."""
+    arguments = training(backend.name, drive, runs, "run", "stereo", *SMALL, "--num_epochs", 40)
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *arguments],
+        cwd=ROOT,
+        env=os.environ | ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert any(line.startswith("epoch ") for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    step, command = re.fullmatch(r"stopped after step (\d+); continue with: (.*)\n", errors).groups()
+    assert command == shlex.join([sys.executable, "train.py", *arguments, "--resume"])
+    records = [json.loads(path.read_text()) for path in (runs / "run" / "models").glob("*/checkpoint.json")]
+    assert max(record["step"] for record in records) == int(step) < 80
+
+
+def test_kill_saves_and_stops_in_the_middle_of_an_epoch(backend, drive, runs, whole):
+    arguments = (drive, runs, "run", "stereo", *SMALL)
+    trainer = make(backend, *arguments)
+    train_step = trainer._train_step
+
+    def signalled(number, arrays):
+        if number == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return train_step(number, arrays)
+
+    trainer._train_step = signalled
+    with pytest.raises(Interrupted, match=r"stopped after step 3; continue with: .*--resume") as caught:
+        trainer.run()
+    assert caught.value.code == 143
+    assert names(runs / "run") == ["step_3", "weights_0"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
+    make(backend, *arguments, "--resume").run()
+    assert_same(backend, whole / "models" / "weights_1", runs / "run" / "models" / "weights_1")
+
+
+# ---- signal 9 --------------------------------------------------------------------------------------------------
+
+
+def test_kills_inside_writes(backend, drive, runs):
+    """A few of the kills of `python -m tests.kills`: inside run.json, inside a checkpoint, before its renaming."""
+    result = kill_and_resume(backend.name, drive, runs, 3, iter([2, 24, 37]))
+    assert result.kills == 3 and result.inside_writes == 3
+    assert result.different == []

@@ -1,0 +1,173 @@
+"""Kills trainings with signal 9, continues them, and compares the end with that of a training nobody killed.
+
+    .venv/bin/python -m tests.kills --backend torch --kills 20
+
+Every other kill comes at a random moment; the rest come inside a write: when the process is about to make, open or
+rename something in a temporary file or folder, the n-th time. After the last kill the run goes on to its end.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+from core.checkpoint import EXTENSIONS
+from core.weights import read_weights_file
+from tests.backends.drive import NETWORKS, make_drive, training
+from tests.scripts import ENVIRONMENT, ROOT
+
+MODE = "stereo"
+# Two steps an epoch; a checkpoint after each step, those of the second and fourth epoch to stay, and that of the best.
+LENGTH = ["--num_epochs", 4, "--save_steps", 1, "--save_frequency", 2, "--validation", "--width", 64]
+# Runs train.py, and kills it when the n-th audited event touches a file or folder that is still hidden.
+CHILD = """
+import os, runpy, signal, sys
+root, events, *sys.argv[1:] = sys.argv[1:]
+left = int(events)
+def hook(event, arguments):
+    global left
+    if event in ("open", "os.rename", "os.mkdir") and "/." in str(arguments[0]).partition("/runs/")[2]:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+sys.path[0] = root
+sys.argv[0] = root + "/train.py"
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@dataclass
+class Result:
+    """What happened to the killed runs."""
+
+    kills: int = 0
+    inside_writes: int = 0  # left something half-written
+    runs: int = 0
+    different: list[str] = field(default_factory=list)
+
+
+def start(arguments: list[str], events: int = 0) -> subprocess.Popen[str]:
+    """A training in a process of its own; with events, it kills itself at that one."""
+    command = [sys.executable, "-c", CHILD, str(ROOT), str(events), *arguments]
+    environment = os.environ | ENVIRONMENT
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process: subprocess.Popen[str], after: float | None = None) -> bool:
+    """Waits for a training, or kills it after so many seconds; returns whether it was killed."""
+    try:
+        _, errors = process.communicate(timeout=after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, errors = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), errors
+    return process.returncode != 0
+
+
+def kill_and_resume(
+    backend: str, drive: Path, runs: Path, count: int, moments: Iterator[int | float], tell: bool = False
+) -> Result:
+    """Kills runs, one kill after the other, and finishes them.
+
+    Args:
+        backend: torch or paddle.
+        drive: the data set.
+        runs: folder for the run folders; its name must be "runs".
+        count: kills, over all runs; a run that ended before its kill does not count.
+        moments: of the kills: the number of the event, or the share of the time that a whole run takes.
+        tell: print a line for each.
+    """
+    assert runs.name == "runs"
+    begin = time.monotonic()
+    assert not finish(start(training(backend, drive, runs, "whole", MODE, *LENGTH)))
+    duration = time.monotonic() - begin
+    result = Result()
+    while result.kills < count:
+        name = f"killed_{result.runs}"
+        folder, killed = runs / name, True
+        arguments = training(backend, drive, runs, name, MODE, *LENGTH)
+        while killed:
+            resume = ["--resume"] if (folder / "run.json").exists() else []
+            moment = next(moments) if result.kills < count else 0
+            events, after = (moment, None) if isinstance(moment, int) else (0, moment * duration)
+            before = leftovers(folder)
+            killed = finish(start(arguments + resume, events), after)
+            if killed:
+                result.kills += 1
+                result.inside_writes += not leftovers(folder) <= before
+            if tell:
+                what = f"event {events}" if after is None else f"{after:.1f} s"
+                print(f"{name} {what}: {'killed' if killed else 'ended'}; {listing(folder)}", flush=True)
+        result.runs += 1
+        result.different += differences(backend, runs / "whole", folder)
+    return result
+
+
+def leftovers(folder: Path) -> set[Path]:
+    """What a killed process was writing."""
+    return {*folder.glob(".*"), *(folder / "models").glob(".*")}
+
+
+def listing(folder: Path) -> str:
+    return " ".join(sorted(path.name for path in (folder / "models").glob("*")))
+
+
+def differences(backend: str, whole: Path, other: Path) -> list[str]:
+    """Files of two runs, and numbers of their logs, that are not the same bit for bit."""
+    found = []
+    files = [f"{name}{EXTENSIONS[backend]}" for name in NETWORKS[MODE]]
+    assert sorted(path.name for path in (whole / "models").iterdir()) == listing(other).split(" ")
+    for folder in (whole / "models").iterdir():
+        twin = other / "models" / folder.name
+        for file in (*files, "training_state.safetensors"):
+            read = load_file if file.endswith(".safetensors") else read_weights_file
+            one, same = read(folder / file), read(twin / file)
+            equal = one.keys() == same.keys() and all(
+                one[name].tobytes() == same[name].tobytes() for name in one
+            )
+            found += [] if equal else [str(twin / file)]
+        records = [json.loads((path / "checkpoint.json").read_text()) for path in (folder, twin)]
+        found += [] if records[0]["values"] == records[1]["values"] else [str(twin / "checkpoint.json")]
+    if (whole / "scalars.jsonl").read_text() != (other / "scalars.jsonl").read_text():
+        found.append(str(other / "scalars.jsonl"))
+    return found + [str(path) for path in leftovers(other)]
+
+
+def main() -> int:
+    """Prints a line for each kill, and the sum."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backend", choices=list(EXTENSIONS), default="torch")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    moments = (rng.randint(1, 60) if n % 2 else rng.uniform(0.1, 0.9) for n in itertools.count())
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        drive = make_drive(Path(folder) / "drive")
+        runs = Path(folder) / "runs"
+        result = kill_and_resume(options.backend, drive, runs, options.kills, moments, tell=True)
+    print(
+        f"{options.backend}: {result.kills} kills in {result.runs} runs, {result.inside_writes} inside a write; "
+        f"different from the run that was not killed: {', '.join(result.different) or 'nothing'}; "
+        f"{time.monotonic() - begin:.0f} s"
+    )
+    return len(result.different)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
