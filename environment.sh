@@ -2,7 +2,8 @@
 # The Python environment, once: sourced by configs/monodepthv2/mdp.sh and tests/run.sh, from any current directory.
 #
 #   source environment.sh           makes `.venv` beside this file if there is none, installs requirements.txt, and sets
-#                                   PYTHON to its interpreter and OMP_NUM_THREADS to the number of cores (unless set)
+#                                   PYTHON to its interpreter, OMP_NUM_THREADS to the number of cores (unless set)
+#                                   and OMP_WAIT_POLICY to passive (unless set)
 #   TEST=1                          requirements-dev.txt as well
 #   PYTHON=/path/to/python3.12      the Python that makes `.venv`; otherwise the first of 3.11 to 3.13 on the PATH
 #
@@ -82,6 +83,8 @@ _environment_prepare() {
     # Before any framework is imported: importing paddle sets it to 1 where it is unset.
     cores="$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)"
     export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$cores}"
+    # Threads that wait sleep: where they spin, one other busy process makes training four to eight times slower.
+    export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
     PYTHON="$python"
 }
 

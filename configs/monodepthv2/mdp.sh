@@ -96,7 +96,7 @@ demo() {
     local mode="${MODE:-stereo}" length=demo epochs tuning options
     [ $long = 0 ] || length=long
     case "$length $backend" in # epochs at 320x96, epochs at 416x128: what fits into the minutes
-        "demo torch") epochs=10 tuning=2 ;;
+        "demo torch") epochs=6 tuning=1 ;;
         "demo paddle") epochs=6 tuning=1 ;;
         *) epochs=24 tuning=3 ;;
     esac
