@@ -9,7 +9,7 @@ import paddle
 import paddle.distributed as dist
 from paddle import Tensor, nn
 
-from core.processes import Processes, read_processes
+from core.training.processes import Processes, read_processes
 
 
 def find_processes() -> Processes:

@@ -29,22 +29,22 @@ from backends.paddle.validation import (
     log_values,
     sigmoid_ranges,
 )
-from core import resume
 from core.checkpoint import weights_folder, write_folder_atomically
-from core.collapse import CollapseGuard
 from core.datasets import open_dataset
 from core.errors import UserError
-from core.interruption import Interruption
 from core.loader import batches, number_of_batches
 from core.log import RunLog, is_log_step
-from core.loss_scale import LossScale
 from core.options import Options
 from core.parsing import save_options
 from core.pictures import log_pictures
-from core.resume import Checkpoint, Run
 from core.sample import Sample
 from core.schedule import learning_rate, step_seed
-from core.validation import Means, NotFiniteError, describe, is_better, known_depth
+from core.training import resume
+from core.training.collapse import CollapseGuard
+from core.training.interruption import Interruption
+from core.training.loss_scale import LossScale
+from core.training.resume import Checkpoint, Run
+from core.training.validation import Means, NotFiniteError, describe, is_better, known_depth
 
 
 def make_optimizer(groups: list[dict], learning_rate: float) -> paddle.optimizer.Adam:

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from core.processes import Processes, read_processes
+from core.training.processes import Processes, read_processes
 
 
 def find_processes() -> Processes:

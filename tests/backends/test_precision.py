@@ -6,9 +6,9 @@ import pytest
 from core.datasets import open_dataset
 from core.errors import UserError
 from core.loader import batches
-from core.loss_scale import LossScale
 from core.options import Monodepth2Options
 from core.parsing import parse
+from core.training.loss_scale import LossScale
 from tests.backends.drive import training
 
 

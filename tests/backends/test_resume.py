@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from core.errors import UserError
-from core.interruption import Interrupted
 from core.options import Monodepth2Options
 from core.parsing import parse
+from core.training.interruption import Interrupted
 from tests.backends.drive import training
 from tests.kills import kill_and_resume
 from tests.scripts import ENVIRONMENT, ROOT

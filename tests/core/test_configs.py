@@ -94,7 +94,11 @@ def parsed(command: list[str], monkeypatch: pytest.MonkeyPatch):
 def test_kitti_recipe(tmp_path, monkeypatch, mode):
     (tmp_path / "kitti").mkdir()
     fetched, *recorded = commands(tmp_path, DATA_PATH="kitti", MODE=mode, BACKEND="paddle", PNG="1")
-    assert fetched == ["-m", "core.weights.zoo", "resnet18"]  # first: a network that is down should not cost hours
+    assert fetched == [
+        "-m",
+        "core.weights.zoo",
+        "resnet18",
+    ]  # first: a network that is down should not cost hours
     steps = ["export_gt_depth.py", "train.py", "train.py", "evaluate_depth.py", "evaluate_depth.py"]
     assert [command[0] for command in recorded] == steps
     export, low, high, *evaluations = (parsed(command, monkeypatch) for command in recorded)

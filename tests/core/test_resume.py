@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from core.errors import UserError
-from core.interruption import Interrupted, Interruption
 from core.options import Monodepth2Options
-from core.processes import Processes, read_processes
-from core.resume import (
+from core.training.interruption import Interrupted, Interruption
+from core.training.processes import Processes, read_processes
+from core.training.resume import (
     HARMLESS,
     Checkpoint,
     Run,

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.collapse import CollapseGuard
-from core.loss_scale import GROWTH_INTERVAL, LARGEST, LossScale
 from core.metrics import training_metrics
 from core.schedule import step_seed
-from core.validation import Means, NotFiniteError, check_finite, describe, image_metrics, is_better
+from core.training.collapse import CollapseGuard
+from core.training.loss_scale import GROWTH_INTERVAL, LARGEST, LossScale
+from core.training.validation import Means, NotFiniteError, check_finite, describe, image_metrics, is_better
 
 
 def test_means_weigh_each_number_by_its_samples() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from core.checkpoint import write_text
 from core.errors import UserError
-from core.processes import Processes
+from core.training.processes import Processes
 
 RUN_FILE = "run.json"
 RECORD_FILE = "checkpoint.json"
@@ -135,7 +135,7 @@ class Checkpoint:
         run: `Run.started`.
         step: steps done.
         values: of the validation, where it follows one.
-        loss_scale: state of `core.loss_scale`.
+        loss_scale: state of `core.training.loss_scale`.
     """
 
     folder: Path

@@ -1,0 +1,81 @@
+"""How an option is made and checked."""
+
+import dataclasses
+import re
+from typing import Any
+
+from core.errors import UserError
+
+RESNET_LAYERS = (18, 34, 50, 101, 152)
+DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "folder")
+NOMINAL_BASELINE = (
+    0.1  # what training calls the distance of the stereo cameras: the unit of depth follows from it
+)
+KITTI_BASELINE = 0.54  # metres
+MODEL_NAMES = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
+
+# What the published program had under another name; the parser tells whoever types the old one.
+REPLACED = {
+    "no_cuda": "use --device cpu",
+    "eval_out_dir": "use --output FILE.json for the metrics",
+}
+
+
+def option(
+    default: Any,
+    help: str,
+    choices: tuple[Any, ...] | None = None,
+    path: bool = False,
+    positional: bool = False,
+) -> Any:
+    """A dataclass field that is also an option.
+
+    Args:
+        default: value when neither YAML nor the command line says otherwise; a tuple for a list.
+        help: one line for `--help`.
+        choices: the values allowed (of each element, for a list).
+        path: the text is a path, in which a leading `~` stands for the home folder.
+        positional: given on the command line without its name; one of a class at most.
+    """
+    metadata = {"help": help, "choices": choices, "path": path, "positional": positional}
+    if isinstance(default, tuple):
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises `UserError(message)` unless the condition holds."""
+    if not condition:
+        raise UserError(message)
+
+
+def require_at_least(options: Any, least: int, *names: str) -> None:
+    for name in names:
+        value = getattr(options, name)
+        require(value >= least, f"option {name}: {value} is too small, the least is {least}")
+
+
+def require_device(device: str) -> None:
+    known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is not None
+    require(known, f"option device: {device!r} is none of auto, cpu, cuda, cuda:0, cuda:1, …")
+
+
+def require_intrinsics(values: list[float] | None) -> None:
+    """In units of the image size. Numbers beyond any lens are pixels, most likely."""
+    if values is None:
+        return
+    require(len(values) == 4, f"option intrinsics: {values} are not four numbers, fx fy cx cy")
+    plausible = all(0.1 < value < 10 for value in values[:2]) and all(0 < value < 1 for value in values[2:])
+    require(
+        plausible,
+        f"option intrinsics: {values} is no camera in units of the image size (KITTI: 0.58 1.92 0.5 0.5); "
+        "divide pixels by the width (fx, cx) and the height (fy, cy)",
+    )
+
+
+def require_depth_range(
+    min_depth: float | None, max_depth: float | None, names: str = "min_depth, max_depth"
+) -> None:
+    require(min_depth is None or min_depth > 0, f"options {names}: the minimum {min_depth} must be above 0")
+    if min_depth is not None and max_depth is not None:
+        require(min_depth < max_depth, f"options {names}: {min_depth} must be below {max_depth}")

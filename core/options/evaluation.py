@@ -1,0 +1,224 @@
+"""Options of evaluate_depth.py, evaluate_pose.py, export_gt_depth.py and report_depth.py."""
+# ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
+
+import os
+from dataclasses import dataclass
+
+from core.options.base import (
+    DATASETS,
+    RESNET_LAYERS,
+    option,
+    require,
+    require_at_least,
+    require_depth_range,
+    require_device,
+)
+
+
+@dataclass
+class EvaluationOptions:
+    """Evaluation of depth."""
+
+    backend: str = option("torch", "framework", choices=("torch", "paddle"))
+    data_path: str = option("kitti_data", "root folder of the data set", path=True)
+    load_weights_folder: str | None = option(
+        None, "folder of weights to evaluate, or the name of a release in weights/zoo.yml", path=True
+    )
+    eval_mono: bool = option(False, "scale every prediction by the ratio of medians")
+    eval_stereo: bool = option(
+        False, "metric prediction of a model trained with stereo: depth times 5.4, no medians"
+    )
+    eval_split: str = option("eigen", "folder in splits/, or a path, with test_files.txt", path=True)
+    eval_eigen_to_benchmark: bool = option(
+        False, "of saved disparities of the 697 images of eigen keep the 652 of eigen_benchmark"
+    )
+    dataset: str | None = option(
+        None,
+        "reader of the data set; none: kitti_test for benchmark, kitti_odom for odom_*, else kitti",
+        choices=DATASETS,
+    )
+    ground_truth: str | None = option(
+        None, "ground truth; none: gt_depths.npz in the split's folder", path=True
+    )
+    crop: str = option(
+        "auto",
+        "pixels compared; auto: garg for eigen, none otherwise",
+        choices=("auto", "garg", "eigen", "none"),
+    )
+    depth_cap: float = option(
+        80.0, "metres; predictions are clamped to it, and with a crop ground truth beyond is left out"
+    )
+    min_depth: float | None = option(
+        None, "depth where the sigmoid is 1; none: as in the weights' folder, else 0.1"
+    )
+    max_depth: float | None = option(
+        None, "depth where the sigmoid is 0; none: as in the weights' folder, else 100"
+    )
+    num_layers: int | None = option(
+        None, "of the ResNet; none: as in the weights' folder, else 18", choices=RESNET_LAYERS
+    )
+    disable_median_scaling: bool = option(False, "no scaling by medians")
+    pred_depth_scale_factor: float = option(1.0, "multiplies the predicted depth")
+    post_process: bool = option(False, "average with the prediction of the mirrored image")
+    ext_disp_to_eval: str | None = option(None, ".npy of disparities (1 / depth); no network runs", path=True)
+    save_pred_disps: bool = option(False, "write disps_<split>_split.npy into the folder of weights")
+    no_eval: bool = option(False, "predict only")
+    output: str | None = option(None, "JSON file for the metrics, also of every image", path=True)
+    csv: str | None = option(None, "CSV file for the metrics of every image, a row each", path=True)
+    png: bool = option(False, "read .png images, not .jpg")
+    batch_size: int = option(16, "images per pass")
+    num_workers: int = option(12, "threads that load images; 0 loads in the main thread")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        require_at_least(self, 1, "batch_size")
+        require_at_least(self, 0, "num_workers")
+        require_device(self.device)
+        require_depth_range(self.min_depth, self.max_depth)
+        require_depth_range(1e-3, self.depth_cap, "depth_cap")
+        require(self.pred_depth_scale_factor > 0, "option pred_depth_scale_factor: must be above 0")
+        require(self.eval_mono != self.eval_stereo, "choose exactly one of --eval_mono and --eval_stereo")
+        given = (self.load_weights_folder is None) + (self.ext_disp_to_eval is None)
+        require(given == 1, "choose exactly one of --load_weights_folder and --ext_disp_to_eval")
+        require(
+            self.save_pred_disps or not self.no_eval,
+            "option no_eval: predicts for nothing without --save_pred_disps",
+        )
+        if self.ext_disp_to_eval is not None:
+            for name in ("save_pred_disps", "no_eval", "post_process"):
+                require(not getattr(self, name), f"option {name}: makes no sense with --ext_disp_to_eval")
+        if self.eval_eigen_to_benchmark:
+            require(
+                self.ext_disp_to_eval is not None and self.split_name == "eigen_benchmark",
+                "option eval_eigen_to_benchmark: needs --ext_disp_to_eval and --eval_split eigen_benchmark",
+            )
+        if self.split_name == "benchmark":
+            require(
+                self.eval_stereo or self.disable_median_scaling,
+                "option eval_split: benchmark has no ground truth to scale by, and takes metres: use --eval_stereo, "
+                "or --eval_mono --disable_median_scaling --pred_depth_scale_factor METRES",
+            )
+            for name in ("output", "csv", "ground_truth"):
+                require(
+                    getattr(self, name) is None,
+                    f"option {name}: the benchmark keeps its ground truth; its server returns the metrics",
+                )
+
+    @property
+    def split_name(self) -> str:
+        """The last part of the split, where rules of the published splits follow from its name."""
+        return os.path.basename(os.path.normpath(self.eval_split))
+
+    @property
+    def reader(self) -> str:
+        """The name of the data set's reader."""
+        by_split = {"benchmark": "kitti_test", "odom_9": "kitti_odom", "odom_10": "kitti_odom"}
+        return self.dataset or by_split.get(self.split_name, "kitti")
+
+
+@dataclass
+class PoseEvaluationOptions:
+    """Evaluation of the camera's path."""
+
+    backend: str = option("torch", "framework", choices=("torch", "paddle"))
+    data_path: str = option("kitti_data", "root folder of the data set", path=True)
+    load_weights_folder: str | None = option(
+        None, "folder of weights to evaluate, or the name of a release in weights/zoo.yml", path=True
+    )
+    trajectory: str | None = option(
+        None, "file of poses, camera to world, in KITTI's format; no network runs", path=True
+    )
+    ext_poses_to_eval: str | None = option(
+        None, ".npy of motions (N, 4, 4), camera t to camera t + 1; no network runs", path=True
+    )
+    eval_split: str = option(
+        "odom_9",
+        "odom_9, odom_10, or a folder with test_files.txt: each line a frame t, seen with t + 1",
+        path=True,
+    )
+    dataset: str = option("kitti_odom", "reader of the data set", choices=DATASETS)
+    ground_truth: str | None = option(
+        None, "true poses in KITTI's format; none: DATA_PATH/poses/<sequence>.txt", path=True
+    )
+    no_eval: bool = option(False, "predict only: write poses and trajectory")
+    output: str | None = option(
+        None, "folder for poses, trajectory, JSON and picture; none: the folder of weights, if any", path=True
+    )
+    num_layers: int | None = option(
+        None, "of the ResNets; none: as in the weights' folder, else 18", choices=RESNET_LAYERS
+    )
+    pose_model_type: str | None = option(
+        None,
+        "network for the pose; none: as in the weights' folder, else separate_resnet",
+        choices=("separate_resnet", "shared", "posecnn"),
+    )
+    pose_model_input: str | None = option(
+        None, "images it sees at once; none: as in the weights' folder, else pairs", choices=("pairs", "all")
+    )
+    png: bool = option(False, "read .png images; otherwise .jpg, where there is one")
+    batch_size: int = option(16, "motions per pass")
+    num_workers: int = option(12, "threads that load images; 0 loads in the main thread")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        require_at_least(self, 1, "batch_size")
+        require_at_least(self, 0, "num_workers")
+        require_device(self.device)
+        sources = (self.load_weights_folder, self.trajectory, self.ext_poses_to_eval)
+        require(
+            sum(source is not None for source in sources) == 1,
+            "choose exactly one of --load_weights_folder, --trajectory and --ext_poses_to_eval",
+        )
+        require(
+            self.load_weights_folder is not None or not self.no_eval,
+            "option no_eval: nothing to do without --load_weights_folder",
+        )
+
+
+@dataclass
+class ExportOptions:
+    """Export of ground-truth depth for a split."""
+
+    data_path: str | None = option(None, "root folder of the data set", path=True)
+    split: str | None = option(None, "folder in splits/, or a path, with test_files.txt", path=True)
+    source: str = option(
+        "auto",
+        "auto: velodyne for eigen, annotated for eigen_benchmark, else annotated if there",
+        choices=("auto", "velodyne", "annotated"),
+    )
+    output: str | None = option(None, "file to write; none: gt_depths.npz in the split's folder", path=True)
+    nearest_point: bool = option(
+        False, "keep the nearest point of a pixel, not the published rule with its quirk"
+    )
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        require(self.data_path is not None, "--data_path is missing: the root folder of the data set")
+        require(
+            self.split is not None, "--split is missing: a folder in splits/, or a path, with test_files.txt"
+        )
+
+
+@dataclass
+class ReportOptions:
+    """Table and picture of a run on a split with training ground truth."""
+
+    data_path: str = option("kitti_data", "root folder of the data set", path=True)
+    split: str | None = option(None, "folder in splits/, or a path, with train and test lists", path=True)
+    metrics: list[str] = option(("",), "rows of the table: NAME=FILE.json of evaluate_depth.py --output, ...")
+    disparities: str | None = option(
+        None, ".npy of evaluate_depth.py --save_pred_disps, for the picture", path=True
+    )
+    rows: int = option(5, "test frames in the picture")
+    output: str = option("report", "folder for report.md and report.png", path=True)
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        require_at_least(self, 1, "rows")
+        for entry in self.metrics:
+            require("=" in entry, f"option metrics: {entry!r} is not NAME=FILE.json")
+        require(
+            self.disparities is not None, "--disparities is missing: disps_<split>_split.npy of the weights"
+        )

@@ -1,0 +1,89 @@
+"""Options of predict.py."""
+# ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
+
+from dataclasses import dataclass
+
+from core.options.base import (
+    RESNET_LAYERS,
+    option,
+    require,
+    require_at_least,
+    require_depth_range,
+    require_device,
+    require_intrinsics,
+)
+
+
+@dataclass
+class PredictionOptions:
+    """Prediction for images and videos."""
+
+    backend: str = option("torch", "framework", choices=("torch", "paddle"))
+    image_path: str | None = option(
+        None,
+        "image, folder, glob pattern in quotes, list of images (.txt), video, webcam or webcam:N",
+        path=True,
+    )
+    load_weights_folder: str | None = option(
+        None, "folder of weights, or the name of a release in weights/zoo.yml", path=True
+    )
+    model_name: str | None = option(None, "name of a release: the same as --load_weights_folder NAME")
+    output: str | None = option(None, "folder for the results; none: beside each image", path=True)
+    save: list[str] = option(
+        ("auto",),
+        "disparity .npy, depth .npz, colour map .jpeg (of a video .mp4), 16-bit depth .png, coloured points .ply; "
+        "auto: disparity depth colour, of a video colour",
+        choices=("auto", "disparity", "depth", "colour", "png", "points"),
+    )
+    size: str = option("network", "size of disparity, depth, png and points", choices=("network", "original"))
+    intrinsics: list[float] | None = option(
+        None, "for points: fx fy cx cy, fx and cx over the image's width, fy and cy over its height"
+    )
+    depth_cap: float | None = option(
+        None, "points farther than this are left out, in the unit of the depth; none keeps all"
+    )
+    frames: int | None = option(None, "frames of a video or webcam to predict; none: all")
+    ext: list[str] = option(("jpg", "jpeg", "png"), "extensions to look for in a folder")
+    pred_metric_depth: bool = option(False, "depth in metres (times 5.4), for models trained with stereo")
+    pred_depth_scale_factor: float = option(
+        1.0, "multiplies the depth; other than 1 it is taken to give metres"
+    )
+    post_process: bool = option(False, "average with the prediction of the mirrored image")
+    min_depth: float | None = option(
+        None, "depth where the sigmoid is 1; none: as in the weights' folder, else 0.1"
+    )
+    max_depth: float | None = option(
+        None, "depth where the sigmoid is 0; none: as in the weights' folder, else 100"
+    )
+    num_layers: int | None = option(
+        None, "of the ResNet; none: as in the weights' folder, else 18", choices=RESNET_LAYERS
+    )
+    batch_size: int = option(1, "images per pass")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        require(
+            self.image_path is not None,
+            "--image_path is missing: image, folder, pattern, list, video or webcam",
+        )
+        require(
+            self.load_weights_folder is not None or self.model_name is not None,
+            "--load_weights_folder is missing: a folder of weights, or a name of weights/zoo.yml",
+        )
+        require(
+            self.load_weights_folder is None or self.model_name is None,
+            "--model_name and --load_weights_folder: give one of them; they mean the same",
+        )
+        require_at_least(self, 1, "batch_size")
+        require_device(self.device)
+        require_depth_range(self.min_depth, self.max_depth)
+        require(self.save == ["auto"] or "auto" not in self.save, "option save: auto stands alone")
+        require(
+            "points" not in self.save or self.intrinsics is not None,
+            "option save: points need --intrinsics fx fy cx cy in units of the image size (KITTI: 0.58 1.92 0.5 0.5)",
+        )
+        require_intrinsics(self.intrinsics)
+        require(self.pred_depth_scale_factor > 0, "option pred_depth_scale_factor: must be above 0")
+        require(self.depth_cap is None or self.depth_cap > 0, "option depth_cap: must be above 0")
+        require(self.frames is None or self.frames > 0, "option frames: must be above 0")

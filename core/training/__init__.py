@@ -1,0 +1,1 @@
+"""What a training run needs besides tensors: resuming, signals, processes, validation, the guard against collapse."""
