@@ -1,5 +1,7 @@
 """Trains a depth network from video, stereo pairs or both: options → backend → Trainer(options).run()."""
 
+from dataclasses import replace
+
 from backends import load_backend
 from core.errors import UserError, run
 from core.options import Monodepth2Options
@@ -40,6 +42,8 @@ def dry_run(options: Monodepth2Options) -> None:
         unreadable += bad
     if unreadable and options.bad_images == "fail":
         raise UserError(f"{unreadable[0]} ({len(unreadable)} unreadable images); or use --bad_images skip")
+    # ImageNet weights would be fetched, and tell nothing about the data.
+    options = replace(options, weights_init="scratch")
     losses = load_backend(options.backend, "trainer").Trainer(options).dry_run()
     print("one batch:", ", ".join(f"{name} {value:.5f}" for name, value in losses.items()))
     print("nothing was written")

@@ -1,4 +1,4 @@
-"""The training loop: read `run`, then `_train_epoch`, then `_train_step`."""
+"""The training loop: read `run`, then `_train_epoch`, then `train_step`."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -122,7 +122,7 @@ class Trainer:
     def dry_run(self) -> Numbers:
         """The loss of the first step and its terms, as `run` would begin; writes nothing."""
         with closing(self._batches(epoch=0)) as loader:
-            return self._train_step(0, islice(loader, self.options.accumulate_steps))[0]
+            return self.train_step(0, islice(loader, self.options.accumulate_steps))[0]
 
     def save(self, folder: Path, values: dict[str, float] | None = None, batch: Sample | None = None) -> None:
         """Writes a checkpoint, whole or not at all; only the first process does.
@@ -210,7 +210,7 @@ class Trainer:
             for number in range(first, self.steps_per_epoch):
                 step = epoch * self.steps_per_epoch + number
                 arrays = list(islice(loader, options.accumulate_steps))
-                values, maps, batch = self._train_step(step, arrays)
+                values, maps, batch = self.train_step(step, arrays)
                 self.log.advance(self.step_size, values["loss"])
                 self._tell_news()
                 if self.processes.is_first and is_log_step(step, number, options.log_frequency):
@@ -255,7 +255,7 @@ class Trainer:
         command = resume.resume_command(self.processes)
         self.interruption.stop(f"stopped after step {self.log.step}; continue with: {command}")
 
-    def _train_step(self, step: int, arrays: Iterable[Sample]) -> tuple[Numbers, Tensors, Tensors]:
+    def train_step(self, step: int, arrays: Iterable[Sample]) -> tuple[Numbers, Tensors, Tensors]:
         """One update of the weights by the mean gradient of the batches.
 
         Returns:

@@ -26,7 +26,8 @@ class EvaluationOptions:
     )
     eval_mono: bool = option(False, "scale every prediction by the ratio of medians")
     eval_stereo: bool = option(
-        False, "metric prediction of a model trained with stereo: depth times 5.4, no medians"
+        False,
+        "metric prediction of a model trained with stereo: depth times 5.4 (KITTI) or 10 baselines, no medians",
     )
     eval_split: str = option("eigen", "folder in splits/, or a path, with test_files.txt", path=True)
     eval_eigen_to_benchmark: bool = option(

@@ -44,7 +44,9 @@ class PredictionOptions:
     )
     frames: int | None = option(None, "frames of a video or webcam to predict; none: all")
     ext: list[str] = option(("jpg", "jpeg", "png"), "extensions to look for in a folder")
-    pred_metric_depth: bool = option(False, "depth in metres (times 5.4), for models trained with stereo")
+    pred_metric_depth: bool = option(
+        False, "depth in metres, for models trained with stereo: times 5.4 (KITTI), or 10 times the baseline"
+    )
     pred_depth_scale_factor: float = option(
         1.0, "multiplies the depth; other than 1 it is taken to give metres"
     )

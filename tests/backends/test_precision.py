@@ -36,7 +36,7 @@ def test_accumulated_batches_are_averaged(backend, drive, runs, samples):
     one, two = (make(backend, drive, runs, "run", "stereo", *more, "--accumulate_steps", n) for n in (1, 2))
     assert (one.steps_per_epoch, two.steps_per_epoch) == (2, 1)
     values = [
-        trainer._train_step(
+        trainer.train_step(
             0, [samples[0] | {"T_stereo": stereo(2), "image_s_0": samples[0]["image_0_0"]}] * n
         )[0]
         for trainer, n in ((one, 1), (two, 2))
@@ -60,7 +60,7 @@ def test_the_loss_scale_changes_no_bit(backend, drive, runs, samples):
     plain, scaled = (make(backend, drive, runs, "run", "mono", "--width", 64) for _ in range(2))
     scaled.loss_scale = LossScale(2.0**10)
     for trainer in (plain, scaled):
-        trainer._train_step(0, samples[:1])
+        trainer.train_step(0, samples[:1])
     checkpoint = backend.module("checkpoint")
     for name, network in plain.networks.items():
         other = checkpoint.network_state(scaled.networks[name])
@@ -68,7 +68,7 @@ def test_the_loss_scale_changes_no_bit(backend, drive, runs, samples):
             np.testing.assert_array_equal(array, other[key], err_msg=f"{name} {key}")
     scaled.loss_scale = LossScale(2.0**127)
     before = checkpoint.network_state(scaled.networks["depth"])
-    scaled._train_step(1, samples[1:])
+    scaled.train_step(1, samples[1:])
     assert scaled.loss_scale.factor == 2.0**126
     for key, array in checkpoint.network_state(scaled.networks["depth"]).items():
         np.testing.assert_array_equal(array, before[key], err_msg=key)
@@ -89,7 +89,7 @@ def test_bfloat16(backend, drive, runs, samples):
     )
     rows = []
     for trainer in (half, single):
-        values, maps, _ = trainer._train_step(0, samples[:1])
+        values, maps, _ = trainer.train_step(0, samples[:1])
         assert all("float32" in str(tensor.dtype) for name, tensor in maps.items() if "automask" not in name)
         rows.append(values)
     assert rows[0] != rows[1]

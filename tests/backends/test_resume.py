@@ -34,14 +34,14 @@ def make(backend, *arguments):
 
 def kill_at(trainer, step):
     """Lets the training end abruptly when this step begins."""
-    train_step = trainer._train_step
+    train_step = trainer.train_step
 
     def killed(number, arrays):
         if number == step:
             raise Killed
         return train_step(number, arrays)
 
-    trainer._train_step = killed
+    trainer.train_step = killed
     with pytest.raises(Killed):
         trainer.run()
 
@@ -114,13 +114,13 @@ def test_begun_anew_and_made_longer(backend, drive, runs, whole, capsys):
     arguments = (drive, runs, "run", "stereo", *SMALL)
     kill_at(make(backend, *arguments), 1)
     trainer = make(backend, *arguments, "--num_epochs", 1, "--resume")
-    train_step = trainer._train_step
+    train_step = trainer.train_step
 
     def disturbed(number, arrays):
         backend.module("tensors").seed_everything(number + 77)
         return train_step(number, arrays)
 
-    trainer._train_step = disturbed
+    trainer.train_step = disturbed
     trainer.run()
     assert "no whole checkpoint yet; the run begins anew" in capsys.readouterr().out
     make(backend, *arguments, "--num_workers", 0, "--resume").run()
@@ -192,14 +192,14 @@ def test_ctrl_c_saves_and_says_how_to_go_on(backend, drive, runs):
 def test_kill_saves_and_stops_in_the_middle_of_an_epoch(backend, drive, runs, whole):
     arguments = (drive, runs, "run", "stereo", *SMALL)
     trainer = make(backend, *arguments)
-    train_step = trainer._train_step
+    train_step = trainer.train_step
 
     def signalled(number, arrays):
         if number == 2:
             signal.raise_signal(signal.SIGTERM)
         return train_step(number, arrays)
 
-    trainer._train_step = signalled
+    trainer.train_step = signalled
     with pytest.raises(Interrupted, match=r"stopped after step 3; continue with: .*--resume") as caught:
         trainer.run()
     assert caught.value.code == 143

@@ -90,7 +90,7 @@ def test_a_batch_that_gives_no_finite_loss_is_kept(backend, drive, runs):
     kept = dict(np.load(folder / "batch.npz"))
     again = make(backend, drive, runs, "again", "stereo", "--width", 64, "--load_weights_folder", folder)
     with pytest.raises(UserError, match="the loss is not finite"):
-        again._train_step(1, [kept])
+        again.train_step(1, [kept])
     assert not (runs / "again").exists()  # nothing is kept outside of `run`
 
 
