@@ -38,7 +38,7 @@ class VideoReader:
                 else f"{self.name}: damaged, empty or not a video that OpenCV reads; convert it, such as to .mp4"
             )
         self._first: np.ndarray = first
-        cv2 = _quiet_cv2()
+        cv2 = quiet_cv2()
         rate, length = (self._capture.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
         self.frame_rate = float(rate) if 0 < rate < 1000 else DEFAULT_FRAME_RATE
         self.length = int(length) if length > 0 and not isinstance(source, int) else None
@@ -65,7 +65,7 @@ class VideoReader:
         return np.ascontiguousarray(frame[:, :, ::-1]) if found else None
 
 
-def _quiet_cv2() -> Any:
+def quiet_cv2() -> Any:
     """OpenCV, without its complaints on stderr: what a user must know is said once, by us."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     # A file may be a playlist that names addresses; only files are read.
@@ -77,7 +77,7 @@ def _quiet_cv2() -> Any:
 
 
 def _open(source: Path | int) -> Any:
-    cv2 = _quiet_cv2()
+    cv2 = quiet_cv2()
     if isinstance(source, int):
         return cv2.VideoCapture(source)
     return cv2.VideoCapture(str(source), cv2.CAP_FFMPEG)  # no other reader: OpenCV would try them all
@@ -125,7 +125,7 @@ def _even(frame: np.ndarray) -> np.ndarray:
 
 
 def _open_writer(path: Path, frame: np.ndarray, frame_rate: float) -> Any:
-    cv2 = _quiet_cv2()
+    cv2 = quiet_cv2()
     height, width = _even(frame).shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*CODEC), frame_rate, (width, height))
     if not writer.isOpened():

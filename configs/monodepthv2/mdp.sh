@@ -93,13 +93,8 @@ kitti() {
 }
 
 demo() {
-    local mode="${MODE:-stereo}" length=demo epochs tuning options
-    [ $long = 0 ] || length=long
-    case "$length $backend" in # epochs at 320x96, epochs at 416x128: what fits into the minutes
-        "demo torch") epochs=6 tuning=1 ;;
-        "demo paddle") epochs=6 tuning=1 ;;
-        *) epochs=24 tuning=3 ;;
-    esac
+    local mode="${MODE:-stereo}" length=demo epochs=6 tuning=1 options # epochs at 320x96, at 416x128
+    [ $long = 0 ] || length=long epochs=24 tuning=3
     data="$demo_data"
     local split="$data/splits" name="${length}_${backend}_${mode}"
     read -ra options <<<"$(mode_options "$mode")"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from core.video import quiet_cv2
 from tests.core.kitti_folder import noise
 
 HEIGHT, WIDTH = 48, 96
@@ -28,8 +29,7 @@ def numbered(numbers: Iterable[int], extension: str = "png") -> list[str]:
 
 def write_video(path: Path, frames: int = 6, rate: float = 12.5) -> Path:
     """A video of a pattern that moves."""
-    import cv2
-
+    cv2 = quiet_cv2()  # OpenCV takes its settings with the first video, also for tests that come later
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), rate, (WIDTH, HEIGHT))
     wide = noise(HEIGHT, WIDTH + 4 * frames, 5)
