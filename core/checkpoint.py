@@ -99,8 +99,8 @@ def add_files_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
         fill: writes the files into the empty folder it is given.
 
     Raises:
-        UserError: a file cannot be written (any OSError, also one of `fill`). What else `fill` raises passes through.
-            In either case the folder stays as it was.
+        UserError: a file cannot be written (any OSError, also one of `fill`), or a folder has its name. What else
+            `fill` raises passes through. In either case the folder stays as it was.
     """
     temporary = None
     try:
@@ -108,6 +108,8 @@ def add_files_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
         fill(temporary)
         files = sorted(temporary.iterdir())
         for file in files:
+            if (folder / file.name).is_dir():
+                raise UserError(f"{folder / file.name}: is a folder; rename or remove it")
             _synchronise(file)
         for file in files:
             os.replace(file, folder / file.name)
@@ -124,7 +126,11 @@ def _swap_folders(temporary: Path, folder: Path) -> None:
         os.rename(temporary, folder)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    os.rename(folder, old)  # a folder may be renamed onto an empty one
+    try:
+        os.rename(folder, old)  # a folder may be renamed onto an empty one
+    except OSError:  # the current folder, a link, or the root of a disk
+        old.rmdir()
+        raise
     try:
         os.rename(temporary, folder)
     except OSError:
@@ -252,7 +258,7 @@ def _summary(label: str, names: list[str], nearest: list[str] | None = None) -> 
     """ "20 missing: a, b, …", each name with the one of `nearest` that it may be meant for."""
     if not names:
         return []
-    shown = [_shown(name) + _hint(name, nearest or []) for name in names[:NAMES_SHOWN]]
+    shown = [shown_name(name) + _hint(name, nearest or []) for name in names[:NAMES_SHOWN]]
     return [f"{len(names)} {label}: {', '.join(shown)}{', …' if len(names) > NAMES_SHOWN else ''}"]
 
 
@@ -261,7 +267,7 @@ def _hint(name: str, names: list[str]) -> str:
     return f" (for {nearest[0]}?)" if nearest else ""
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
     """A name from a file, which may hold anything."""
     printable = "".join(character if character.isprintable() else "?" for character in name[:NAME_LENGTH])
     return printable if len(name) <= NAME_LENGTH else f"{printable}…"

@@ -245,9 +245,7 @@ def _is_published(path: Path) -> bool:
     if not path.is_file():
         raise UserError(f"{path}: no such ground truth; make it with export_gt_depth.py")
     try:
-        with open_archive(path) as (archive, _):
-            if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-                raise UserError(f"{path}: claims to unpack to more than {MAX_BYTES >> 30} GiB; {REMAKE}")
+        with open_archive(path, MAX_BYTES) as (archive, _):
             names = archive.namelist()
     except UserError:
         raise
@@ -272,7 +270,7 @@ def _published_maps(path: Path, lines: Sequence[SplitLine] | None) -> list[Spars
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file, their kinds checked."""
-    arrays = read_npz(path, REMAKE)
+    arrays = read_npz(path, REMAKE, MAX_BYTES)
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
         raise UserError(f"{path}: no ground truth of this program: lacks {', '.join(missing)}; {REMAKE}")

@@ -20,10 +20,12 @@ from typing import Any, NoReturn, TypeVar
 
 from core.checkpoint import write_text
 from core.errors import UserError
-from core.options import REPLACED
+from core.options import MODEL_OPTIONS, REPLACED, EvaluationOptions, Monodepth2Options
 
 OptionsClass = TypeVar("OptionsClass")
 
+MAX_YAML_BYTES = 64 << 10  # all options take four thousand
+VALUE_SHOWN, REASON_SHOWN = 80, 300
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -138,17 +140,25 @@ def _refuse_argument(argument: str, fields: "dict[str, _Field]") -> NoReturn:
     name = argument.lstrip("-").partition("=")[0]
     flags = [f"no_{field.name}" for field in fields.values() if field.kind is bool]
     raise UserError(
-        f"unknown option {argument.partition('=')[0]}{_hint(name, [*fields, *flags, 'config'], '--')}"
+        f"unknown option {argument.partition('=')[0]}{_hint(name, fields, [*flags, 'config'], '--')}"
     )
 
 
-def _hint(name: str, names: Iterable[str], prefix: str = "") -> str:
-    """ ": did you mean …?", or the cure for a name that the published program had."""
+def _hint(name: str, fields: "dict[str, _Field]", more: Iterable[str] = (), prefix: str = "") -> str:
+    """ ": did you mean …?", or the cure for a name that the published program, or another script, has."""
     name = name.replace("-", "_")
     if name in REPLACED:
         return f": {REPLACED[name]}"
-    nearest = difflib.get_close_matches(name, list(names), n=1)
-    return f": did you mean {prefix}{nearest[0]}?" if nearest else " (see --help)"
+    of_model = {name, name.removeprefix("no_")} & {*MODEL_OPTIONS, "height", "width"}
+    if of_model and "load_weights_folder" in fields:
+        return ": an option of train.py; here it follows from the weights folder: leave it out"
+    nearest = difflib.get_close_matches(name, [*fields, *more], n=1)
+    if nearest:
+        return f": did you mean {prefix}{nearest[0]}?"
+    for script, owner in (("train.py", Monodepth2Options), ("evaluate_depth.py", EvaluationOptions)):
+        if name in _fields(owner):
+            return f": an option of {script}; leave it out"
+    return " (see --help)"
 
 
 # --- the type check ---
@@ -212,14 +222,24 @@ def _convert(field: _Field, value: Any, where: str) -> Any:
 
 def _convert_one(field: _Field, value: Any, where: str) -> Any:
     converted = _cast(field.kind, value)
-    if converted is None and field.choices and str(value) in field.choices:
-        converted = str(value)  # `precision: 32` in YAML
+    if converted is None and field.choices and _shown(value) in field.choices:
+        converted = _shown(value)  # `precision: 32` in YAML
     if converted is None:
         advice = "; put it in quotes" if field.kind is str and value is not None else ""
-        raise UserError(f"{where}: expected {TYPE_NAMES[field.kind]}, not {value!r}{advice}")
+        raise UserError(f"{where}: expected {TYPE_NAMES[field.kind]}, not {_shown(value)}{advice}")
     if field.choices and converted not in field.choices:
-        raise UserError(f"{where}: {converted!r} is none of {', '.join(map(str, field.choices))}")
+        raise UserError(f"{where}: {_shown(converted)} is none of {', '.join(map(str, field.choices))}")
     return os.path.expanduser(converted) if field.path else converted
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: YAML may hold anything, of any size."""
+    if value is not None and not isinstance(value, str | int | float):
+        return f"a {type(value).__name__}"
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "a number of many digits"
+    text = repr(value[: VALUE_SHOWN + 1] if isinstance(value, str) else value)
+    return text if len(text) <= VALUE_SHOWN else f"{text[:VALUE_SHOWN]}…"
 
 
 def _cast(kind: type, value: Any) -> Any:
@@ -232,9 +252,9 @@ def _cast(kind: type, value: Any) -> Any:
         return None
     try:
         number = kind(value)
+        return number if math.isfinite(number) else None
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
 
 
 # --- YAML ---
@@ -244,13 +264,18 @@ def _read_yaml(options_class: type, path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            text = file.read(MAX_YAML_BYTES + 1)
+        if len(text) > MAX_YAML_BYTES:
+            raise UserError(f"{path}: more than {MAX_YAML_BYTES >> 10} KiB are no options; check the path")
+        content = yaml.safe_load(_without_aliases(path, text.decode("utf-8")))
     except OSError as error:
         raise UserError(f"{path}: cannot read the options: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file in UTF-8") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).split())[:REASON_SHOWN]
+        raise UserError(f"{path}: not valid YAML: {reason}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -258,5 +283,15 @@ def _read_yaml(options_class: type, path: Path) -> dict[str, Any]:
     fields = _fields(options_class)
     for key in content:
         if key not in fields:
-            raise UserError(f"{path}: unknown option {key!r}{_hint(str(key), fields)}")
+            hint = _hint(key[:VALUE_SHOWN], fields) if isinstance(key, str) else " (see --help)"
+            raise UserError(f"{path}: unknown option {_shown(key)}{hint}")
     return {key: _convert(fields[key], value, f"{path}: {key}") for key, value in content.items()}
+
+
+def _without_aliases(path: Path, text: str) -> str:
+    """The text itself; a few lines of aliases of aliases would stand for gigabytes."""
+    import yaml
+
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        raise UserError(f"{path}: has aliases (*name); write their values out")
+    return text

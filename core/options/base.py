@@ -55,6 +55,10 @@ def require_at_least(options: Any, least: int, *names: str) -> None:
         require(value >= least, f"option {name}: {value} is too small, the least is {least}")
 
 
+def require_seed(seed: int) -> None:
+    require(0 <= seed < 2**31, f"option seed: {seed} is not between 0 and {2**31 - 1}")
+
+
 def require_device(device: str) -> None:
     known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is not None
     require(known, f"option device: {device!r} is none of auto, cpu, cuda, cuda:0, cuda:1, …")

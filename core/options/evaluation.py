@@ -86,9 +86,19 @@ class EvaluationOptions:
             self.save_pred_disps or not self.no_eval,
             "option no_eval: predicts for nothing without --save_pred_disps",
         )
+        for name in ("output", "csv"):
+            require(
+                getattr(self, name) is None or not self.no_eval,
+                f"option {name}: there are no metrics with --no_eval; leave out one of them",
+            )
         if self.ext_disp_to_eval is not None:
             for name in ("save_pred_disps", "no_eval", "post_process"):
                 require(not getattr(self, name), f"option {name}: makes no sense with --ext_disp_to_eval")
+            for name in ("min_depth", "max_depth", "num_layers"):
+                require(
+                    getattr(self, name) is None,
+                    f"option {name}: no network runs with --ext_disp_to_eval; leave it out",
+                )
         if self.eval_eigen_to_benchmark:
             require(
                 self.ext_disp_to_eval is not None and self.split_name == "eigen_benchmark",

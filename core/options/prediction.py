@@ -88,4 +88,9 @@ class PredictionOptions:
         require_intrinsics(self.intrinsics)
         require(self.pred_depth_scale_factor > 0, "option pred_depth_scale_factor: must be above 0")
         require(self.depth_cap is None or self.depth_cap > 0, "option depth_cap: must be above 0")
+        for name in ("intrinsics", "depth_cap"):
+            require(
+                getattr(self, name) is None or "points" in self.save,
+                f"option {name}: only for points; add --save points or leave it out",
+            )
         require(self.frames is None or self.frames > 0, "option frames: must be above 0")

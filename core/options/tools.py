@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from core.options.base import option, require, require_at_least
+from core.options.base import option, require, require_at_least, require_seed
 from core.options.training import Monodepth2Options
 
 
@@ -87,7 +87,7 @@ class ParityOptions:
         two = len(self.backends) == 2 and len(set(self.backends)) == 2
         require(two, f"option backends: {' '.join(self.backends)} is no pair to compare; use torch paddle")
         require_at_least(self, 1, "batch_size", "steps", "threads", "timeout")
-        require_at_least(self, 0, "seed")
+        require_seed(self.seed)
 
 
 @dataclass

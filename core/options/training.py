@@ -16,7 +16,10 @@ from core.options.base import (
     require_depth_range,
     require_device,
     require_intrinsics,
+    require_seed,
 )
+
+MAX_SIDE = 8192  # of the network input
 
 
 @dataclass
@@ -104,14 +107,16 @@ class Options:
         """Raises UserError for values that cannot work, alone or together."""
         require_at_least(self, 1, "batch_size", "accumulate_steps", "scheduler_step_size")
         require_at_least(self, 1, "log_frequency", "save_frequency")
-        require_at_least(self, 0, "num_epochs", "num_workers", "cache_images", "save_steps", "seed")
+        require_at_least(self, 0, "num_epochs", "num_workers", "cache_images", "save_steps")
+        require_seed(self.seed)
         require_device(self.device)
         require_depth_range(self.min_depth, self.max_depth)
         require(self.learning_rate > 0, f"option learning_rate: {self.learning_rate} must be above 0")
         for name in ("height", "width"):
             # 64, because the deepest feature map (1/32) is padded by reflection and needs two rows.
             size = getattr(self, name)
-            require(size >= 64 and size % 32 == 0, f"option {name}: {size} is no multiple of 32 from 64 on")
+            fits = 64 <= size <= MAX_SIDE and size % 32 == 0
+            require(fits, f"option {name}: {size} is no multiple of 32 from 64 to {MAX_SIDE}")
         require(
             self.dataset != "kitti_test",
             "option dataset: kitti_test has single test images, without neighbours: for evaluation only",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # Of the magic number that starts old `.pth` files, in the pickle's spelling.
 LEGACY_PTH = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 HEAD_BYTES = 32
+MAX_NAMED_BYTES = 1 << 34  # of archives that are only looked at; their readers allow less
 
 
 def read_weights_file(path: Path) -> "dict[str, np.ndarray]":
@@ -72,7 +73,7 @@ def _format_of_zip(path: Path) -> str:
     from core.weights.archives import open_archive
 
     try:
-        with open_archive(path) as (archive, _):
+        with open_archive(path, MAX_NAMED_BYTES) as (archive, _):
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise unreadable(path, "file of weights", error) from None

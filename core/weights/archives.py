@@ -32,22 +32,27 @@ class _Bounded(io.BufferedReader):
 
 
 @contextmanager
-def open_archive(path: Path) -> Iterator[tuple[zipfile.ZipFile, int]]:
+def open_archive(path: Path, limit: int) -> Iterator[tuple[zipfile.ZipFile, int]]:
     """Opens a zip file; yields it and the size of the file in bytes.
+
+    Args:
+        limit: bytes that it may unpack to.
 
     Raises:
         UserError: see `open_file`.
-        zipfile.BadZipFile: damaged, names twice, members that overlap, or a bomb.
+        zipfile.BadZipFile: damaged, names twice, members that overlap or lie outside, or a bomb.
     """
-    file, size = open_file(path)
+    file, size = open_file(path, limit=None)
     with file, _Bounded(file, size) as bounded, zipfile.ZipFile(bounded) as archive:
         members = archive.infolist()
         if len({member.filename for member in members}) != len(members):
             raise zipfile.BadZipFile("two members have the same name")
+        if any(not 0 <= member.header_offset < size for member in members):
+            raise zipfile.BadZipFile("a member lies beyond the end of the file")
         if sum(member.compress_size for member in members) > size:
             raise zipfile.BadZipFile("its members declare more bytes than the file holds")
         unpacked = sum(member.file_size for member in members)
-        if unpacked > FREE_BYTES + MAX_RATIO * size:
+        if unpacked > min(FREE_BYTES + MAX_RATIO * size, limit):
             raise zipfile.BadZipFile(f"it claims to unpack to {unpacked} bytes")
         yield archive, size
 

@@ -5,6 +5,7 @@ where its own loader passes over it. Two things can be added, and are said: on t
 files have, and with `classifier` the one that the published program insists on.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from core.checkpoint import add_files_atomically, write_folder_atomically
 from core.errors import UserError
+from core.parsing import MAX_YAML_BYTES
 from core.weights.families.base import is_counter
 from core.weights.families.monodepth2 import PREFIX, Encoder
 from core.weights.families.resnet import CLASSIFIER
@@ -136,12 +138,18 @@ def left_out(source: Path) -> list[str]:
 
 
 def require_free(output: Path, source: Path, names: Iterable[str], force: bool) -> None:
-    """Raises UserError if writing these files would mix models or replace something without `force`."""
+    """Raises UserError if writing these files would mix models or replace something without `force`.
+
+    Args:
+        names: of the weights; `options.yaml` of a source folder goes with them.
+    """
     if output.suffix in EXTENSIONS.values() or (output.exists() and not output.is_dir()):
         raise UserError(f"{output}: --output is a folder; the files in it get their official names")
     if force or not output.exists():
         return
-    taken = [name for name in names if (output / name).exists()]
+    if _options_of(source, output) is not None:
+        names = [*names, OPTIONS_FILE]
+    taken = [name for name in names if os.path.lexists(output / name)]
     if taken:
         raise UserError(f"{output / taken[0]}: is there already; choose another --output, or --force")
     in_place = not source.is_dir() or output.resolve() == source.resolve()
@@ -157,11 +165,21 @@ def place(output: Path, source: Path, fill: Callable[[Path], None]) -> None:
 
     def fill_and_copy(folder: Path) -> None:
         fill(folder)
-        options = source / OPTIONS_FILE
-        if source.is_dir() and options.is_file() and output.resolve() != source.resolve():
+        options = _options_of(source, output)
+        if options is not None:
             (folder / OPTIONS_FILE).write_bytes(options.read_bytes())
 
-    if output.is_dir() and any(output.iterdir()):
+    if output.is_dir():
         add_files_atomically(output, fill_and_copy)
     else:
         write_folder_atomically(output, fill_and_copy)
+
+
+def _options_of(source: Path, output: Path) -> Path | None:
+    """The options of a source folder that go to another one; a link could bring anything along."""
+    options = source / OPTIONS_FILE
+    if not source.is_dir() or output.resolve() == source.resolve() or not os.path.lexists(options):
+        return None
+    if options.is_symlink() or not options.is_file() or options.stat().st_size > MAX_YAML_BYTES:
+        raise UserError(f"{options}: is no regular file of options; put a copy of them in its place")
+    return options

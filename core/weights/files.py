@@ -7,40 +7,47 @@ from typing import BinaryIO
 
 from core.errors import UserError
 
-# Of one file; the largest networks here have a quarter of a GiB, three times that with an optimiser's moments.
-MAX_FILE_BYTES = 4 << 30
+# Of one file: the largest network here has a quarter of a GiB; with an optimiser's moments, ResNet-50 and what
+# belongs to it has less than half a GiB. Some formats are held in memory three times.
+MAX_FILE_BYTES = 640 << 20
 REASON_SHOWN = 160
 CURE = "write or download it again"
+CHECK_PATH = "check the path and its permissions"
 
 
-def open_file(path: Path) -> tuple[BinaryIO, int]:
+def open_file(path: Path, limit: int | None = MAX_FILE_BYTES) -> tuple[BinaryIO, int]:
     """Opens a file of weights; returns it and its size in bytes.
 
     Raises:
-        UserError: absent, not a regular file (a pipe would never end), or larger than weights can be.
+        UserError: absent, not a regular file (a pipe would never end), or larger than `limit`.
     """
     try:
         # Without O_NONBLOCK the opening of a pipe waits for a writer.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file of weights") from None
+        raise UserError(f"{path}: no such file of weights; {CHECK_PATH}") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot read the weights: {reason_of(error)}") from None
+        raise UserError(f"{path}: cannot read the weights: {reason_of(error)}; {CHECK_PATH}") from None
     status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
+    if not stat.S_ISREG(status.st_mode):
         os.close(handle)
-        problem = (
-            "is no regular file" if not stat.S_ISREG(status.st_mode) else "is larger than weights can be"
+        raise UserError(f"{path}: is no regular file; {CHECK_PATH}")
+    if limit is not None and status.st_size > limit:
+        os.close(handle)
+        raise UserError(
+            f"{path}: is larger than weights can be, {limit >> 20} MiB; save only the weights of one network"
         )
-        raise UserError(f"{path}: {problem}; refused")
     return os.fdopen(handle, "rb"), status.st_size
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a file of weights; errors as in `open_file`."""
+    """The bytes of a file of weights; errors as in `open_file`, and for want of memory."""
     file, _ = open_file(path)
     with file:
-        return file.read()
+        try:
+            return file.read()
+        except MemoryError as error:
+            raise UserError(f"{path}: cannot read the weights: {reason_of(error)}; free some") from None
 
 
 def allowance(size: int) -> int:
@@ -55,6 +62,8 @@ def unreadable(path: Path, kind: str, error: Exception | str, cure: str = CURE) 
 
 def reason_of(error: Exception | str) -> str:
     """The text of an error, short and printable."""
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = " ".join(str(error).split()) or type(error).__name__

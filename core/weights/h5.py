@@ -13,8 +13,10 @@ import numpy as np
 
 from core.checkpoint import write_atomically
 from core.errors import UserError
+from core.weights.files import open_file, unreadable
 from core.weights.stand_ins import plain_array
 
+REWRITE = "write it again as plain data sets at the root, without compression"
 ELEMENT_KINDS = "fiub"  # truth is an enumeration of FALSE and TRUE
 
 
@@ -30,17 +32,14 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
     import h5py
 
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file of weights")
+    open_file(path)[0].close()
     try:
         with h5py.File(path, "r", locking=False) as file:
             datasets = {name: _plain_dataset(path, file, name) for name in file}
             _require_present(path, datasets)
             return {name: _values(dataset) for name, dataset in datasets.items()}
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a readable HDF5 file of weights: {' '.join(str(error).split())}"
-        ) from None
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
+        raise unreadable(path, "HDF5 file of weights", error) from None
 
 
 def write_h5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -62,7 +61,9 @@ def write_h5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def _values(dataset: Any) -> np.ndarray:
     array = np.asarray(dataset[()])
-    return plain_array(array) if array.dtype == np.bool_ else array
+    if array.dtype == np.bool_:
+        return plain_array(array)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _plain_dataset(path: Path, file: Any, name: str) -> Any:
@@ -70,16 +71,16 @@ def _plain_dataset(path: Path, file: Any, name: str) -> Any:
     import h5py
 
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        raise UserError(f"{path}: {name!r} is a link to somewhere else; refused")
+        raise UserError(f"{path}: {name!r} is a link to somewhere else; {REWRITE}")
     dataset = file[name]
     if not isinstance(dataset, h5py.Dataset):
-        raise UserError(f"{path}: {name!r} is a group; only flat names are read")
+        raise UserError(f"{path}: {name!r} is a group; only flat names are read; {REWRITE}")
     if dataset.is_virtual or dataset.external:
-        raise UserError(f"{path}: {name!r} lies in another file; refused")
+        raise UserError(f"{path}: {name!r} lies in another file; {REWRITE}")
     if dataset.shape is None or dataset.dtype.kind not in ELEMENT_KINDS or dataset.dtype.subdtype:
-        raise UserError(f"{path}: {name!r} is no array of numbers")
+        raise UserError(f"{path}: {name!r} is no array of numbers; {REWRITE}")
     if dataset.id.get_create_plist().get_nfilters():
-        raise UserError(f"{path}: {name!r} is compressed or filtered; write it again without compression")
+        raise UserError(f"{path}: {name!r} is compressed or filtered; {REWRITE}")
     return dataset
 
 
@@ -89,7 +90,9 @@ def _require_present(path: Path, datasets: dict[str, Any]) -> None:
     for name, dataset in datasets.items():
         declared = math.prod(dataset.shape) * dataset.dtype.itemsize
         if declared > dataset.id.get_storage_size():
-            raise UserError(f"{path}: {name!r} declares {declared} bytes that the file does not hold")
+            raise UserError(
+                f"{path}: {name!r} declares {declared} bytes that the file does not hold; {REWRITE}"
+            )
         total += declared
     if total > path.stat().st_size:
-        raise UserError(f"{path}: declares {total} bytes, more than the file holds")
+        raise UserError(f"{path}: declares {total} bytes, more than the file holds; {REWRITE}")

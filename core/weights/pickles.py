@@ -2,8 +2,9 @@
 
 A pickle is a program. This unpickler knows a handful of globals by name and replaces each by an inert stand-in,
 so that not even NumPy runs on values that have not been checked; every other global is an error. Instructions
-that weights do not need are errors, the number of instructions is bounded, and names of a dict are plain text
-or small integers: tuples of tuples of tuples take forever to hash.
+that weights do not need are errors, the number of instructions is bounded, those that copy a sequence count for
+each of its items, and names of a dict are plain text or small integers: tuples of tuples of tuples take forever
+to hash.
 """
 
 import pickle
@@ -13,9 +14,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.weights.files import allowance
-from core.weights.stand_ins import ALLOWED_GLOBALS, Array, Function, Numbers, StandIn, require_plain_names
+from core.weights.stand_ins import (
+    ALLOWED_GLOBALS,
+    Array,
+    Function,
+    Names,
+    Numbers,
+    StandIn,
+    require_plain_names,
+)
 
 MAX_STEPS = 1_000_000  # a thousand arrays need thirty thousand
+MAX_ARGUMENTS = 16  # of a call; a tensor takes seven
 # Where checkpoints of whole trainings keep the weights.
 NESTED = ("state_dict", "model")
 
@@ -54,15 +64,29 @@ class Unpickler(pickle._Unpickler):
     ) -> None:
         super().__init__(stream, encoding="latin1")
         self._allowed = ALLOWED_GLOBALS | dict(allowed or {})
-        self._allowed["_codecs", "encode"] = Function(self._encode)
+        self._allowed |= {
+            ("_codecs", "encode"): Function(self._encode),
+            ("collections", "OrderedDict"): Function(self._ordered_dict),
+            ("builtins", "tuple"): Function(self._tuple),
+            ("__builtin__", "tuple"): Function(self._tuple),
+        }
         self._persistent = persistent
         self._bytes_left = size
         self.steps_left = MAX_STEPS
 
+    def load(self) -> Any:
+        """What the pickle makes; nothing else of it stays in memory."""
+        try:
+            return super().load()
+        finally:
+            self.memo.clear()
+
     def find_class(self, module: str, name: str) -> Any:
         allowed = self._allowed.get((module, name))
         if allowed is None:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which weights do not need")
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}, which weights do not need: save only the state_dict"
+            )
         return allowed
 
     def persistent_load(self, pid: Any) -> Any:
@@ -78,6 +102,33 @@ class Unpickler(pickle._Unpickler):
         if self._bytes_left < 0:
             raise pickle.UnpicklingError("it declares more bytes than the file holds")
         return text.encode("latin1")
+
+    def _ordered_dict(self, items: Any = ()) -> Names:
+        """`OrderedDict(pairs)`."""
+        return Names(self._counted(items))
+
+    def _tuple(self, items: Any) -> tuple[Any, ...]:
+        """`tuple(sequence)`."""
+        return tuple(self._counted(items))
+
+    def _counted(self, items: Any) -> list[Any] | tuple[Any, ...]:
+        """A sequence that is about to be copied: the same one may be copied again and again."""
+        if not isinstance(items, list | tuple):
+            raise pickle.UnpicklingError("a sequence of an unexpected kind")
+        self.spend(len(items))
+        return items
+
+    def spend(self, steps: int) -> None:
+        """Takes from the budget of instructions."""
+        self.steps_left -= steps
+        if self.steps_left < 0:
+            raise pickle.UnpicklingError(f"it has more than {MAX_STEPS} instructions")
+
+    def check_arguments(self) -> None:
+        """Each call unpacks its arguments, which may be the same long tuple again and again."""
+        arguments = self.stack[-1]
+        if not isinstance(arguments, tuple) or len(arguments) > MAX_ARGUMENTS:
+            raise pickle.UnpicklingError("a call with unexpected arguments")
 
     def check_name(self) -> None:
         require_plain_names(self.stack[-2:-1])
@@ -107,9 +158,7 @@ def _refuse(unpickler: Unpickler) -> None:
 
 def _counted(*steps: Step) -> Step:
     def step(unpickler: Unpickler) -> None:
-        unpickler.steps_left -= 1
-        if unpickler.steps_left < 0:
-            raise pickle.UnpicklingError(f"it has more than {MAX_STEPS} instructions")
+        unpickler.spend(1)
         for part in steps:
             part(unpickler)
 
@@ -124,7 +173,8 @@ def _dispatch(original: Mapping[int, Step]) -> dict[int, Step]:
     for code in (pickle.SETITEMS, pickle.DICT):
         parts[code[0]] = (Unpickler.check_names, original[code[0]])
     parts[pickle.PUT[0]] = (Unpickler.put,)
-    parts[pickle.NEWOBJ[0]] = (original[pickle.REDUCE[0]],)  # a class is called like a function
+    for code in (pickle.REDUCE, pickle.NEWOBJ):  # a class is called like a function
+        parts[code[0]] = (Unpickler.check_arguments, original[pickle.REDUCE[0]])
     return {code: _counted(*steps) for code, steps in parts.items()}
 
 

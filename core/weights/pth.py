@@ -16,9 +16,9 @@ import numpy as np
 
 from core.errors import UserError
 from core.weights.archives import open_archive, read_member, require_stored
-from core.weights.files import read_file, unreadable
+from core.weights.files import MAX_FILE_BYTES, open_file, read_file, unreadable
 from core.weights.pickles import Unpickler, state_arrays
-from core.weights.stand_ins import Function, Numbers, StandIn, plain_array, require_sides, shown
+from core.weights.stand_ins import Function, Numbers, StandIn, dropped, plain_array, require_sides, shown
 
 ZIP_START = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -41,12 +41,11 @@ def read_pth(path: Path) -> dict[str, np.ndarray]:
         UserError: unreadable, damaged, without tensors, big-endian, or asking for anything but tensors.
     """
     path = Path(path)
-    content = read_file(path)
+    file, _ = open_file(path)
+    with file:
+        start = file.read(len(ZIP_START))
     try:
-        if content.startswith(ZIP_START):
-            del content
-            return _read_zip(path)
-        return _read_legacy(content)
+        return _read_zip(path) if start == ZIP_START else _read_legacy(read_file(path))
     except UserError:
         raise
     except Exception as error:  # a damaged file can raise nearly anything
@@ -130,8 +129,15 @@ STORAGE_TYPES = {
         **{"Byte": "|u1", "Char": "|i1", "Short": "<i2", "Int": "<i4", "Long": "<i8"},
     }.items()
 }
+DTYPES = (
+    *("float16", "float32", "float64", "bfloat16", "complex64", "complex128"),
+    *("bool", "uint8", "int8", "int16", "int32", "int64"),
+)
 ALLOWED: dict[tuple[str, str], StandIn] = {
     **STORAGE_TYPES,
+    **{("torch", name): StandIn() for name in DTYPES},
+    ("torch", "Size"): Function(dropped),
+    ("torch", "device"): Function(dropped),
     ("torch._utils", "_rebuild_tensor"): Function(Tensor),
     ("torch._utils", "_rebuild_tensor_v2"): Function(Tensor),
     ("torch._utils", "_rebuild_parameter"): Function(_parameter),
@@ -155,7 +161,7 @@ def _storage(pid: Any, fetch: Fetch) -> Storage:
 
 
 def _read_zip(path: Path) -> dict[str, np.ndarray]:
-    with open_archive(path) as (archive, size):
+    with open_archive(path, MAX_FILE_BYTES) as (archive, size):
         members = {member.filename: member for member in archive.infolist()}
         pickles = [name for name in members if name.count("/") == 1 and name.endswith(f"/{PICKLE_NAME}")]
         if len(pickles) != 1:

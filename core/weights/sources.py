@@ -1,13 +1,15 @@
 """Networks in files of weights, recognised by content and compared strictly with the rules of their release."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 
-from core.checkpoint import EXTENSIONS, check_names
+from core.checkpoint import EXTENSIONS, check_names, shown_name
 from core.errors import UserError
 from core.options import MODEL_NAMES
 from core.weights import format_of
@@ -18,6 +20,7 @@ from core.weights.families.resnet import FIRST_BOTTLENECK
 from core.weights.layouts import PADDLE, State, read_state
 
 WEIGHTS_SUFFIXES = (*EXTENSIONS.values(), ".safetensors", ".h5", ".npz", ".pt", ".tar", ".ckpt")
+NAMES_SHOWN = 3
 STATISTICS = ("running_mean", "running_var")
 
 
@@ -105,13 +108,36 @@ def read_network(path: Path) -> WeightsFile:
     shapes = {name: array.shape for name, array in state.items()}
     network = recognise(shapes)
     if network is None:
-        raise UserError(f"{path}: holds arrays of no network that is known; nothing to convert")
+        raise UserError(f"{path}: holds arrays of no network that is known: {_described(list(shapes))}")
     stem = path.name.partition(".")[0]
     if isinstance(network, Decoder) and stem in ("depth", "predictive_mask"):
         network = replace(network, mask=stem == "predictive_mask")
     check_names(shapes, network.shapes, path, ignore=network.optional)
     order = [name for name in network.shapes if name in state]
-    return WeightsFile(path, network, layout, {name: state[name] for name in order})
+    return WeightsFile(path, network, layout, {name: _value(path, name, state[name]) for name in order})
+
+
+def _value(path: Path, name: str, array: np.ndarray) -> np.ndarray:
+    """An array; the numbers beside the tensors, which programs write in many ways, as Python's are read."""
+    if name not in NUMBERS:
+        return array
+    value = array.item() if array.size == 1 and array.dtype.kind in "biuf" else math.nan
+    if not float(value).is_integer() or abs(value) >= 1 << 31:
+        raise UserError(f"{path}: {name} is no single whole number; save it again as one")
+    return np.array(value, bool if name == "use_stereo" else np.int64)
+
+
+def _described(names: list[str]) -> str:
+    """What names a file has instead of those expected."""
+    parts = [name.split(".")[:-1] for name in names]
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(min(parts), max(parts), strict=False))
+    prefix = ".".join(part for part, _ in alike) if len(names) > 1 else ""
+    first = ", ".join(map(shown_name, names[:NAMES_SHOWN]))
+    common = f", all below {shown_name(prefix)}; save it without that prefix" if prefix else ""
+    return (
+        f"{len(names)} such as {first}{common}; "
+        "expected are names such as encoder.conv1.weight, decoder.0.conv.conv.weight"
+    )
 
 
 def _one_of(paths: list[Path]) -> WeightsFile:

@@ -54,7 +54,7 @@ def outputs_in_process(backend: str, files: Sequence[Path]) -> dict[str, np.ndar
         result = Path(folder) / "outputs.npz"
         command = [sys.executable, "-m", "backends.outputs", backend, str(result)]
         done = subprocess.run(
-            [*command, *(str(path.resolve()) for path in files)], cwd=ROOT, capture_output=True, text=True
+            [*command, *(str(path.absolute()) for path in files)], cwd=ROOT, capture_output=True, text=True
         )
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -64,8 +64,16 @@ def outputs_in_process(backend: str, files: Sequence[Path]) -> dict[str, np.ndar
 
 
 def compare(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> list[Difference]:
-    """The largest difference of each network's outputs."""
-    assert one.keys() == other.keys()
+    """The largest difference of each network's outputs.
+
+    Raises:
+        UserError: they are not of the same networks.
+    """
+    if one.keys() != other.keys():
+        names = ", ".join(sorted(one.keys() ^ other.keys()))
+        raise UserError(
+            f"--verify: only one side has the outputs {names}; rename the files as their networks are"
+        )
     largest: dict[str, float] = {}
     for name, array in one.items():
         network = name.partition("/")[0]

@@ -157,6 +157,14 @@ TRICKS: dict[str, bytes] = {
     "mark underflow": b"ttt",
 }
 
+
+def again(start: bytes, function: Raw, arguments: bytes) -> bytes:
+    """Something long, made once, and a list of two thousand calls that get it."""
+    return start + b"q\x000](" + 2000 * (function.content + arguments + b"R") + b"e"
+
+
+LONG = b"N" * 200_000
+
 # Small files that would take forever, or all memory.
 BOMBS: dict[str, bytes] = {
     "hash of tuples": b"}" + laughs(b"\x86", 60) + b"K\x01s",
@@ -165,6 +173,18 @@ BOMBS: dict[str, bytes] = {
     "hash of tuples in an ordered dict": call(
         name("collections", "OrderedDict"), [(Raw(laughs(b"\x86", 60)), 1)]
     ).content,
+    "tuples of the same list": again(b"](" + LONG + b"e", name("builtins", "tuple"), b"h\x00\x85"),
+    "ordered dicts of the same list": again(
+        b"](" + b"".join(code(row) + b"N\x86" for row in range(50_000)) + b"e",
+        name("collections", "OrderedDict"),
+        b"h\x00\x85",
+    ),
+    "calls with the same long tuple": again(
+        b"(" + LONG + b"t", name("numpy._core.multiarray", "_reconstruct"), b"h\x00"
+    ),
+    "calls with the same long list": again(
+        b"](" + LONG + b"e", name("numpy._core.multiarray", "_reconstruct"), b"h\x00"
+    ),
     "set of tuples": b"\x8f(" + laughs(b"\x86", 60) + b"\x90",
     "tuples as element type": call(name("numpy", "dtype"), Raw(laughs(b"\x86", 60))).content,
     "colliding names": b"}(" + b"".join(code(row * (2**61 - 1)) + b"N" for row in range(1, 30_000)) + b"u",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.checkpoint import (
+    add_files_atomically,
     check_names,
     find_weights,
     weights_folder,
@@ -111,6 +112,30 @@ def test_failing_rename_brings_the_older_folder_back(tmp_path: Path, monkeypatch
         write_folder_atomically(folder, lambda new: (new / "encoder.pth").write_text("new"))
     assert (folder / "encoder.pth").read_text() == "old"
     assert os.listdir(tmp_path) == ["weights_0"]
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_folder_that_cannot_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: bool) -> None:
+    """A link, or the current folder as `.`."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path / "real")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_folder_atomically(tmp_path / "link" if link else Path("."), lambda new: (new / "a").touch())
+    assert sorted(os.listdir(tmp_path)) == ["link", "real"] and os.listdir(tmp_path / "real") == []
+
+
+def test_a_folder_in_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a").write_text("old")
+
+    def fill(folder: Path) -> None:
+        for name in "ab":
+            (folder / name).write_text("new")
+
+    with pytest.raises(UserError, match="b: is a folder; rename or remove it"):
+        add_files_atomically(tmp_path, fill)
+    assert (tmp_path / "a").read_text() == "old" and sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
 def test_find_weights(tmp_path: Path) -> None:

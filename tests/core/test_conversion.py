@@ -20,6 +20,7 @@ from core.weights.families.monodepth2 import Decoder, Encoder, PoseCNN, PoseDeco
 from core.weights.families.torchvision import ImageNetResNet
 from core.weights.folder import OPTIONS_FILE
 from core.weights.layouts import State, read_state
+from core.weights.safetensors_file import write_safetensors
 from core.weights.sources import digest, read_network, read_source
 from tests.conftest import ROOT
 from tests.core.payloads import MARKER, PAYLOADS
@@ -283,6 +284,57 @@ def test_beside_the_source(source: Path) -> None:
     main(source, "--to", "h5", "--output", source)  # two files of each network, with the same values
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_into_an_empty_folder(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: bool
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path / "real")
+    main(source, "--to", "h5", "--output", tmp_path / "link" if link else ".")
+    assert sorted(os.listdir(tmp_path / "real")) == ["depth.h5", "pose.h5"]
+    assert sorted(os.listdir(tmp_path)) == ["link", "real", "source"] and (tmp_path / "link").is_symlink()
+
+
+def test_options_are_not_replaced_without_force(source: Path, tmp_path: Path) -> None:
+    (source / OPTIONS_FILE).write_text("height: 64\n")
+    output = tmp_path / "new"
+    output.mkdir()
+    (output / OPTIONS_FILE).write_text("mine")
+    with pytest.raises(UserError, match=r"new/options\.yaml: is there already; .*--force"):
+        main(source, "--to", "h5", "--output", output)
+    assert os.listdir(output) == [OPTIONS_FILE] and (output / OPTIONS_FILE).read_text() == "mine"
+    main(source, "--to", "h5", "--output", output, "--force")
+    assert (output / OPTIONS_FILE).read_text() == "height: 64\n"
+
+
+def test_options_that_are_a_link_bring_nothing_along(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("key")
+    (source / OPTIONS_FILE).symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match=r"source/options\.yaml: is no regular file"):
+        main(source, "--to", "h5")
+    assert sorted(os.listdir(tmp_path)) == ["secret", "source"]
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_numbers_of_another_type_or_shape(tmp_path: Path, to: str) -> None:
+    """Their values are what counts: a `.pth` file has Python's numbers."""
+    state = random_state(Encoder(18))
+    odd = {"height": np.array([64], np.int32), "width": np.array(96.0), "use_stereo": np.array([[1]])}
+    write_safetensors(tmp_path / "encoder.safetensors", state | odd)
+    (tmp_path / "new").mkdir()
+    file = read_network(tmp_path / "encoder.safetensors")
+    assert_same_bits({name: file.state[name] for name in NUMBERS}, NUMBERS)
+    assert convert([file], to, tmp_path / "new", WRITERS[to])[0].identical
+
+
+@pytest.mark.parametrize("value", [[64, 64], 64.5, np.nan, np.inf, 2.0**40], ids=str)
+def test_numbers_that_are_none(tmp_path: Path, value: object) -> None:
+    write_safetensors(tmp_path / "a.safetensors", random_state(Encoder(18)) | {"height": np.array(value)})
+    with pytest.raises(UserError, match=r"a\.safetensors: height is no single whole number; save it again"):
+        read_network(tmp_path / "a.safetensors")
+
+
 def test_two_files_of_one_network_that_differ(source: Path, tmp_path: Path) -> None:
     WRITERS["paddle"](source / "pose.pdparams", random_state(POSE, seed=9))
     before = listing(tmp_path)
@@ -321,13 +373,20 @@ def unknown(folder: Path) -> None:
     write_pth(folder / "pose.pth", {"kernel": np.zeros((2, 2))})
 
 
+def below(folder: Path) -> None:
+    names = ("a.net.b.0", "a.net.c.1", "a.net.c.2", "a.net.c")
+    write_pth(folder / "pose.pth", dict.fromkeys(names, np.zeros(2)))
+
+
 MISTAKES: dict[Callable[[Path], None], str] = {
     wrong_name: r"encoder\.pth: holds Monodepth2's depth decoder .*, not what its name says; rename it",
     two_models: r"pose\.pth: is .*ResNet-50 and deeper.*encoder\.pth is .*ResNet-18; the files of two models",
     truncated: r"depth\.pth: not a readable \.pth file",
     misspelt: r"pose\.pth: .*1 missing: net\.1\.weight; 1 unexpected: net\.1\.wieght \(for net\.1\.weight\?\)",
     surplus: r"pose\.pth: .*1 unexpected: a\?b; it looks like .*pose decoder.*, but is not quite that",
-    unknown: r"pose\.pth: holds arrays of no network that is known",
+    unknown: r"pose\.pth: holds arrays of no network that is known: 1 such as kernel; "
+    r"expected are names such as encoder\.conv1\.weight, decoder\.0\.conv\.conv\.weight",
+    below: r"pose\.pth: .*: 4 such as a\.net\.b\.0, a\.net\.c\.1, a\.net\.c\.2, all below a\.net; save it without",
 }
 
 
@@ -414,6 +473,29 @@ def test_verification(
     assert asked == [("torch", ["pose.pth"]), ("paddle", ["pose.pdparams"])]
     assert "source in PyTorch, result in PaddlePaddle" in printed and "bound 1e-05" in printed
     assert (": ok" in printed) == passes and ("failed: nothing was written" in printed) != passes
+
+
+def test_verification_of_linked_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name that the user gave tells a mask from a depth decoder, not that of the file behind it."""
+    (tmp_path / "blob").touch()
+    (tmp_path / "depth.pth").symlink_to("blob")
+    commands = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "error: stop")
+
+    monkeypatch.setattr(verification.subprocess, "run", run)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="verification in torch: stop"):
+        verification.outputs_in_process("torch", [Path("depth.pth")])
+    assert commands[0][-1] == str(tmp_path / "depth.pth")
+
+
+def test_verification_of_different_networks() -> None:
+    one, other = {"depth/0": np.zeros(1)}, {"predictive_mask/0": np.zeros(1)}
+    with pytest.raises(UserError, match="--verify: only one side has the outputs depth/0, predictive_mask/0"):
+        verification.compare(one, other)
 
 
 def test_backends_of_the_verification() -> None:

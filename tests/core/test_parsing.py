@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from core.options import EvaluationOptions, Monodepth2Options, option
+from core.options import EvaluationOptions, Monodepth2Options, PoseEvaluationOptions, SplitOptions, option
 from core.parsing import load_options, parse, save_options
 from tests.conftest import ROOT
 
@@ -138,7 +138,16 @@ def test_mistakes_on_the_command_line(argv: list[str], message: str) -> None:
         ("height: 192.5", "height: expected a whole number, not 192.5"),
         ("height: true", "height: expected a whole number, not True"),
         ("height:", "height: expected a whole number, not None"),
-        ("height: [1, 2]", "height: expected a whole number, not [1, 2]"),
+        ("height: [1, 2]", "height: expected a whole number, not a list"),
+        ("height: 1e400", "height: expected a whole number, not '1e400'"),
+        ("height: 0x" + "f" * 9999, "height: expected a whole number, not a number of many digits"),
+        ("height: " + "a" * 9999, f"height: expected a whole number, not '{'a' * 79}…"),
+        ("precision: 0x" + "f" * 9999, "precision: expected text, not a number of many digits"),
+        ("a: &a [1]\nheight: *a", "has aliases (*name); write their values out"),
+        ("#" * (65 << 10), "more than 64 KiB are no options"),
+        ("a" * 999 + ": 1", f"unknown option '{'a' * 79}… (see --help)"),
+        ("0x" + "f" * 999 + ": 1", "unknown option a number of many digits"),
+        ("height: !" + "a" * 9999 + " 1", "not valid YAML"),
         ("learning_rate: .inf", "learning_rate: expected a number"),
         ("use_stereo: 1", "use_stereo: expected true or false, not 1"),
         ("folder: 2011_09_26", "folder: expected text, not 20110926; put it in quotes"),
@@ -158,7 +167,14 @@ def test_mistakes_in_yaml_name_the_file(tmp_path: Path, text: str, message: str)
             read()
         assert message in str(error.value)
         assert str(error.value).startswith(str(path))
-        assert "\n" not in str(error.value)
+        assert "\n" not in str(error.value) and len(str(error.value)) < 600
+
+
+def test_a_few_lines_that_stand_for_gigabytes(tmp_path: Path) -> None:
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    path = yaml_file(tmp_path, "\n".join(["a0: &a0 [x]", *levels, "height: *a11"]))
+    with pytest.raises(UserError, match="has aliases"):
+        load_options(Small, path)
 
 
 def test_yaml_that_is_not_text(tmp_path: Path) -> None:
@@ -233,6 +249,8 @@ def test_command_line_and_yaml_agree(height: int, learning_rate: float, frame_id
         (["--min_depth", "5", "--max_depth", "5"], "5.0 must be below 5.0"),
         (["--device", "gpu"], "option device: 'gpu' is none of"),
         (["--model_name", "../elsewhere"], "option model_name"),
+        (["--seed", "-1"], "option seed: -1 is not between 0 and 2147483647"),
+        (["--seed", "99999999999999999999"], "option seed: 99999999999999999999 is not between 0 and"),
     ],
 )
 def test_training_options_that_cannot_work(argv: list[str], message: str) -> None:
@@ -248,6 +266,10 @@ def test_frames() -> None:
     assert masked.predictive_mask and masked.disable_automasking
 
 
+PREDICT_ONLY = ["--eval_mono", "--load_weights_folder", "w", "--no_eval", "--save_pred_disps"]
+SAVED = ["--eval_mono", "--ext_disp_to_eval", "d.npy"]
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -256,12 +278,40 @@ def test_frames() -> None:
         (["--eval_mono"], "exactly one of --load_weights_folder and --ext_disp_to_eval"),
         (["--eval_mono", "--ext_disp_to_eval", "d.npy", "--no_eval"], "option no_eval"),
         (["--eval_mono", "--load_weights_folder", "w", "--depth_cap", "0"], "options depth_cap"),
+        ([*PREDICT_ONLY, "--output", "m.json"], "option output: there are no metrics with --no_eval"),
+        ([*PREDICT_ONLY, "--csv", "m.csv"], "option csv: there are no metrics with --no_eval"),
+        ([*SAVED, "--min_depth", "1"], "option min_depth: no network runs with --ext_disp_to_eval"),
+        ([*SAVED, "--max_depth", "1"], "option max_depth: no network runs"),
+        ([*SAVED, "--num_layers", "50"], "option num_layers: no network runs"),
     ],
 )
 def test_evaluation_options_that_cannot_work(argv: list[str], message: str) -> None:
     with pytest.raises(UserError) as error:
         parse(EvaluationOptions, argv)
     assert message in str(error.value)
+
+
+FOLLOWS = "an option of train.py; here it follows from the weights folder: leave it out"
+
+
+@pytest.mark.parametrize(
+    ("options_class", "name", "cure"),
+    [
+        (EvaluationOptions, "--height", FOLLOWS),
+        (EvaluationOptions, "--width=640", FOLLOWS),
+        (EvaluationOptions, "--use_stereo", FOLLOWS),  # not --eval_stereo, which changes the metric
+        (EvaluationOptions, "--frame_ids", FOLLOWS),
+        (PoseEvaluationOptions, "--height", FOLLOWS),
+        (PoseEvaluationOptions, "--frame_ids", FOLLOWS),
+        (PoseEvaluationOptions, "--eval_mono", "an option of evaluate_depth.py; leave it out"),
+        (SplitOptions, "--frame_idx", "did you mean --frame_ids?"),
+    ],
+)
+def test_options_of_another_script(options_class: type, name: str, cure: str) -> None:
+    """As command lines of the published program have them."""
+    with pytest.raises(UserError) as error:
+        parse(options_class, [name, "1"])
+    assert str(error.value) == f"unknown option {name.partition('=')[0]}: {cure}"
 
 
 SCRIPT = """

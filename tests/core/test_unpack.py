@@ -141,7 +141,7 @@ def test_bomb(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_more_than_weights_can_be(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_FILE_BYTES", 1000)
-    assert "more than weights can be" in refused(build(place, CONTENT))
+    assert "claims to unpack to 1188 bytes" in refused(build(place, CONTENT))
 
 
 def test_members_without_number(place: Path) -> None:
@@ -156,6 +156,22 @@ def test_members_that_share_their_bytes(place: Path) -> None:
     content[second + 42 : second + 46] = struct.pack("<I", 0)
     place.write_bytes(content)
     refused(place)
+
+
+@pytest.mark.parametrize("place_in_file", [2**62, 2**63 - 1])
+def test_a_member_beyond_the_end(place: Path, place_in_file: int) -> None:
+    """The archive is to blame, not the folder."""
+    build(place, CONTENT, compression=zipfile.ZIP_STORED)
+    content = bytearray(place.read_bytes())
+    entry = content.rindex(b"PK\1\2")
+    extra = struct.pack("<HHQ", 1, 8, place_in_file)
+    content[entry + 42 : entry + 46] = b"\xff" * 4
+    content[entry + 30 : entry + 32] = struct.pack("<H", len(extra))
+    end = content.rindex(b"PK\5\6")
+    content[end + 12 : end + 16] = struct.pack("<I", end - content.index(b"PK\1\2") + len(extra))
+    content[end:end] = extra
+    place.write_bytes(content)
+    assert "a.zip: not a readable archive of weights (a member lies beyond" in refused(place)
 
 
 @pytest.mark.parametrize("field", ["size", "both", "crc"])

@@ -47,6 +47,8 @@ def test_impossible_values(tmp_path: Path) -> None:
         model_options(tmp_path, {}, {"min_depth": 200.0})
     with pytest.raises(UserError, match="height"):
         model_options(tmp_path, {"encoder": {"height": np.array(33)}}, {})
+    with pytest.raises(UserError, match="option height: 1048576 is no multiple of 32 from 64 to 8192"):
+        model_options(tmp_path, {"encoder": {"height": np.array(1 << 20)}}, {})
     (tmp_path / OPTIONS_FILE).write_text("hight: 64\n")
     with pytest.raises(UserError, match=r"options\.yaml: unknown option 'hight': did you mean height"):
         model_options(tmp_path, {}, {})

@@ -1,7 +1,9 @@
 """`.npz`: plain arrays, arrays of maps, and files that hide or claim something."""
 
 import io
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,30 +99,53 @@ def test_the_same_map_again_and_again(tmp_path: Path) -> None:
         read_object_maps(tmp_path / "a.npz", "data")
 
 
+def peak_of(read: Callable[[], object]) -> int:
+    """Bytes of memory that it takes at most."""
+    tracemalloc.start()
+    try:
+        read()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_numbers_are_in_memory_once(tmp_path: Path) -> None:
+    path, size = tmp_path / "a.npz", 16 << 20
+    np.savez(path, data=np.zeros(size // 4, np.float32))
+    assert peak_of(lambda: read_npz(path)) < 1.4 * size
+    np.savez(path, data=objects([np.full(size // 64, row, np.float32) for row in range(16)]))
+    assert peak_of(lambda: read_object_maps(path, "data")) < 1.4 * size
+
+
+def test_more_than_a_limit(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", w=np.zeros(1000))
+    with pytest.raises(UserError, match="claims to unpack to 8128 bytes"):
+        read_npz(tmp_path / "a.npz", limit=8000)
+
+
 PLAIN = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"text",
-        npy(b"\0" * 8, PLAIN)[:20],
-        npy(b"\0" * 7, PLAIN),
-        npy(b"\0" * 9, PLAIN),
-        npy(b"\0" * 8, PLAIN, b"\7\0"),
-        npy(b"\0" * 8, PLAIN.replace("(2,)", "(100000000000,)")),
-        npy(b"\0" * 8, PLAIN.replace("(2,)", "(-2,)")),
-        npy(b"\0" * 8, PLAIN.replace("(2,)", "(" + "9" * 5000 + ",)")),
-        npy(b"\0" * 8, PLAIN.replace("(2,)", "(" + "1," * 40 + ")")),
-        npy(b"\0" * 8, PLAIN.replace("(2,)", "(print(1),)")),
-        npy(b"\0" * 8, PLAIN.replace("<f4", "<V4")),
-        npy(b"\0" * 8, PLAIN.replace("'<f4'", "[('a', '<f4')]")),
-        npy(b"\0" * 8, PLAIN + " " * 20_000),
-        npy(b"\0" * 8, "(" * 5000),
-    ],
-    ids=range(15),
-)
+DAMAGED = [
+    b"",
+    b"text",
+    npy(b"\0" * 8, PLAIN)[:20],
+    npy(b"\0" * 7, PLAIN),
+    npy(b"\0" * 9, PLAIN),
+    npy(b"\0" * 8, PLAIN, b"\7\0"),
+    npy(b"\0" * 8, PLAIN.replace("(2,)", "(100000000000,)")),
+    npy(b"\0" * 8, PLAIN.replace("(2,)", "(-2,)")),
+    npy(b"\0" * 8, PLAIN.replace("(2,)", "(" + "9" * 5000 + ",)")),
+    npy(b"\0" * 8, PLAIN.replace("(2,)", "(" + "1," * 40 + ")")),
+    npy(b"\0" * 8, PLAIN.replace("(2,)", "(print(1),)")),
+    npy(b"\0" * 8, PLAIN.replace("<f4", "<V4")),
+    npy(b"\0" * 8, PLAIN.replace("'<f4'", "[('a', '<f4')]")),
+    npy(b"\0" * 8, PLAIN + " " * 20_000),
+    npy(b"\0" * 8, "(" * 5000),
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(15))
 def test_damaged_members(tmp_path: Path, content: bytes) -> None:
     path = write(tmp_path / "a.npz", data=content)
     for read in (read_npz, read_weights_file, lambda path: read_object_maps(path, "data")):

@@ -79,6 +79,19 @@ def test_beside_the_tensors(tmp_path: Path, legacy: bool) -> None:
     assert_same(read_pth(write_pth(tmp_path / "a.pth", arrays, legacy, **beside)), expected)
 
 
+def test_what_trainings_keep_beside_the_tensors(tmp_path: Path, legacy: bool) -> None:
+    """Nothing is made of any of it."""
+    beside = {
+        "milestones": call(name("collections", "Counter"), {15: 1}),
+        "seen": call(name("__builtin__", "set"), [1, 2]),
+        "size": call(name("torch", "Size"), (2, 3)),
+        "device": call(name("torch", "device"), "cuda", 0),
+        "dtype": name("torch", "float32"),
+    }
+    arrays = {"w": np.ones(2, np.float32)}
+    assert_same(read_pth(write_pth(tmp_path / "a.pth", arrays, legacy, **beside)), arrays)
+
+
 @pytest.mark.parametrize("key", ["state_dict", "model"])
 def test_nested(tmp_path: Path, legacy: bool, key: str) -> None:
     view = (None,) if legacy else ()
@@ -271,7 +284,9 @@ def test_tensor_whose_name_is_a_number(tmp_path: Path) -> None:
 
 def test_a_whole_model_is_refused_by_name(tmp_path: Path) -> None:
     entries = {"model": call(name("networks.resnet_encoder", "ResnetEncoder"))}
-    with pytest.raises(UserError, match=r"asks for networks\.resnet_encoder\.ResnetEncoder"):
+    with pytest.raises(
+        UserError, match=r"asks for networks\.resnet_encoder\.ResnetEncoder.*save only the state_dict"
+    ):
         read_pth(write_zip(tmp_path / "a", whole(entries), {}))
 
 
