@@ -13,7 +13,11 @@ def main(argv: list[str] | None) -> None:
     options = parse(Monodepth2Options, argv, __doc__)
     from core.weights.zoo import with_weights
 
-    options = with_weights(options)
+    try:
+        options = with_weights(options)
+    except UserError:
+        if not options.resume:  # a run that has a checkpoint starts from there
+            raise
     if options.dry_run:
         dry_run(options)
     else:
@@ -24,11 +28,14 @@ def dry_run(options: Monodepth2Options) -> None:
     """Says what the data look like, tries one batch, and writes nothing.
 
     Raises:
-        UserError: an image is unreadable, and bad images are not skipped.
+        UserError: an image is unreadable, and bad images are not skipped; or there are several processes.
     """
     from core.datasets import open_dataset
     from core.datasets.inspection import inspect
+    from core.training.processes import read_processes
 
+    if read_processes(options.backend).count > 1:
+        raise UserError("--dry_run runs in one process: leave the launcher out")
     unreadable = []
     for part in ("train", "val"):
         dataset = open_dataset(options, part)

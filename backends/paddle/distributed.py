@@ -3,6 +3,7 @@
 `python -m paddle.distributed.launch --nproc_per_node 2 train.py …` starts them.
 """
 
+import os
 from collections.abc import Iterable
 
 import paddle
@@ -27,6 +28,8 @@ def connect(
     """Meets the other processes, and takes the weights of the first one; nothing to do where there is one."""
     if processes.count == 1:
         return
+    if isinstance(device, paddle.CPUPlace):
+        os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"  # otherwise it would take a GPU where there is one
     dist.init_parallel_env()
     for network in networks.values():
         for tensor in network.state_dict().values():
@@ -48,6 +51,15 @@ def average_gradients(parameters: Iterable[Tensor], flag: bool) -> bool:
     for gradient, piece in zip(gradients, pieces, strict=True):
         paddle.assign(piece.reshape(gradient.shape), output=gradient)
     return bool(joined[-1].item() > 0)
+
+
+def any_of(flags: list[bool], device: paddle.CPUPlace | paddle.CUDAPlace) -> list[bool]:
+    """For each flag, whether it is set in any of the processes; returns when all of them have asked."""
+    if not dist.is_initialized():
+        return flags
+    sums = paddle.to_tensor([float(flag) for flag in flags], place=device)
+    dist.all_reduce(sums)
+    return [total > 0 for total in sums.tolist()]
 
 
 def disconnect() -> None:

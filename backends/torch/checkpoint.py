@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
@@ -64,12 +65,19 @@ def load_weights(network: nn.Module, state: dict[str, np.ndarray], path: Path) -
 
 
 def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
-    """Writes a `.pth` file of an official state: tensors, and beside them Python's numbers, as official files have."""
+    """Writes a `.pth` file of an official state: tensors, and beside them Python's numbers, as official files have.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     numbers = {name: state[name].item() for name in NUMBERS if name in state}
     tensors = {
         name: torch.from_numpy(np.array(array)) for name, array in state.items() if name not in numbers
     }
-    torch.save(tensors | numbers | scalars, path)
+    try:
+        torch.save(tensors | numbers | scalars, path)
+    except RuntimeError as error:  # what a full disk is to its writer
+        raise OSError(f"{error}") from error
 
 
 def save_networks(networks: dict[str, nn.Module], folder: Path, scalars: dict[str, Any]) -> None:
@@ -99,7 +107,11 @@ def load_networks(networks: dict[str, nn.Module], folder: Path, names: Iterable[
 def save_optimizer(
     optimizer: torch.optim.Adam, networks: dict[str, nn.Module], path: Path, step: int
 ) -> None:
-    """Writes Adam's moments by parameter name, and the step."""
+    """Writes Adam's moments by parameter name, and the step.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     arrays = {"step": np.array(step, np.int64)}
     for name, parameter in named_parameters(networks):
         state = optimizer.state.get(parameter)
@@ -108,7 +120,10 @@ def save_optimizer(
                 # The file holds bytes in memory order, which channels-last tensors do not have.
                 arrays[f"{key}/{name}"] = np.ascontiguousarray(to_array(state[key]))
             arrays[f"steps/{name}"] = np.array(int(state["step"]), np.int64)
-    save_file(arrays, path)
+    try:
+        save_file(arrays, path)
+    except SafetensorError as error:  # what a full disk is to its writer
+        raise OSError(f"{error}") from error
 
 
 def load_optimizer(optimizer: torch.optim.Adam, networks: dict[str, nn.Module], path: Path) -> int:

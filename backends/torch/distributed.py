@@ -28,7 +28,7 @@ def connect(processes: Processes, device: torch.device, networks: dict[str, nn.M
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    # The others wait while the first one validates.
+    # The others wait while the first one writes, perhaps to a slow disk.
     patience = timedelta(hours=12)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
     for network in networks.values():
@@ -51,6 +51,15 @@ def average_gradients(parameters: Iterable[Tensor], flag: bool) -> bool:
     for gradient, piece in zip(gradients, pieces, strict=True):
         gradient.copy_(piece.view(gradient.shape))
     return bool(joined[-1] > 0)
+
+
+def any_of(flags: list[bool], device: torch.device) -> list[bool]:
+    """For each flag, whether it is set in any of the processes; returns when all of them have asked."""
+    if not dist.is_initialized():
+        return flags
+    sums = torch.tensor([float(flag) for flag in flags], device=device)
+    dist.all_reduce(sums)
+    return [total > 0 for total in sums.tolist()]
 
 
 def disconnect() -> None:

@@ -63,6 +63,7 @@ class Trainer:
         continues, options = options.resume, replace(options, resume=False)
         self.options = options  # as files keep them
         self.processes = distributed.find_processes()
+        self.processes.check_device(options.device)
         self.device = choose_device(options.device, self.processes.local_rank)
         check_precision(options.precision, self.device)
         self.train_set, self.val_set = open_dataset(options, "train"), open_dataset(options, "val")
@@ -107,7 +108,8 @@ class Trainer:
                     self._train_epoch(epoch, first=max(0, first_step - epoch * self.steps_per_epoch))
                     self._end_epoch(epoch)
             except NotFiniteError as error:
-                folder = self.run_folder / f"nonfinite_step_{self.log.step}"
+                rank = "" if self.processes.is_first else f"_rank{self.processes.rank}"
+                folder = self.run_folder / f"nonfinite_step_{self.log.step}{rank}"
                 self.save(folder, batch=error.batch)
                 message = f"step {self.log.step}: {error}; batch and weights are kept in {folder}"
                 raise UserError(message) from None
@@ -245,6 +247,7 @@ class Trainer:
             if self.processes.is_first:
                 resume.remove_steps(self.run_folder, newest=folder)
         if self.stopping:
+            distributed.any_of([True], self.device)  # a launcher ends all when one ends: not while one writes
             self._stop()
 
     def _stop(self) -> None:
@@ -296,17 +299,32 @@ class Trainer:
             self.optimizer.step()
 
     def _validate_all(self) -> None:
-        """The whole validation list, by the first process; the best weights so far are kept as `weights_best`."""
-        if not (self.options.validation and self.processes.is_first):
+        """The whole validation list, by the first process; the best weights so far are kept as `weights_best`.
+
+        The others meet it after every batch: nobody waits for longer than one, and a stop is everybody's.
+        """
+        if not self.options.validation:
             return
-        values = self.validation.everything(self.interruption)
-        if self.interruption.number:  # done again on resume
+        values: Numbers = {}
+        if self.processes.is_first:
+            values = self.validation.everything(lambda: self._meet(busy=True))
+        while not self.stopping and self._meet(busy=False):
+            pass
+        if self.stopping:  # done again on resume
             self._stop()
+        if not self.processes.is_first:
+            return
         self.log.message(f"validation: {describe(values)}")
         self.log.scalars(self.log.step, "validation", values)
         folder = weights_folder(self.run_folder, "best")
         if is_better(values, resume.best_so_far(folder, self.record)):
             self.save(folder, values)
+
+    def _meet(self, busy: bool) -> bool:
+        """Whether any process is still busy and none was asked to stop, of which all take note."""
+        asked = self.interruption.number != 0
+        busy, self.stopping = distributed.any_of([busy, asked], self.device)
+        return busy and not self.stopping
 
     def _log(
         self, step: int, part: str, values: Numbers, maps: Tensors, batch: Tensors, depth: np.ndarray | None

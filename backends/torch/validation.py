@@ -1,5 +1,6 @@
 """Losses and depth metrics of the validation list, in evaluation mode."""
 
+from collections.abc import Callable
 from contextlib import closing
 
 import numpy as np
@@ -15,7 +16,6 @@ from core.log import loss_per_scale
 from core.metrics import training_metrics
 from core.options import Options
 from core.sample import Sample
-from core.training.interruption import Interruption
 from core.training.validation import Means, check_finite, image_metrics
 
 Numbers = dict[str, float]
@@ -58,11 +58,11 @@ class Validation:
         )
         return self._evaluate(next(loader))
 
-    def everything(self, interruption: Interruption) -> Numbers:
+    def everything(self, goes_on: Callable[[], bool]) -> Numbers:
         """Means over the whole list: of all terms by sample, of depth metrics by image with ground truth.
 
         Args:
-            interruption: ends it early, with means of what was done.
+            goes_on: asked after every batch; False ends it early, with means of what was done.
 
         Raises:
             NotFiniteError: the loss is not finite.
@@ -84,7 +84,7 @@ class Validation:
                 if known_depth is not None:
                     for metrics in image_metrics(predicted_depth(maps, self.options), known_depth):
                         means.add(metrics)
-                if interruption.number:
+                if not goes_on():
                     break
         return means.values()
 

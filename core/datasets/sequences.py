@@ -113,17 +113,20 @@ def natural_key(text: str) -> list[str | int]:
 def frame_numbers(names: set[str]) -> dict[str, int]:
     """The frame of each image, by its name without extension.
 
-    It is the last number in the name, where any two differ by one. Where all differ by more (every fifth image of a
-    video, times in nanoseconds) the usual difference counts as one, from 0 on. So a hole in the numbers is a hole in
-    the frames: 7 and 9 are no neighbours. A change in the rest of the name is a hole too. Names without numbers are
-    counted from 0 in natural order.
+    It is the last number in the name that is not the same in all (as a camera's may be), where any two differ by one.
+    Where all differ by more (every fifth image of a video, times in nanoseconds) the usual difference counts as one,
+    from 0 on. So a hole in the numbers is a hole in the frames: 7 and 9 are no neighbours. A change in the rest of
+    the name is a hole too. Names without numbers are counted from 0 in natural order.
     """
     ordered = sorted(names, key=natural_key)
-    found = [re.search(r"([0-9]+)(?=[^0-9]*$)", name) for name in ordered]
+    split = [re.split(r"([0-9]+)", name) for name in ordered]  # numbers at odd places
+    shared = min((len(parts) // 2 for parts in split), default=0)
+    varying = [n for n in range(1, shared + 1) if len({int(parts[-2 * n]) for parts in split}) > 1]
+    place = -2 * min(varying, default=1)
     numbers = [
-        (name[: m.start()] + "\0" + name[m.end() :], int(m[1]))
-        for name, m in zip(ordered, found, strict=True)
-        if m
+        ("".join([*parts[:place], "\0", *parts[place + 1 :]]), int(parts[place]))
+        for parts in split
+        if len(parts) > 1
     ]
     steps = [
         number - before if rest == rest_before else None

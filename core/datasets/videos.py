@@ -6,7 +6,7 @@ from pathlib import Path
 from core.checkpoint import write_folder_atomically, write_text
 from core.datasets.sequences import folders_below, natural_key
 from core.errors import UserError
-from core.inputs import VIDEO_EXTENSIONS
+from core.inputs import OUTPUTS, VIDEO_EXTENSIONS
 from core.video import VideoReader
 
 RECORD = "video.yaml"  # in the folder of frames: where they come from, and how many there were each second
@@ -27,6 +27,8 @@ def frames_folder(video: Path) -> Path:
 def extract_videos(data_path: Path, png: bool = False) -> list[str]:
     """Writes the frames of a video, or of all videos in a folder, beside them; those already there are kept.
 
+    What predict.py wrote into that folder is no video of it.
+
     Returns:
         What was done, a line for each video.
 
@@ -37,6 +39,7 @@ def extract_videos(data_path: Path, png: bool = False) -> list[str]:
         videos = [data_path]
     else:
         files = [file for folder in folders_below(data_path) for file in folder.iterdir() if is_video(file)]
+        files = [file for file in files if not file.name.endswith(OUTPUTS)]
         videos = sorted(files, key=lambda file: natural_key(str(file)))
     return [_extract(video, frames_folder(video), png) for video in videos]
 

@@ -39,6 +39,8 @@ HARMLESS = {
     ),  # when to stop, and what to keep
 }
 
+PATHS = {"split", "load_weights_folder"}  # of those that may not differ
+
 # Names of files and folders in the making, as `core.checkpoint` gives them.
 LEFTOVER = re.compile(
     r"\.((weights|step|nonfinite)_\w+|options|run|scalars|opt)-(old-|removed-)?[a-z0-9_]{8}(\.\w+)?"
@@ -111,9 +113,9 @@ class Run:
         """
         before = {**defaults, **self.options}
         changes = [
-            f"{name} {now.options[name]} (was {before.get(name)})"
-            for name in now.options
-            if name not in HARMLESS and now.options[name] != before.get(name)
+            f"{name} {value} (was {before.get(name)})"
+            for name, value in now.options.items()
+            if name not in HARMLESS and _plain(name, value) != _plain(name, before.get(name))
         ]
         if now.samples != self.samples:
             changes.append(f"training samples {now.samples} (was {self.samples})")
@@ -165,6 +167,11 @@ class Checkpoint:
         record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
         files = record.pop("files")
         return cls(folder=folder, **record), files
+
+
+def _plain(name: str, value: Any) -> Any:
+    """The value of an option, a path without what makes no other path of it, such as a `/` at its end."""
+    return os.path.normpath(value) if name in PATHS and isinstance(value, str) else value
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -262,6 +269,8 @@ def remove_leftovers(run_folder: Path) -> None:
 
 
 def resume_command(processes: Processes) -> str:
-    """The command line that continues this process's run."""
+    """The command line that continues this process's run; in words, where several machines share it."""
+    if processes.count > 1 and not processes.launcher:
+        return "the same launcher command with --resume"
     words = [*processes.launcher, *sys.argv] if processes.count > 1 else sys.orig_argv
     return shlex.join(words if "--resume" in words else [*words, "--resume"])

@@ -1,9 +1,13 @@
 """Optimiser state and weights through files: training continues as if it had not stopped."""
 
+import resource
+import signal
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from core.checkpoint import write_folder_atomically
 from core.errors import UserError
 from core.weights.pdparams import write_pdparams
 from tests.core.weight_files import write_pth
@@ -63,6 +67,30 @@ def test_saved_and_restored_training_continues_bit_for_bit(backend, make, images
     expected, found = state(backend, straight), state(backend, second)
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
     assert not np.array_equal(state(backend, first)["pose_conv.bias"], expected["pose_conv.bias"])
+
+
+@pytest.fixture
+def full_disk():
+    """No file of this process grows beyond 100 kB."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_is_said(backend, make, images, tmp_path, full_disk):
+    network, optimizer = make()
+    train(backend, network, optimizer, images, 1)
+    checkpoint = backend.module("checkpoint")
+    for fill in (
+        lambda folder: checkpoint.save_networks({"pose": network}, folder, {}),
+        lambda folder: checkpoint.save_optimizer(optimizer, {"pose": network}, folder / "state", 1),
+    ):
+        with pytest.raises(UserError, match=r"weights_0.*: cannot be written: "):
+            write_folder_atomically(tmp_path / "weights_0", fill)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_the_file_has_moments_by_official_name(backend, make, images, tmp_path):

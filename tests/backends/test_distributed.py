@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+import train
 from core.datasets import open_dataset
+from core.errors import UserError
 from core.kitti import image_path
 from core.loader import batches, order
 from core.options import Monodepth2Options
@@ -43,6 +45,31 @@ if processes.is_first:
     gradients = {name: backend.array(p.grad) for name, p in parameters.items() if p.grad is not None}
     np.savez(sys.argv[3], stop=stop, **gradients)
 distributed.disconnect()
+"""
+
+# A training in which one thing goes as the test wants it; arguments: the case, and those of train.py.
+CASES = """
+import signal, sys, time
+from core.errors import run
+from core.options import Monodepth2Options
+from core.parsing import parse
+from backends import load_backend
+
+case, *words = sys.argv[1:]
+options = parse(Monodepth2Options, words)
+trainer = load_backend(options.backend, "trainer").Trainer(options)
+if case == "validating" and not trainer.processes.is_first:
+    trainer._save_and_stop = lambda epoch=None: signal.raise_signal(signal.SIGTERM)  # before the validation
+if case == "saving":
+    train_step, save = trainer.train_step, trainer.save
+    def stopped(step, arrays):
+        signal.raise_signal(signal.SIGTERM)
+        return train_step(step, arrays)
+    def slow(folder):
+        time.sleep(3 if trainer.processes.is_first else 0)
+        save(folder)
+    trainer.train_step, trainer.save = stopped, slow
+run(lambda argv: trainer.run())
 """
 
 
@@ -132,6 +159,24 @@ def test_an_error_of_one_ends_all(backend, drive, runs, tmp_path):
     assert not (runs / "run" / "models").exists()
 
 
+def test_a_stop_while_the_first_validates_reaches_all(backend, drive, runs, tmp_path):
+    """Asked of the second process only: the first one ends its validation too."""
+    (tmp_path / "case.py").write_text(CASES)
+    words = training(backend.name, drive, runs, "run", "stereo", "--width", 64, "--validation")
+    code, said = launch(backend, tmp_path, tmp_path / "case.py", "validating", *words)
+    assert code != 0 and "stopped after step 1; continue with:" in said, said
+    assert [folder.name for folder in (runs / "run" / "models").iterdir()] == ["weights_0"]
+
+
+def test_a_stop_waits_for_the_checkpoint(backend, drive, runs, tmp_path):
+    """The first process is slow to write; the other one must not end, and the launcher with it, meanwhile."""
+    (tmp_path / "case.py").write_text(CASES)
+    words = training(backend.name, drive, runs, "run", "stereo", "--width", 64, "--num_epochs", 2)
+    code, said = launch(backend, tmp_path, tmp_path / "case.py", "saving", *words)
+    assert code != 0 and "stopped after step 1; continue with:" in said, said
+    assert (runs / "run" / "models" / "weights_0" / "checkpoint.json").is_file()
+
+
 def test_the_other_launcher_is_refused(backend, drive, runs, monkeypatch):
     other = {"torch": "PADDLE_TRAINERS_NUM", "paddle": "WORLD_SIZE"}[backend.name]
     monkeypatch.setenv(other, "2")
@@ -140,3 +185,13 @@ def test_the_other_launcher_is_refused(backend, drive, runs, monkeypatch):
         backend.module("trainer").Trainer(
             parse(Monodepth2Options, training(backend.name, drive, runs, "run", "stereo"))
         )
+
+
+def test_a_dry_run_takes_one_process(backend, drive, runs, monkeypatch):
+    number, rank = {"torch": ("WORLD_SIZE", "RANK"), "paddle": ("PADDLE_TRAINERS_NUM", "PADDLE_TRAINER_ID")}[
+        backend.name
+    ]
+    monkeypatch.setenv(number, "2")
+    monkeypatch.setenv(rank, "0")
+    with pytest.raises(UserError, match="--dry_run runs in one process: leave the launcher out"):
+        train.main(training(backend.name, drive, runs, "run", "stereo", "--dry_run"))

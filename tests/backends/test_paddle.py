@@ -53,6 +53,14 @@ def test_upsample_is_nearest_interpolation(backend, layers, x, precision):
     assert_close(slope, weights.reshape(3, 4, 5, 2, 7, 2).sum(axis=(3, 5)))
 
 
+def test_upsample_takes_16_bits(backend, layers, x):
+    half = backend.tensor(x.astype(np.float32)).astype("bfloat16")
+    value = layers.upsample(half)
+    assert "bfloat16" in str(value.dtype)
+    expected = backend.array(half.astype("float32")).repeat(2, axis=2).repeat(2, axis=3)
+    np.testing.assert_array_equal(backend.array(value.astype("float32")), expected)
+
+
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 def test_batch_norm_moves_to_the_unbiased_variance(backend, layers, x, precision):
     layer = layers.BatchNorm2D(4, epsilon=1e-5, momentum=0.9).to(dtype=np.dtype(precision).name)

@@ -13,6 +13,7 @@ import threading
 import numpy as np
 import pytest
 
+import train
 from core.errors import UserError
 from core.options import Monodepth2Options
 from core.parsing import parse
@@ -157,6 +158,19 @@ def test_what_changed_is_named(backend, drive, runs, copy):
     (runs / "splits" / "train_files.txt").write_text("".join(lines[:-1]))
     with pytest.raises(UserError, match=r"split .* \(was .*training samples 3 \(was 4\)"):
         make(backend, drive, runs, "run", "stereo", *SMALL, "--resume", "--split", runs / "splits")
+
+
+def test_the_weights_it_began_with_may_be_gone(backend, drive, runs, whole):
+    start = shutil.copytree(whole / "models" / "weights_0", runs / "start")
+    words = training(
+        backend.name, drive, runs, "run", "stereo", "--width", 64, "--load_weights_folder", start
+    )
+    train.main(words)
+    shutil.rmtree(start)
+    with pytest.raises(UserError, match="no such folder of weights"):
+        train.main(words)
+    train.main([*words, "--num_epochs", "2", "--resume"])
+    assert names(runs / "run") == ["weights_0", "weights_1"]
 
 
 def test_nothing_to_resume(backend, drive, runs):

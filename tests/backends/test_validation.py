@@ -9,6 +9,8 @@ from core.errors import UserError
 from core.metrics import LOG_NAMES
 from core.options import Monodepth2Options
 from core.parsing import parse
+from core.training.processes import Processes
+from core.training.validation import NotFiniteError
 from tests.backends.drive import training
 
 SMALL = ["--width", 64, "--validation"]
@@ -33,8 +35,8 @@ def test_the_whole_list_is_validated_and_the_best_kept(backend, drive, runs, mon
     trainer = make(backend, drive, runs, "run", "stereo", *SMALL, "--num_epochs", 3, "--batch_size", 4)
     everything, calls = trainer.validation.everything, []
 
-    def told(interruption):
-        calls.append(everything(interruption))
+    def told(goes_on):
+        calls.append(everything(goes_on))
         return calls[-1] | {"de/abs_rel": (0.3, 0.1, 0.2)[len(calls) - 1]}
 
     monkeypatch.setattr(trainer.validation, "everything", told)
@@ -59,7 +61,7 @@ def test_the_means_do_not_depend_on_the_batches(backend, drive, runs):
     for size in (1, 2, 4):
         trainer = make(backend, drive, runs, "run", "stereo", *SMALL, "--batch_size", size)
         before = {name: checkpoint.network_state(network) for name, network in trainer.networks.items()}
-        means.append(trainer.validation.everything(trainer.interruption))
+        means.append(trainer.validation.everything(lambda: True))
         for name, network in trainer.networks.items():
             for key, array in checkpoint.network_state(network).items():
                 np.testing.assert_array_equal(array, before[name][key])
@@ -92,6 +94,20 @@ def test_a_batch_that_gives_no_finite_loss_is_kept(backend, drive, runs):
     with pytest.raises(UserError, match="the loss is not finite"):
         again.train_step(1, [kept])
     assert not (runs / "again").exists()  # nothing is kept outside of `run`
+
+
+def test_every_process_keeps_its_own_batch(backend, drive, runs):
+    trainer = make(backend, drive, runs, "run", "stereo", "--width", 64)
+    arrays = next(trainer._batches(epoch=0))
+
+    def not_finite(step, parts):
+        raise NotFiniteError("the loss is not finite", arrays)
+
+    trainer.train_step, trainer.processes = not_finite, Processes(rank=1, count=1)
+    trainer._batches = lambda epoch, first=0: (sample for sample in ())
+    with pytest.raises(UserError, match="nonfinite_step_0_rank1"):
+        trainer.run()
+    assert (runs / "run" / "nonfinite_step_0_rank1" / "batch.npz").is_file()
 
 
 def test_a_stuck_scale_is_said(backend, drive, runs, capsys):

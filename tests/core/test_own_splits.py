@@ -158,6 +158,7 @@ def test_make_split_of_videos(tmp_path, capsys):
         np.asarray(Image.open(folder / "000000.jpg"))[:, 4:],
     )
     assert np.abs(shifted[0].astype(int) - shifted[1]).mean() < 4
+    write_video(tmp_path / "videos" / "drive_disp.mp4", frames=20)  # as predict.py writes it
     before = listing(folder)
     script.main(["--data_path", str(tmp_path / "videos"), "--output", str(tmp_path / "lists")])
     assert_says(capsys.readouterr().out, "its frames are already in", "1 sequences")

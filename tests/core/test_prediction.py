@@ -132,6 +132,8 @@ def test_unwritable_place(tmp_path: Path) -> None:
         ({"depth_cap": 0.0}, "depth_cap: must be above 0"),
         ({"pred_depth_scale_factor": 0.0}, "pred_depth_scale_factor: must be above 0"),
         ({"frames": 0}, "frames: must be above 0"),
+        ({"depth_cap": 80.0}, "depth_cap: only for points; add --save points"),
+        ({"intrinsics": [0.58, 1.92, 0.5, 0.5], "save": ["depth"]}, "intrinsics: only for points"),
     ],
 )
 def test_options_that_cannot_work(values: dict, message: str) -> None:

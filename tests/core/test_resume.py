@@ -118,6 +118,13 @@ def test_changes_are_named(tmp_path: Path, run: Run) -> None:
             find_run(tmp_path, dataclasses.replace(begin(), **{changed: 7}), DEFAULTS)
 
 
+def test_a_path_may_be_written_otherwise(tmp_path: Path) -> None:
+    begin(split="lists/own", load_weights_folder="runs/a").write(tmp_path)
+    find_run(tmp_path, begin(split="./lists/own/", load_weights_folder="runs//a"), DEFAULTS)
+    with pytest.raises(UserError, match=r"split lists/other \(was lists/own\)"):
+        find_run(tmp_path, begin(split="lists/other", load_weights_folder="runs/a"), DEFAULTS)
+
+
 def test_harmless_changes_are_taken_over(tmp_path: Path, run: Run) -> None:
     assert set(DEFAULTS) >= HARMLESS
     found, _, _ = find_run(tmp_path, begin(num_epochs=40, device="cpu", num_workers=1), DEFAULTS)
@@ -189,6 +196,8 @@ def test_the_command_that_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["train.py", "--model_name", "a b", "--resume"])
     assert resume_command(Processes()) == "python train.py --model_name 'a b' --resume"
     four = Processes(0, 4, 0, ("torchrun", "--nproc_per_node", "4"))
+    several = Processes(0, 4, 0)
+    assert resume_command(several) == "the same launcher command with --resume"
     assert resume_command(four) == "torchrun --nproc_per_node 4 train.py --model_name 'a b' --resume"
 
 
@@ -222,9 +231,29 @@ def test_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_processes("torch") == read_processes("paddle") == Processes()
     for name, value in (("RANK", "3"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "1")):
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert read_processes("torch").launcher == ()  # two machines
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     found = read_processes("torch")
+    assert found.launcher == ("torchrun", "--nproc_per_node", "4")
+    with pytest.raises(UserError, match="--device cuda:1: 4 processes would share it; use --device cuda"):
+        found.check_device("cuda:1")
+    found.check_device("cuda")
+    Processes().check_device("cuda:1")
     assert (found.rank, found.count, found.local_rank, found.is_first) == (3, 4, 1, False)
     with pytest.raises(
         UserError, match=r"--backend paddle: .* paddle.distributed.launch --nproc_per_node 4 train"
     ):
         read_processes("paddle")
+
+
+def test_the_gpu_that_paddle_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--devices 2,3` the first of its processes is to use GPU 2."""
+    for name, value in (
+        *(("PADDLE_TRAINER_ID", "0"), ("PADDLE_TRAINERS_NUM", "2"), ("PADDLE_LOCAL_SIZE", "2")),
+        *(("PADDLE_RANK_IN_NODE", "0"), ("FLAGS_selected_gpus", "2")),
+    ):
+        monkeypatch.setenv(name, value)
+    assert read_processes("paddle").local_rank == 2
+    monkeypatch.delenv("FLAGS_selected_gpus")
+    assert read_processes("paddle").local_rank == 0

@@ -16,6 +16,7 @@ from tests.core.own_images import numbered, write_images
         (["img_9", "img_10", "img_11"], [9, 10, 11]),  # natural order
         (["7", "8", "10"], [7, 8, 10]),  # a gap is a gap
         (["frame0005_left", "frame0006_left"], [5, 6]),
+        (["frame_0007_cam2", "frame_0009_cam2", "frame_0010_cam2"], [7, 9, 10]),  # the camera is no time
         (["0", "5", "10", "20", "25"], [0, 1, 2, 4, 5]),  # every fifth; 15 is missing
         (["1403636579763555584", "1403636579813555456", "1403636579863555584"], [0, 1, 2]),
         (
