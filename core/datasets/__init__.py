@@ -45,6 +45,7 @@ def open_dataset(options: Monodepth2Options, part: str) -> SequenceDataset:
         with_depth=part == "val",  # of training samples, only the few that are logged need it
         cache_images=options.cache_images,
         bad_images=options.bad_images,
+        mirroring=options.mirroring,
         intrinsics=options.intrinsics,
     )
     dataset.check_files()

@@ -4,6 +4,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ class SequenceDataset(ABC):
         with_depth: bool = False,
         cache_images: int = 0,
         bad_images: str = "fail",
+        mirroring: bool = True,
         intrinsics: Sequence[float] | None = None,
     ) -> None:
         """Prepares; loads nothing.
@@ -68,6 +70,7 @@ class SequenceDataset(ABC):
             cache_images: number of decoded and resized images kept in memory; H · W · 3 bytes each.
             bad_images: what to do about a missing or damaged image: `fail`, or `skip`, which takes the next
                 sample whose images are all readable, the same whoever loads it.
+            mirroring: whether augmentation mirrors; the other draws are the same without.
             intrinsics: fx, fy, cx, cy of all cameras, see `core.geometry.relative_intrinsics`; for data sets
                 that let the user say them.
 
@@ -79,7 +82,7 @@ class SequenceDataset(ABC):
         self.bad_images = BadImages(len(lines)) if bad_images == "skip" else None
         self.root = self._find_root(Path(data_path))
         self.lines, self.frames, self.height, self.width = list(lines), list(frames), height, width
-        self.augment, self.seed, self.all_scales = augment, seed, all_scales
+        self.augment, self.mirroring, self.seed, self.all_scales = augment, mirroring, seed, all_scales
         self.scales = sorted({0, *scales})
         if not self.root.is_dir():
             raise UserError(f"{self.root}: no such folder; --data_path must be the root of the data set")
@@ -167,7 +170,8 @@ class SequenceDataset(ABC):
         """What is done to the images of (epoch, index)."""
         if not self.augment:
             return Augmentation()
-        return draw(np.random.default_rng([SAMPLE_STREAM, self.seed, *key]))
+        drawn = draw(np.random.default_rng([SAMPLE_STREAM, self.seed, *key]))
+        return replace(drawn, mirrored=drawn.mirrored and self.mirroring)
 
     def depth(self, key: tuple[int, int]) -> np.ndarray | None:
         """The `depth` of (epoch, index), for those who log only some samples; None without scans."""

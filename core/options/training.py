@@ -36,6 +36,7 @@ class Options:
     )
     dataset: str = option("kitti", "reader of the data set", choices=DATASETS)
     png: bool = option(False, "read .png images, not .jpg")
+    mirroring: bool = option(True, "mirror half of the training samples (off: better for odometry)")
     bad_images: str = option(
         "fail", "missing or damaged images: fail, or skip to the next sample", choices=("fail", "skip")
     )

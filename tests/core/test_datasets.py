@@ -1,5 +1,6 @@
 """KITTI raw samples: recorded bits, the sample dict, the cache, and every mistake of a user."""
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 from PIL import Image
 
 from core import kitti
-from core.datasets import DATASETS
+from core.datasets import DATASETS, open_dataset
 from core.datasets.base import SequenceDataset
 from core.errors import UserError
 from core.ground_truth import log_depth
 from core.images import load_image, resize, to_array
+from core.options import Monodepth2Options
+from core.parsing import parse
 from core.splits import SplitLine
 from tests.core.kitti_folder import DRIVE, write_drive
 
@@ -139,6 +142,34 @@ def test_randomness_is_a_function_of_seed_epoch_and_index(root):
     assert drawn[:50] != drawn[50:100]
     assert drawn != [kitti_raw(root, lines, seed=2).augmentation(key) for key in keys]
     assert_equal_samples(dataset[2, 7], again[2, 7])
+
+
+def test_without_mirroring_the_other_draws_are_the_same(root):
+    lines = [SplitLine(DRIVE, 1, "l")] * 20
+    keys = [(0, index) for index in range(20)]
+    drawn = [kitti_raw(root, lines).augmentation(key) for key in keys]
+    plain = [kitti_raw(root, lines, mirroring=False).augmentation(key) for key in keys]
+    assert any(augmentation.mirrored for augmentation in drawn)
+    assert plain == [dataclasses.replace(augmentation, mirrored=False) for augmentation in drawn]
+
+
+def test_mirroring_is_an_option(root, tmp_path):
+    for part in ("train", "val"):
+        (tmp_path / f"{part}_files.txt").write_text(f"{DRIVE} 1 l\n" * 20)
+    command = [
+        "--data_path",
+        root,
+        "--split",
+        tmp_path,
+        "--height",
+        "64",
+        "--width",
+        "64",
+        "--png",
+        "--no_mirroring",
+    ]
+    dataset = open_dataset(parse(Monodepth2Options, [str(word) for word in command]), "train")
+    assert not any(dataset.augmentation((0, index)).mirrored for index in range(20))
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
