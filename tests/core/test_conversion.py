@@ -132,6 +132,8 @@ NETWORKS = {
         "pose encoder": ("pose_encoder", Encoder(50, 2)),
         "pose": ("pose", PoseDecoder(True)),
         "shared pose": ("pose", PoseDecoder(True, 2, 1)),
+        "shared pose of all frames": ("pose", PoseDecoder(True, 3, 2)),
+        "pose encoder of all frames": ("pose_encoder", Encoder(50, 3)),
     },
 }
 
