@@ -15,6 +15,7 @@ from core.errors import run
 def main(argv: list[str] | None = None) -> None:
     """Writes `{"<network>/<number>": array}`."""
     backend, result, *files = sys.argv[1:] if argv is None else argv
+    load_backend(backend, "tensors").choose_device("cpu")  # where the bound of the comparison holds
     outputs = load_backend(backend, "outputs").network_outputs([Path(file) for file in files])
     np.savez(result, **outputs)
 

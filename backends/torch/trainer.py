@@ -76,7 +76,8 @@ class Trainer:
             )
         self.run_folder = Path(options.log_dir) / options.model_name
         environment = f"torch {torch.__version__}, {device_name(self.device)}"
-        self.record = Run.begin(options, len(self.train_set), self.processes.count, environment)
+        lists = self.train_set.lines, self.val_set.lines
+        self.record = Run.begin(options, *lists, self.processes.count, environment)
         self.start: Checkpoint | None = None  # where a resumed run continues
         self.notes: list[str] = []
         if continues:

@@ -20,6 +20,7 @@ from typing import Any
 
 from core.checkpoint import write_text
 from core.errors import UserError
+from core.splits import Lines
 from core.training.processes import Processes
 
 RUN_FILE = "run.json"
@@ -55,6 +56,7 @@ class Run:
         started: when; tells its checkpoints from those of an earlier run in the same folder.
         options: all of them, by name.
         samples: in the training list.
+        lists: digest of the lines to train and to validate on.
         processes: that share a step.
         environment: framework, device and threads, of which the last bits of the weights are a function too.
     """
@@ -62,19 +64,25 @@ class Run:
     started: str
     options: dict[str, Any]
     samples: int
+    lists: str
     processes: int
     environment: str
 
     @classmethod
-    def begin(cls, options: Any, samples: int, processes: int, device: str) -> "Run":
+    def begin(cls, options: Any, train: Lines, val: Lines, processes: int, device: str) -> "Run":
         """A run that starts now.
 
         Args:
+            train, val: what it trains and validates on.
             device: framework and device.
         """
-        environment = f"{device}, {os.environ.get('OMP_NUM_THREADS', '?')} threads"
         return cls(
-            datetime.now(UTC).isoformat(), dataclasses.asdict(options), samples, processes, environment
+            started=datetime.now(UTC).isoformat(),
+            options=dataclasses.asdict(options),
+            samples=len(train),
+            lists=hashlib.sha256("\n".join(map(str, [*train, "", *val])).encode()).hexdigest(),
+            processes=processes,
+            environment=f"{device}, {os.environ.get('OMP_NUM_THREADS', '?')} threads",
         )
 
     @classmethod
@@ -112,13 +120,18 @@ class Run:
             UserError: names every option that differs, with both values.
         """
         before = {**defaults, **self.options}
+        may_differ = HARMLESS | (
+            {"split"} if now.lists == self.lists else set()
+        )  # wherever the lists lie now
         changes = [
             f"{name} {value} (was {before.get(name)})"
             for name, value in now.options.items()
-            if name not in HARMLESS and _plain(name, value) != _plain(name, before.get(name))
+            if name not in may_differ and _plain(name, value) != _plain(name, before.get(name))
         ]
         if now.samples != self.samples:
             changes.append(f"training samples {now.samples} (was {self.samples})")
+        elif now.lists != self.lists:
+            changes.append("lines of the training or the validation list")
         if now.processes != self.processes:
             changes.append(f"processes {now.processes} (was {self.processes})")
         if changes:

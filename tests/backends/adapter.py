@@ -10,12 +10,19 @@ from backends import load_backend
 
 
 class Adapter:
-    """One backend: its modules, and tensors, gradients and modes under common names."""
+    """One backend on one device: its modules, and tensors, gradients and modes under common names."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, device: str = "cpu") -> None:
         self.name = name
         self.tensors = load_backend(name, "tensors")
         self.framework = importlib.import_module(name)
+        self.device = self.tensors.choose_device(device)
+
+    def has_gpu(self) -> bool:
+        """Whether the framework sees a GPU."""
+        if self.name == "torch":
+            return self.framework.cuda.is_available()
+        return self.framework.device.cuda.device_count() > 0
 
     def module(self, path: str) -> ModuleType:
         """`module("networks.resnet")` → backends.<name>.networks.resnet."""
@@ -23,7 +30,7 @@ class Adapter:
 
     def tensor(self, array: np.ndarray, gradient: bool = False) -> Any:
         """A tensor of the array's type, that gradients may be asked for."""
-        tensor = self.tensors.to_tensor(np.asarray(array))
+        tensor = self.tensors.to_tensor(np.asarray(array), self.device)
         if gradient:
             if self.name == "torch":
                 tensor.requires_grad_()
@@ -47,8 +54,9 @@ class Adapter:
         ]
 
     def fill(self, network: Any, state: dict[str, np.ndarray]) -> Any:
-        """Loads `{official name: array}` and returns the network in evaluation mode."""
+        """Loads `{official name: array}` and returns the network on the device, in evaluation mode."""
         self.module("checkpoint").load_network_state(network, state, "test")
+        network.to(device=self.device)
         network.eval()
         return network
 
@@ -62,7 +70,9 @@ class Adapter:
 
     def batch(self, arrays: dict[str, np.ndarray], precision: str) -> dict[str, Any]:
         """A collated sample as tensors; `precision` starts with float32 or float64."""
-        return self.tensors.to_batch(arrays, dtype=getattr(self.framework, precision.partition("_")[0]))
+        return self.tensors.to_batch(
+            arrays, self.device, dtype=getattr(self.framework, precision.partition("_")[0])
+        )
 
     def adam(self, groups: list[dict], learning_rate: float) -> Any:
         """A fresh Adam as the trainer makes it."""

@@ -12,13 +12,26 @@ from tests.backends.drive import make_drive, training, weights_of
 from tests.scripts import succeeds
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked `every_device`, those of recorded numbers, run on the GPU as well where there is one."""
+    name = metafunc.config.getoption("--backend")
+    marked = metafunc.definition.get_closest_marker("every_device") is not None
+    if (
+        marked
+        and "backend" in metafunc.fixturenames
+        and name in installed_backends()
+        and Adapter(name).has_gpu()
+    ):
+        metafunc.parametrize("backend", ["cpu", "cuda"], indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> Adapter:
-    """The chosen backend behind an array interface; skipped where its framework is not installed."""
+    """The chosen backend on the CPU, behind an array interface; skipped where its framework is not installed."""
     name = request.config.getoption("--backend")
     if name not in installed_backends():
         pytest.skip(f"{name} is not installed")
-    return Adapter(name)
+    return Adapter(name, getattr(request, "param", "cpu"))
 
 
 @pytest.fixture(scope="session")

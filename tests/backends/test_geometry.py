@@ -7,6 +7,8 @@ import pytest
 
 from tests.tolerances import assert_close
 
+pytestmark = pytest.mark.every_device
+
 
 @pytest.fixture(scope="module")
 def recorded(golden):

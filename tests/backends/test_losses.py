@@ -8,6 +8,8 @@ import pytest
 from core.options import Monodepth2Options
 from tests.tolerances import assert_close
 
+pytestmark = pytest.mark.every_device
+
 VARIANTS = [
     "default",
     "align_corners_false",
@@ -113,7 +115,7 @@ def test_losses_maps_and_gradients(backend, recorded, arrays, variant, monkeypat
         return backend.tensor(drawn)
 
     monkeypatch.setattr(method, "noise", noise)
-    batch = backend.tensors.to_batch(collate(recorded, options))
+    batch = backend.batch(collate(recorded, options), "float32")
     inputs = {
         f"sigmoid_{scale}": backend.tensor(x, gradient=True) for scale, x in sigmoids(arrays, options).items()
     }

@@ -73,6 +73,18 @@ def test_every_network_learns(backend, variant):
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
+@pytest.mark.parametrize("changes", [*VARIANTS.values(), {"avg_reprojection": True}])
+def test_every_tensor_is_made_on_the_device_of_the_batch(backend, changes):
+    """On PyTorch's device without memory, where an operation with a tensor of the CPU is refused as on a GPU."""
+    if backend.name != "torch":
+        pytest.skip("PaddlePaddle has no such device, and makes tensors on the chosen one unasked")
+    device = backend.framework.device("meta")
+    method = make(backend, **changes).to(device)
+    terms, maps = method.losses(backend.tensors.to_batch(collate(method.options), device))
+    sum(terms.values()).backward()
+    assert {tensor.device.type for tensor in [*terms.values(), *maps.values()]} == {"meta"}
+
+
 def test_network_sees_temporal_order(backend):
     """A source from the past is fed before the target and its motion inverted; one from the future is neither."""
     method = make(backend)

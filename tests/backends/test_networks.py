@@ -5,6 +5,8 @@ import pytest
 
 from tests.tolerances import assert_close
 
+pytestmark = pytest.mark.every_device
+
 SEEDS = {"encoder": 1.0, "depth": 0.8, "depth_fewer": 0.8, "predictive_mask": 0.8}  # others have gain 1
 FEATURE_CHANNELS = {18: [64, 64, 128, 256, 512], 50: [64, 256, 512, 1024, 2048]}
 
@@ -202,6 +204,7 @@ def test_names_and_shapes_are_those_of_the_official_files(backend, golden, layer
 @pytest.mark.parametrize("layers", [101, 152])
 def test_deep_encoders_run(backend, layers):
     network = backend.module("networks.resnet").ResNetEncoder(layers, 2)
+    network.to(device=backend.device)
     network.eval()
     with backend.no_gradients():
         features = network(backend.tensor(np.zeros((1, 6, 64, 64), np.float32)))

@@ -65,6 +65,7 @@ def video() -> list[np.ndarray]:
 # ---- the method ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_device
 @pytest.mark.parametrize("kind", KINDS)
 def test_recorded_motions(backend, golden, arrays, kind):
     """T_source_target of every pose network, raw and not inverted, also PoseCNN's."""

@@ -19,8 +19,8 @@ from core.options import Monodepth2Options
 from core.parsing import parse
 from core.training.interruption import Interrupted
 from tests.backends.drive import training
-from tests.kills import kill_and_resume
 from tests.scripts import ENVIRONMENT, ROOT
+from tests.slow.kills import kill_and_resume
 
 SMALL = ["--width", 64, "--num_epochs", 2]
 
@@ -228,7 +228,7 @@ def test_kill_saves_and_stops_in_the_middle_of_an_epoch(backend, drive, runs, wh
 
 
 def test_kills_inside_writes(backend, drive, runs):
-    """A few of the kills of `python -m tests.kills`: inside run.json, inside a checkpoint, before its renaming."""
+    """A few of the kills of `python -m tests.slow.kills`: inside run.json, inside a checkpoint, before its renaming."""
     result = kill_and_resume(backend.name, drive, runs, 3, iter([2, 24, 37]))
     assert result.kills == 3 and result.inside_writes == 3
     assert result.different == []

@@ -8,6 +8,8 @@ import pytest
 from core.options import Monodepth2Options
 from tests.tolerances import assert_close
 
+pytestmark = pytest.mark.every_device
+
 STEPS = {"float64": 5, "float32": 2, "float32_small_rate": 10}
 SEEDS = {"encoder": 1.0, "depth": 0.8, "pose_encoder": 1.0, "pose": 1.0}
 FILES = {

@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import UserError
 from core.options import Monodepth2Options
+from core.splits import SplitLine
 from core.training.interruption import Interrupted, Interruption
 from core.training.processes import Processes, read_processes
 from core.training.resume import (
@@ -27,8 +28,11 @@ from core.training.resume import (
 DEFAULTS = dataclasses.asdict(Monodepth2Options())
 
 
-def begin(**changes: object) -> Run:
-    return Run.begin(Monodepth2Options(**changes), 10, 1, "torch 2, cpu")  # type: ignore[arg-type]
+TRAIN, VAL = [SplitLine("a", frame, "l") for frame in range(10)], [SplitLine("b", 1, "l")]
+
+
+def begin(train: list[SplitLine] = TRAIN, val: list[SplitLine] = VAL, **changes: object) -> Run:
+    return Run.begin(Monodepth2Options(**changes), train, val, 1, "torch 2, cpu")  # type: ignore[arg-type]
 
 
 def checkpoint(folder: Path, run: Run, step: int, values: dict[str, float] | None = None) -> Path:
@@ -113,16 +117,25 @@ def test_changes_are_named(tmp_path: Path, run: Run) -> None:
         UserError, match=r"changed: batch_size 4 \(was 12\), no_ssim True \(was False\); change"
     ):
         find_run(tmp_path, begin(batch_size=4, no_ssim=True), DEFAULTS)
-    for changed in ("samples", "processes"):
-        with pytest.raises(UserError, match=rf"changed: .*{changed} 7 \(was"):
-            find_run(tmp_path, dataclasses.replace(begin(), **{changed: 7}), DEFAULTS)
+    with pytest.raises(UserError, match=r"changed: processes 7 \(was 1\); change"):
+        find_run(tmp_path, dataclasses.replace(begin(), processes=7), DEFAULTS)
 
 
 def test_a_path_may_be_written_otherwise(tmp_path: Path) -> None:
-    begin(split="lists/own", load_weights_folder="runs/a").write(tmp_path)
-    find_run(tmp_path, begin(split="./lists/own/", load_weights_folder="runs//a"), DEFAULTS)
-    with pytest.raises(UserError, match=r"split lists/other \(was lists/own\)"):
-        find_run(tmp_path, begin(split="lists/other", load_weights_folder="runs/a"), DEFAULTS)
+    begin(load_weights_folder="runs/a").write(tmp_path)
+    find_run(tmp_path, begin(load_weights_folder="./runs//a/"), DEFAULTS)
+
+
+def test_lists_may_move_but_not_change(tmp_path: Path) -> None:
+    begin(split="lists/own").write(tmp_path)
+    find_run(tmp_path, begin(split="elsewhere/own"), DEFAULTS)
+    with pytest.raises(UserError, match=r"changed: training samples 9 \(was 10\); change"):
+        find_run(tmp_path, begin(TRAIN[1:], split="lists/own"), DEFAULTS)
+    for lists in ([*TRAIN[1:], TRAIN[0]], VAL), (TRAIN, TRAIN):
+        with pytest.raises(UserError, match="changed: lines of the training or the validation list; change"):
+            find_run(tmp_path, begin(*lists, split="lists/own"), DEFAULTS)
+    with pytest.raises(UserError, match=r"split lists/other \(was lists/own\), lines of"):
+        find_run(tmp_path, begin(TRAIN[::-1], split="lists/other"), DEFAULTS)
 
 
 def test_harmless_changes_are_taken_over(tmp_path: Path, run: Run) -> None:

@@ -1,6 +1,6 @@
 """Kills trainings with signal 9, continues them, and compares the end with that of a training nobody killed.
 
-    .venv/bin/python -m tests.kills --backend torch --kills 20
+    .venv/bin/python -m tests.slow.kills --backend torch --kills 20
 
 Every other kill comes at a random moment; the rest come inside a write: when the process is about to make, open or
 rename something in a temporary file or folder, the n-th time. After the last kill the run goes on to its end.
