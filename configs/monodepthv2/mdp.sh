@@ -93,8 +93,8 @@ kitti() {
 }
 
 demo() {
-    local mode="${MODE:-stereo}" length=demo epochs=6 tuning=1 options # epochs at 320x96, at 416x128
-    [ $long = 0 ] || length=long epochs=24 tuning=3
+    local mode="${MODE:-stereo}" length=demo epochs=5 tuning=1 options # epochs at 320x96, at 416x128
+    [ $long = 0 ] || length=long epochs=28 tuning=2
     data="$demo_data"
     local split="$data/splits" name="${length}_${backend}_${mode}"
     read -ra options <<<"$(mode_options "$mode")"
