@@ -4,7 +4,7 @@
 #   source environment.sh           makes `.venv` beside this file if there is none, installs requirements.txt, and sets
 #                                   PYTHON to its interpreter, OMP_NUM_THREADS to the number of cores (unless set)
 #                                   and OMP_WAIT_POLICY to passive (unless set)
-#   TEST=1                          requirements-dev.txt as well
+#   TEST=1                          requirements-onnx.txt and requirements-dev.txt as well
 #   PYTHON=/path/to/python3.12      the Python that makes `.venv`; otherwise the first of 3.11 to 3.13 on the PATH
 #
 # pip's own settings (index, proxy, certificates) count. What was installed is noted in `.venv`, so the second run starts
@@ -73,7 +73,7 @@ _environment_prepare() {
     root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null && pwd)" || return 1
     venv="$root/.venv"
     python="$venv/bin/python"
-    for name in requirements.txt requirements-dev.txt; do
+    for name in requirements.txt requirements-onnx.txt requirements-dev.txt; do
         [ "$name" = requirements.txt ] || [ "${TEST:-0}" != 0 ] || continue
         if ! [ -x "$python" ] || ! cmp -s "$root/$name" "$venv/installed-$name"; then
             _environment_make "$venv" "$python" || return 1

@@ -1,5 +1,6 @@
 """Depth metrics of a weights folder, or of saved disparities (then no framework is imported)."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from core.parsing import parse
 if TYPE_CHECKING:
     import numpy as np
 
+    from core.datasets.make3d import Photograph
+    from core.ground_truth import SparseDepth
+    from core.loader import Dataset
     from core.splits import SplitLine
 
 
@@ -19,18 +23,12 @@ def main(argv: list[str] | None = None) -> None:
     from core.disparity import STEREO_SCALE_FACTOR
     from core.disparity_files import save_disparities
     from core.evaluation import DepthProtocol, evaluate_depth, save_csv, save_json
-    from core.ground_truth import load_ground_truth
-    from core.splits import load_split, split_folder
     from core.weights.zoo import with_weights
 
-    lines = load_split(options.eval_split, "test")
+    lines = find_lines(options)
     benchmark = options.split_name == "benchmark"
-    truth = None
-    if not (options.no_eval or benchmark):
-        # Before the networks run: a missing file should not cost their time.
-        truth = load_ground_truth(
-            Path(options.ground_truth or split_folder(options.eval_split) / "gt_depths.npz"), lines
-        )
+    # Before the networks run: a missing file should not cost their time.
+    truth = None if options.no_eval or benchmark else find_ground_truth(options, lines)
     options = with_weights(options)
     if options.ext_disp_to_eval is None:
         disparities, stereo_factor = predict(options, lines)
@@ -54,6 +52,37 @@ def main(argv: list[str] | None = None) -> None:
         save_json(Path(options.output), metrics, words)
     if options.csv is not None:
         save_csv(Path(options.csv), metrics, words)
+
+
+def find_lines(options: EvaluationOptions) -> "list[SplitLine] | list[Photograph]":
+    """What is evaluated, image by image: the split's list, or all photographs of Make3D that are there."""
+    if not options.of_make3d:
+        from core.splits import load_split
+
+        return load_split(options.eval_split, "test")
+    from core.datasets.make3d import PUBLISHED_IMAGES, find_photographs
+
+    photographs = find_photographs(Path(options.data_path))
+    if len(photographs) != PUBLISHED_IMAGES:
+        print(
+            f"{options.data_path}: {len(photographs)} images; the published numbers are of Make3D's {PUBLISHED_IMAGES} "
+            "test images",
+            file=sys.stderr,
+        )
+    return photographs
+
+
+def find_ground_truth(
+    options: EvaluationOptions, lines: "list[SplitLine] | list[Photograph]"
+) -> "list[SparseDepth]":
+    """The true depth of every image."""
+    if options.of_make3d:
+        return [photograph.ground_truth() for photograph in lines]
+    from core.ground_truth import load_ground_truth
+    from core.splits import split_folder
+
+    path = options.ground_truth or split_folder(options.eval_split) / "gt_depths.npz"
+    return load_ground_truth(Path(path), lines)
 
 
 def saved_disparities(options: EvaluationOptions, images: int) -> "np.ndarray":
@@ -89,7 +118,9 @@ def write_upload(options: EvaluationOptions, disparities: "np.ndarray", scale_fa
     print(f"{len(disparities)} depth images for KITTI's benchmark (16 bit, value / 256 = metres) in {folder}")
 
 
-def predict(options: EvaluationOptions, lines: "list[SplitLine]") -> "tuple[np.ndarray, float]":
+def predict(
+    options: EvaluationOptions, lines: "list[SplitLine] | list[Photograph]"
+) -> "tuple[np.ndarray, float]":
     """Disparities (N, height, width) of the split's images, at the size of the network; metres in a unit of its depth.
 
     Raises:
@@ -99,7 +130,6 @@ def predict(options: EvaluationOptions, lines: "list[SplitLine]") -> "tuple[np.n
     from tqdm import tqdm
 
     from backends import load_predictor
-    from core.datasets import DATASETS
     from core.loader import batches, number_of_batches
     from core.sample import image_key
 
@@ -110,24 +140,30 @@ def predict(options: EvaluationOptions, lines: "list[SplitLine]") -> "tuple[np.n
             f"{options.load_weights_folder}: trained with stereo cameras at an unknown distance: use --eval_mono "
             "--disable_median_scaling --pred_depth_scale_factor METRES, which is their distance in metres times 10"
         )
-    dataset = DATASETS[options.reader](
-        options.data_path,
-        lines,
-        [0],
-        predictor.height,
-        predictor.width,
-        [0],
-        options.png,
-        augment=False,
-        seed=0,
-    )
-    dataset.check_files()
+    dataset = open_images(options, lines, predictor.height, predictor.width)
     size, workers = options.batch_size, options.num_workers
     loader = batches(dataset, 0, size, shuffle=False, seed=0, num_workers=workers, drop_last=False)
     total = number_of_batches(len(dataset), size, False)
     progress = tqdm(loader, desc="predict", total=total, unit="batch", disable=None)
     parts = [predictor.disparity(batch[image_key(0)], options.post_process) for batch in progress]
     return np.concatenate(parts), factor or 1.0
+
+
+def open_images(
+    options: EvaluationOptions, lines: "list[SplitLine] | list[Photograph]", height: int, width: int
+) -> "Dataset":
+    """The images at the size of the network."""
+    if options.of_make3d:
+        from core.datasets.make3d import Make3D
+
+        return Make3D(lines, height, width)
+    from core.datasets import DATASETS
+
+    dataset = DATASETS[options.reader](
+        options.data_path, lines, [0], height, width, [0], options.png, augment=False, seed=0
+    )
+    dataset.check_files()
+    return dataset
 
 
 if __name__ == "__main__":

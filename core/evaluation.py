@@ -15,7 +15,7 @@ from core.checkpoint import write_text
 from core.disparity import STEREO_SCALE_FACTOR, resize_map
 from core.disparity_files import checked_disparity
 from core.errors import UserError
-from core.metrics import METRIC_NAMES, depth_metrics
+from core.metrics import MAKE3D_METRIC_NAMES, METRIC_NAMES, depth_metrics
 from core.options import EvaluationOptions
 
 Scaling = Literal["median", "none"]
@@ -24,7 +24,9 @@ Scaling = Literal["median", "none"]
 CROPS = {
     "garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),  # Garg et al. 2016
     "eigen": (0.3324324, 0.91351351, 0.0359477, 0.96405229),  # Eigen et al. 2014
+    "2:1": (0.0, 1.0, 0.0, 1.0),  # Make3D: `core.datasets.make3d` has cut images and ground truth
 }
+MAX_DEPTH, MAKE3D_MAX_DEPTH = 80.0, 70.0  # metres; Make3D's is that of its error C1
 
 
 class GroundTruth(Protocol):
@@ -49,7 +51,7 @@ class DepthProtocol:
 
     Attributes:
         split: name of the split, for the report.
-        crop: "garg", "eigen" or "none".
+        crop: "garg", "eigen", "2:1" (Make3D) or "none".
         min_depth, max_depth: predictions are clamped to them, metres.
         limit_ground_truth: leave out ground truth that is not strictly between them.
         scaling: "median": multiply every prediction by median(truth) / median(prediction); "none".
@@ -59,7 +61,7 @@ class DepthProtocol:
     split: str
     crop: str = "none"
     min_depth: float = 1e-3
-    max_depth: float = 80.0
+    max_depth: float = MAX_DEPTH
     limit_ground_truth: bool = False
     scaling: Scaling = "median"
     scale_factor: float = 1.0
@@ -75,6 +77,11 @@ class DepthProtocol:
         return cls("eigen_benchmark", scaling=scaling, scale_factor=scale_factor)
 
     @classmethod
+    def make3d(cls, scaling: Scaling = "median", scale_factor: float = 1.0) -> "DepthProtocol":
+        """Make3D, error C1: the middle of the image, ground truth up to 70 m."""
+        return cls("make3d", "2:1", 1e-3, MAKE3D_MAX_DEPTH, True, scaling, scale_factor)
+
+    @classmethod
     def from_options(
         cls, options: EvaluationOptions, stereo_factor: float = STEREO_SCALE_FACTOR
     ) -> "DepthProtocol":
@@ -85,16 +92,22 @@ class DepthProtocol:
         """
         crop = options.crop
         if crop == "auto":
-            crop = "garg" if options.split_name == "eigen" else "none"
+            crop = "garg" if options.split_name == "eigen" else "2:1" if options.of_make3d else "none"
+        cap = MAKE3D_MAX_DEPTH if options.of_make3d else MAX_DEPTH
         unscaled = options.eval_stereo or options.disable_median_scaling
         return cls(
             options.eval_split,
             crop,
-            max_depth=options.depth_cap,
+            max_depth=cap if options.depth_cap is None else options.depth_cap,
             limit_ground_truth=crop != "none",
             scaling="none" if unscaled else "median",
             scale_factor=options.pred_depth_scale_factor * (stereo_factor if options.eval_stereo else 1.0),
         )
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """What is measured, in the order of the columns."""
+        return MAKE3D_METRIC_NAMES if self.crop == "2:1" else METRIC_NAMES
 
     def describe(self, images: int | None = None) -> str:
         """One line for the report: split, crop, cap, scaling and number of images."""
@@ -130,7 +143,7 @@ class DepthMetrics:
 
     Attributes:
         protocol: how it was measured.
-        per_image: (N, 7) in the order of `METRIC_NAMES`.
+        per_image: (N, M) in the order of `protocol.metric_names`.
         valid_pixels: (N,) number of pixels compared.
         scale_ratios: (N,) median(truth) / median(prediction), or None without median scaling.
     """
@@ -142,7 +155,7 @@ class DepthMetrics:
 
     @property
     def mean(self) -> np.ndarray:
-        """(7,) means over the images, unweighted."""
+        """(M,) means over the images, unweighted."""
         return np.asarray(self.per_image.mean(axis=0))
 
     def scale_summary(self) -> tuple[float, float] | None:
@@ -158,7 +171,7 @@ class DepthMetrics:
         summary = self.scale_summary()
         if summary is not None:
             lines.append(f" Scaling ratios | med: {summary[0]:0.3f} | std: {summary[1]:0.3f}")
-        lines.append("  " + "".join(f"{name:>8} | " for name in METRIC_NAMES))
+        lines.append("  " + "".join(f"{name:>8} | " for name in self.protocol.metric_names))
         lines.append("".join(f"&{value:8.3f}  " for value in self.mean) + "\\\\")
         return "\n".join(lines)
 
@@ -170,9 +183,9 @@ class DepthMetrics:
             "protocol": dataclasses.asdict(self.protocol),
             "description": self.protocol.describe(len(self.per_image)),
             "images": len(self.per_image),
-            "mean": dict(zip(METRIC_NAMES, self.mean.tolist(), strict=True)),
+            "mean": dict(zip(self.protocol.metric_names, self.mean.tolist(), strict=True)),
             "scale_ratio": ratios,
-            "names": list(METRIC_NAMES),
+            "names": list(self.protocol.metric_names),
             "per_image": self.per_image.tolist(),
             "valid_pixels": self.valid_pixels.tolist(),
             "scale_ratios": None if self.scale_ratios is None else self.scale_ratios.tolist(),
@@ -218,20 +231,20 @@ def evaluate_depth(
 def _evaluate_image(
     number: int, disparity: np.ndarray, truth: GroundTruth, protocol: DepthProtocol
 ) -> tuple[np.ndarray, int, float]:
-    """The metrics (7,) of one image, the number of its pixels, its scale ratio (1 without median scaling)."""
+    """The metrics (M,) of one image, the number of its pixels, its scale ratio (1 without median scaling)."""
     disparity = checked_disparity(number, disparity)
     chosen = protocol.select(truth)
     if not chosen.any():
         raise UserError(
             f"image {number} (counted from 0): no ground truth inside crop {protocol.crop} and depth range; "
-            "export the ground truth again or choose another crop"
+            "export the ground truth again, or choose another crop or depth cap"
         )
     resized = resize_map(disparity, *truth.shape).ravel()[truth.index[chosen]]
     depth = protocol.scale_factor / resized.astype(np.float64)
     values = truth.values[chosen].astype(np.float64)
     ratio = float(np.median(values) / np.median(depth)) if protocol.scaling == "median" else 1.0
-    metrics = depth_metrics(values, np.clip(depth * ratio, protocol.min_depth, protocol.max_depth))
-    return metrics, values.size, ratio
+    depth = np.clip(depth * ratio, protocol.min_depth, protocol.max_depth)
+    return depth_metrics(values, depth, protocol.metric_names), values.size, ratio
 
 
 def save_json(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:
@@ -253,7 +266,7 @@ def save_csv(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:
     columns = zip(lines, metrics.per_image.tolist(), ratios, metrics.valid_pixels.tolist(), strict=True)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["index", "line", *METRIC_NAMES, "scale_ratio", "valid_pixels"])
+    table.writerow(["index", "line", *metrics.protocol.metric_names, "scale_ratio", "valid_pixels"])
     table.writerows(
         [n, line, *values, ratio, pixels] for n, (line, values, ratio, pixels) in enumerate(columns)
     )

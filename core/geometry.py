@@ -62,6 +62,12 @@ def stereo_transform(side: str, mirrored: bool) -> np.ndarray:
     return T
 
 
+def mirror_motion(T_source_target: np.ndarray) -> np.ndarray:
+    """T_source_target (…, 4, 4) between two mirrored views: M T M with M = diag(−1, 1, 1, 1)."""
+    signs = np.array([-1, 1, 1, 1], T_source_target.dtype)
+    return T_source_target * signs[:, None] * signs
+
+
 def rotation(axis_angle: np.ndarray) -> np.ndarray:
     """Rotation matrices (…, 3, 3) of axis-angle vectors (…, 3), radians, by Rodrigues' formula.
 

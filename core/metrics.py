@@ -1,10 +1,13 @@
-"""The seven numbers of depth estimation (Eigen et al. 2014), for a table and for the training log."""
+"""The numbers of depth estimation (Eigen et al. 2014; Saxena et al. 2009), for a table and for the training log."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from core.disparity import resize_map
 
 METRIC_NAMES = ("abs_rel", "sq_rel", "rmse", "rmse_log", "a1", "a2", "a3")
+MAKE3D_METRIC_NAMES = ("abs_rel", "sq_rel", "rmse", "log10")
 
 # Names under which the training log shows them.
 LOG_NAMES = ("de/abs_rel", "de/sq_rel", "de/rms", "de/log_rms", "da/a1", "da/a2", "da/a3")
@@ -14,29 +17,32 @@ TRAINING_ROWS, TRAINING_COLUMNS = slice(153, 371), slice(44, 1197)
 MIN_DEPTH, MAX_DEPTH = 1e-3, 80.0
 
 
-def depth_metrics(ground_truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """abs_rel, sq_rel, rmse, rmse_log (natural logarithm), a1, a2, a3 of two arrays of positive depths.
+def depth_metrics(
+    ground_truth: np.ndarray, prediction: np.ndarray, names: Sequence[str] = METRIC_NAMES
+) -> np.ndarray:
+    """Metrics of two arrays of positive depths: rmse_log is of natural logarithms, log10 a mean absolute difference.
 
     Args:
         ground_truth: (N,) metres.
         prediction: (N,) metres.
+        names: of `METRIC_NAMES` and `MAKE3D_METRIC_NAMES`.
 
     Returns:
-        (7,) float64 in the order of `METRIC_NAMES`; a_k is the share of ratios below 1.25^k.
+        (len(names),) float64; a_k is the share of ratios below 1.25^k.
     """
     truth, prediction = np.asarray(ground_truth, np.float64), np.asarray(prediction, np.float64)
     ratio = np.maximum(truth / prediction, prediction / truth)
     difference = truth - prediction
     difference_log = np.log(truth) - np.log(prediction)
-    return np.array(
-        [
-            np.mean(np.abs(difference) / truth),
-            np.mean(difference**2 / truth),
-            np.sqrt(np.mean(difference**2)),
-            np.sqrt(np.mean(difference_log**2)),
-            *(np.mean(ratio < 1.25**power) for power in (1, 2, 3)),
-        ]
-    )
+    values = {
+        "abs_rel": np.mean(np.abs(difference) / truth),
+        "sq_rel": np.mean(difference**2 / truth),
+        "rmse": np.sqrt(np.mean(difference**2)),
+        "rmse_log": np.sqrt(np.mean(difference_log**2)),
+        "log10": np.mean(np.abs(difference_log)) / np.log(10),
+        **{f"a{power}": np.mean(ratio < 1.25**power) for power in (1, 2, 3)},
+    }
+    return np.array([values[name] for name in names])
 
 
 def training_metrics(prediction: np.ndarray, ground_truth: np.ndarray) -> dict[str, float] | None:

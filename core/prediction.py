@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,13 @@ from core.options import PredictionOptions
 from core.point_cloud import point_cloud, write_ply
 
 LARGEST_PIXEL = 65535
+DISPARITY = {"quantity": "disparity", "depth": "scale_factor / disparity"}
+
+
+def depth_record(metric: bool, scale_factor: float, model: str) -> dict[str, Any]:
+    """What a file says of its depth: the unit of scale_factor / disparity, the factor, and what predicts it."""
+    unit = "metres" if metric else "relative: true up to one unknown scale"
+    return {"unit": unit, "scale_factor": scale_factor, "model": model}
 
 
 @dataclass(frozen=True)
@@ -65,8 +73,7 @@ class PredictionWriter:
         metric = options.pred_metric_depth or self.scale_factor != 1
         # Metres as KITTI stores them; a relative depth gets all 16 bits, in steps that are the same for all images.
         self.pixel_unit = KITTI_DEPTH_UNIT if metric else max_depth / LARGEST_PIXEL
-        unit = "metres" if metric else "relative: true up to one unknown scale"
-        self.record = {"unit": unit, "scale_factor": self.scale_factor, "model": model}
+        self.record = depth_record(metric, self.scale_factor, model)
 
     def describe(self) -> str:
         """The files written for each image."""
@@ -97,13 +104,13 @@ class PredictionWriter:
         """(1, 1, H, W) float32 as Monodepth2 writes it, and a `.json` beside it with what it means."""
         array = prediction.disparity[None, None].astype(np.float32)
         write_atomically(path, lambda temporary: np.save(temporary, array))
-        record = {"quantity": "disparity", "depth": "scale_factor / disparity", **self.record}
+        record = DISPARITY | self.record
         write_text(path.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
 
     def save_depth(self, path: Path, prediction: Prediction) -> None:
         """`depth` (H, W) float32 and the record, as arrays of one file."""
         arrays = {"depth": prediction.depth, **self.record}
-        write_atomically(path, lambda temporary: np.savez(temporary, **arrays))  # type: ignore[arg-type]
+        write_atomically(path, lambda temporary: np.savez(temporary, **arrays))
 
     def save_colour(self, path: Path, prediction: Prediction) -> None:
         """The disparity in colours, at the size of the image as it came."""

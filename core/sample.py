@@ -6,6 +6,7 @@
 | `augmented_{f}` | uint8 (H, W, 3) | scale 0 of frame f, its colours augmented (the plain image where the draw says no) |
 | `K` | float32 (3, 3) | intrinsics at scale 0, pixels |
 | `T_stereo` | float32 (4, 4) | T_source_target of frame `s`; only when `s` is among the frames |
+| `T_{f}` | float32 (4, 4) | T_source_target of frame f ≠ 0, only where the camera's motion is known; then `T_stereo` is the measured one |
 | `depth` | float32 (1, 375, 1242) | camera-z depth of the target, metres, 0 = unknown; only for the log, where scans exist |
 | `index` | int64 scalar | row of the split list |
 
@@ -29,6 +30,11 @@ def image_key(frame: Frame, scale: int = 0) -> str:
 def augmented_key(frame: Frame) -> str:
     """Key of a colour-augmented image at scale 0."""
     return f"augmented_{frame}"
+
+
+def motion_key(frame: Frame) -> str:
+    """Key of the known T_source_target of a source."""
+    return "T_stereo" if frame == "s" else f"T_{frame}"
 
 
 def collate(samples: Sequence[Sample]) -> Sample:

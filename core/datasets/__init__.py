@@ -51,6 +51,13 @@ def open_dataset(options: Monodepth2Options, part: str) -> SequenceDataset:
     dataset.check_files()
     if options.use_stereo and options.baseline is None:
         options.baseline = dataset.baseline
+    if options.known_poses:
+        if options.stereo_scale_factor is None:
+            raise UserError(
+                "option known_poses: with use_stereo the distance of the cameras must be known, too: give --baseline "
+                "METRES, or baseline in intrinsics.yaml"
+            )
+        dataset.know_poses(options.stereo_scale_factor, options.baseline)
     if part == "train" and len(dataset) < options.batch_size:
         raise UserError(
             f"split {options.split}: its {len(dataset)} training samples do not fill one batch of "

@@ -12,10 +12,11 @@ from PIL import Image
 
 from core.augmentation import Augmentation, draw
 from core.datasets.bad_images import BadImages
+from core.datasets.known_poses import KnownMotion
 from core.errors import UserError
-from core.geometry import mirror_intrinsics, stereo_transform
+from core.geometry import mirror_intrinsics, mirror_motion, relative_intrinsics, stereo_transform
 from core.images import BadImageError, load_image, pyramid, resize, to_array
-from core.sample import Frame, Sample, augmented_key, image_key
+from core.sample import Frame, Sample, augmented_key, image_key, motion_key
 from core.splits import SplitLine
 
 SAMPLE_STREAM = 1  # keeps the draws of the samples apart from those of their order (core/loader.py)
@@ -30,11 +31,13 @@ class SequenceDataset(ABC):
     Attributes:
         K_is_its_mirror: mirroring an image leaves K as it is (KITTI, whose nominal K is centred on purpose).
         baseline: metres between the cameras of a stereo pair; None where it is not known.
+        metres_per_unit: of the known motions in the samples; None where the motion is not known.
         notes: what the user should know of how the data were read, a line each.
     """
 
     K_is_its_mirror = False
     baseline: float | None = None
+    metres_per_unit: float | None = None
 
     def __init__(
         self,
@@ -78,6 +81,7 @@ class SequenceDataset(ABC):
             UserError: no such folder, an empty split, or the target of the first line is missing.
         """
         self.notes: list[str] = []
+        self._motions: dict[str, KnownMotion] = {}  # of each sequence, by `know_poses`
         self.given_intrinsics = intrinsics
         self.bad_images = BadImages(len(lines)) if bad_images == "skip" else None
         self.root = self._find_root(Path(data_path))
@@ -106,7 +110,11 @@ class SequenceDataset(ABC):
 
     def K(self, line: SplitLine, mirrored: bool = False) -> np.ndarray:  # noqa: N802 (the field's name)
         """K of a line's images at scale 0: float32 (3, 3), pixels."""
-        K = self._intrinsics(line)
+        calibrated = self._motions[line.folder].intrinsics if line.folder in self._motions else None
+        if calibrated is None:
+            K = self._intrinsics(line)
+        else:
+            K = relative_intrinsics(calibrated[line.camera], self.height, self.width)
         return mirror_intrinsics(K, self.width) if mirrored and not self.K_is_its_mirror else K
 
     def K_source(self, line: SplitLine) -> str:  # noqa: N802
@@ -116,6 +124,10 @@ class SequenceDataset(ABC):
     def frame_rate(self, line: SplitLine) -> float | None:
         """Frames per second of a line's sequence, where it is known."""
         return None
+
+    def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
+        """The measured motion of a line's sequence, for `know_poses`."""
+        raise UserError("option known_poses: this data set has no poses; see --dataset")
 
     def _has_depth(self) -> bool:
         """Whether the first line has what `_load_depth` needs."""
@@ -160,11 +172,22 @@ class SequenceDataset(ABC):
             sample[augmented_key(frame)] = (
                 to_array(augmentation.apply_colours(image)) if augmentation.jitter else array
             )
-        if "s" in self.frames:
+        if self.metres_per_unit is not None:
+            for frame in self.frames[1:]:
+                sample[motion_key(frame)] = self.T_source_target(line, frame, augmentation.mirrored)
+        elif "s" in self.frames:
             sample["T_stereo"] = stereo_transform("l" if line.camera == 2 else "r", augmentation.mirrored)
         if self.with_depth:
             sample["depth"] = self._load_depth(line, augmentation.mirrored)
         return sample
+
+    def T_source_target(self, line: SplitLine, frame: Frame, mirrored: bool = False) -> np.ndarray:  # noqa: N802
+        """The known motion from a line's target to a source, after `know_poses`: float32 (4, 4)."""
+        camera = 2 if line.side is None else line.camera
+        source = (line.frame, 5 - camera) if frame == "s" else (line.frame + int(frame), camera)
+        T = self._motions[line.folder].T_source_target(source, (line.frame, camera))
+        T[:3, 3] /= self.metres_per_unit
+        return (mirror_motion(T) if mirrored else T).astype(np.float32)
 
     def augmentation(self, key: tuple[int, int]) -> Augmentation:
         """What is done to the images of (epoch, index)."""
@@ -209,6 +232,27 @@ class SequenceDataset(ABC):
             index, path = missing[0]
             count = list(exists.values()).count(False)
             raise UserError(f"{path}: no such image ({count} are missing); {self._cure(index)}")
+
+    def know_poses(self, metres_per_unit: float, baseline: float | None) -> None:
+        """Reads the measured poses of all frames of the split; from now on samples have them.
+
+        Intrinsics are then calibrated ones. KITTI's nominal K is some 15 pixels off the principal point, which a
+        predicted motion makes up for by going a little sideways, but a known one cannot.
+
+        Args:
+            metres_per_unit: what translations are divided by: the unit of the depth that is trained.
+            baseline: metres between the cameras of a stereo pair, where no calibration says it better.
+
+        Raises:
+            UserError: poses or a calibration are missing or damaged; names the file and the line that needs it.
+        """
+        self.metres_per_unit, self.K_is_its_mirror = metres_per_unit, False
+        times = [int(frame) for frame in self.frames if frame != "s"]
+        for index, line in enumerate(self.lines):
+            if line.folder not in self._motions:
+                self._motions[line.folder] = self._known_motion(line, baseline)
+            for frame in times:
+                self._motions[line.folder].load(line.frame + frame, self._cure(index))
 
     def _find_root(self, data_path: Path) -> Path:
         """The root folder of what the user named."""

@@ -6,18 +6,22 @@ import numpy as np
 
 from core.datasets.base import SequenceDataset
 from core.datasets.camera import Camera, choose_camera
+from core.datasets.known_poses import KnownMotion, file_motion
 from core.datasets.sequences import ImageSequence, read_sequence
 from core.datasets.videos import frame_rate, frames_folder, is_video
 from core.errors import UserError
 from core.geometry import relative_intrinsics
 from core.sample import Frame
-from core.splits import SplitLine
+from core.splits import CAMERAS, SplitLine
+
+POSES_FILE = "poses.txt"
 
 
 class FolderDataset(SequenceDataset):
     """Lines are `<sequence> <frame> <side>`, as make_split.py writes them; see `core/datasets/sequences.py`.
 
     The sequence is a folder below the root (`.` is the root itself), the frame the number in the file's name.
+    Where poses are known they are in `poses.txt` in the folder of the sequence.
     A video stands for the folder of its frames. The side of a single camera is l, or left out.
     """
 
@@ -100,3 +104,14 @@ class FolderDataset(SequenceDataset):
 
     def _intrinsics(self, line: SplitLine) -> np.ndarray:
         return relative_intrinsics(self.camera(line).intrinsics, self.height, self.width)
+
+    def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
+        sequence = self.sequences[line.folder]
+        baseline = baseline or self.camera(line).baseline
+        needs_right = "s" in self.frames or any(CAMERAS.get(other.side or "l") == 3 for other in self.lines)
+        if baseline is None and needs_right:
+            raise UserError(
+                f"{sequence.folder / POSES_FILE}: has the poses of the left camera; for the right one, give --baseline "
+                "METRES, or baseline in intrinsics.yaml"
+            )
+        return file_motion(sequence.folder / POSES_FILE, list(sequence.cameras[2]), baseline)

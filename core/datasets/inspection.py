@@ -6,6 +6,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from core.datasets.base import SequenceDataset
 from core.datasets.motion import check_stereo, motion
 from core.images import BadImageError, image_size, load_image
@@ -43,6 +45,7 @@ def inspect(
         *_intrinsics(dataset, firsts),
         *_frame_rates(dataset, firsts),
         *_motion(dataset, chosen),
+        *(_known_motion(dataset) if dataset.metres_per_unit is not None else []),
         *(_stereo(dataset, chosen, baseline) if "s" in dataset.frames else []),
         f"unreadable: {len(bad)} of {len(paths)} images"
         + (f" ({decode} decoded, of the others only the header; all: --dry_run_images 0)" if some else ""),
@@ -107,6 +110,21 @@ def _motion(dataset: SequenceDataset, lines: list[SplitLine]) -> Iterator[str]:
         yield (
             f"motion to frame {frame}: median optical flow {typical * dataset.width:.1f} pixels of {dataset.width} "
             f"({found[0] * dataset.width:.1f} to {found[-1] * dataset.width:.1f} in {len(found)} samples){advice}"
+        )
+
+
+def _known_motion(dataset: SequenceDataset) -> Iterator[str]:
+    """What the measured poses say of the way to each source in time."""
+    for frame in dataset.frames[1:]:
+        if frame == "s":
+            continue
+        known = np.stack([dataset.T_source_target(line, frame) for line in dataset.lines])
+        lengths = np.linalg.norm(known[:, :3, 3], axis=1) * dataset.metres_per_unit
+        # In a rotation by θ the trace is 1 + 2 cos θ.
+        turns = np.degrees(np.arccos(np.clip((np.trace(known[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1)))
+        yield (
+            f"known motion to frame {frame}: median {np.median(lengths):.3g} m ({lengths.min():.3g} to "
+            f"{lengths.max():.3g}), {np.median(turns):.2g}° (to {turns.max():.2g}°)"
         )
 
 

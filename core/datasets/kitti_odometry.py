@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from core.datasets.base import SequenceDataset
+from core.datasets.known_poses import KnownMotion, odometry_motion
 from core.errors import UserError
 from core.geometry import nominal_intrinsics
+from core.images import image_size
 from core.options import KITTI_BASELINE
 from core.sample import Frame
 from core.splits import SplitLine
@@ -44,3 +46,8 @@ class KittiOdometry(SequenceDataset):
 
     def _intrinsics(self, line: SplitLine) -> np.ndarray:
         return nominal_intrinsics(self.height, self.width)
+
+    def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
+        image = self.image_path(line, 0)
+        poses = self.root / "poses" / f"{int(line.folder):02d}.txt"
+        return odometry_motion(poses, image.parent.parent / "calib.txt", image_size(image))

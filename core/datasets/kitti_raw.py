@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from core.datasets.base import SequenceDataset
+from core.datasets.known_poses import KnownMotion, oxts_motion
 from core.geometry import nominal_intrinsics
 from core.ground_truth import LOG_SIZE, log_depth
 from core.kitti import calibration_folder, image_path, read_calibration, read_scan, scan_path
@@ -30,6 +31,9 @@ class KittiRaw(SequenceDataset):
 
     def _intrinsics(self, line: SplitLine) -> np.ndarray:
         return nominal_intrinsics(self.height, self.width)
+
+    def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
+        return oxts_motion(self.root, line.folder)
 
     def _has_depth(self) -> bool:
         return scan_path(self.root, self.lines[0].folder, self.lines[0].frame).is_file()

@@ -16,7 +16,7 @@ from core.options.base import (
 )
 from core.options.evaluation import EvaluationOptions, ExportOptions, PoseEvaluationOptions, ReportOptions
 from core.options.prediction import PredictionOptions
-from core.options.tools import MODEL_OPTIONS, ConversionOptions, ParityOptions, SplitOptions
+from core.options.tools import MODEL_OPTIONS, ConversionOptions, OnnxOptions, ParityOptions, SplitOptions
 from core.options.training import Monodepth2Options, Options
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "EvaluationOptions",
     "ExportOptions",
     "Monodepth2Options",
+    "OnnxOptions",
     "Options",
     "ParityOptions",
     "PoseEvaluationOptions",

@@ -14,6 +14,8 @@ from core.options.base import (
     require_device,
 )
 
+MAKE3D = "make3d"
+
 
 @dataclass
 class EvaluationOptions:
@@ -27,9 +29,13 @@ class EvaluationOptions:
     eval_mono: bool = option(False, "scale every prediction by the ratio of medians")
     eval_stereo: bool = option(
         False,
-        "metric prediction of a model trained with stereo: depth times 5.4 (KITTI) or 10 baselines, no medians",
+        "metric prediction of a model trained with stereo or known poses: depth times 5.4 or 10 baselines, no medians",
     )
-    eval_split: str = option("eigen", "folder in splits/, or a path, with test_files.txt", path=True)
+    eval_split: str = option(
+        "eigen",
+        "folder in splits/, or a path, with test_files.txt; make3d: all images below data_path",
+        path=True,
+    )
     eval_eigen_to_benchmark: bool = option(
         False, "of saved disparities of the 697 images of eigen keep the 652 of eigen_benchmark"
     )
@@ -43,11 +49,13 @@ class EvaluationOptions:
     )
     crop: str = option(
         "auto",
-        "pixels compared; auto: garg for eigen, none otherwise",
+        "pixels compared; auto: garg for eigen, the middle for make3d, none otherwise",
         choices=("auto", "garg", "eigen", "none"),
     )
-    depth_cap: float = option(
-        80.0, "metres; predictions are clamped to it, and with a crop ground truth beyond is left out"
+    depth_cap: float | None = option(
+        None,
+        "metres; predictions are clamped to it, and with a crop ground truth beyond is left out; none: 80, "
+        "for make3d 70",
     )
     min_depth: float | None = option(
         None, "depth where the sigmoid is 1; none: as in the weights' folder, else 0.1"
@@ -104,6 +112,13 @@ class EvaluationOptions:
                 self.ext_disp_to_eval is not None and self.split_name == "eigen_benchmark",
                 "option eval_eigen_to_benchmark: needs --ext_disp_to_eval and --eval_split eigen_benchmark",
             )
+        if self.of_make3d:
+            require(self.crop == "auto", "option crop: make3d has its own, to 2:1; leave it out")
+            for name in ("dataset", "ground_truth", "png"):
+                require(
+                    not getattr(self, name),
+                    f"option {name}: make3d is read from the .jpg and .mat files below --data_path; leave it out",
+                )
         if self.split_name == "benchmark":
             require(
                 self.eval_stereo or self.disable_median_scaling,
@@ -120,6 +135,11 @@ class EvaluationOptions:
     def split_name(self) -> str:
         """The last part of the split, where rules of the published splits follow from its name."""
         return os.path.basename(os.path.normpath(self.eval_split))
+
+    @property
+    def of_make3d(self) -> bool:
+        """Whether the images are Make3D's, which have no list."""
+        return self.eval_split == MAKE3D
 
     @property
     def reader(self) -> str:
@@ -209,6 +229,10 @@ class ExportOptions:
         require(self.data_path is not None, "--data_path is missing: the root folder of the data set")
         require(
             self.split is not None, "--split is missing: a folder in splits/, or a path, with test_files.txt"
+        )
+        require(
+            self.split != MAKE3D,
+            "option split: make3d needs no export; evaluate_depth.py reads its .mat files",
         )
 
 

@@ -45,7 +45,8 @@ class PredictionOptions:
     frames: int | None = option(None, "frames of a video or webcam to predict; none: all")
     ext: list[str] = option(("jpg", "jpeg", "png"), "extensions to look for in a folder")
     pred_metric_depth: bool = option(
-        False, "depth in metres, for models trained with stereo: times 5.4 (KITTI), or 10 times the baseline"
+        False,
+        "depth in metres, for models trained with stereo or known poses: times 5.4, or 10 times the baseline",
     )
     pred_depth_scale_factor: float = option(
         1.0, "multiplies the depth; other than 1 it is taken to give metres"

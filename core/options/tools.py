@@ -1,10 +1,10 @@
-"""Options of make_split.py, check_parity.py and convert_weights.py."""
+"""Options of make_split.py, check_parity.py, convert_weights.py and export_onnx.py."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
 from dataclasses import dataclass
 from typing import Any
 
-from core.options.base import option, require, require_at_least, require_seed
+from core.options.base import option, require, require_at_least, require_depth_range, require_seed
 from core.options.training import Monodepth2Options
 
 
@@ -37,7 +37,7 @@ class SplitOptions:
 
 # What shapes the networks and the loss, as far as `check_parity.py` asks for it.
 MODEL_OPTIONS = (
-    *("num_layers", "frame_ids", "use_stereo", "scales", "min_depth", "max_depth"),
+    *("num_layers", "frame_ids", "use_stereo", "known_poses", "scales", "min_depth", "max_depth"),
     *("v1_multiscale", "avg_reprojection", "disable_automasking", "predictive_mask", "no_ssim"),
     *("disparity_smoothness", "pose_model_type", "pose_model_input", "warp_align_corners_false"),
 )
@@ -69,6 +69,7 @@ class ParityOptions:
     num_layers: int | None = model_option("num_layers")
     frame_ids: list[int] | None = model_option("frame_ids")
     use_stereo: bool | None = model_option("use_stereo")
+    known_poses: bool | None = model_option("known_poses")
     scales: list[int] | None = model_option("scales")
     min_depth: float | None = model_option("min_depth")
     max_depth: float | None = model_option("max_depth")
@@ -114,3 +115,34 @@ class ConversionOptions:
         """Raises UserError for values that cannot work, alone or together."""
         require(self.source is not None, "SOURCE is missing: a folder of weights, or a file")
         require(self.to is not None, "--to is missing: torch, paddle, safetensors or h5")
+
+
+@dataclass
+class OnnxOptions:
+    """Export of the depth network to an ONNX file."""
+
+    backend: str = option(
+        "torch", "framework that writes it, from weights of either", choices=("torch", "paddle")
+    )
+    load_weights_folder: str | None = option(
+        None, "folder of weights, or the name of a release in weights/zoo.yml", path=True
+    )
+    output: str = option("depth.onnx", "file to write", path=True)
+    height: int | None = option(None, "of the images, a multiple of 32; none: as in the weights' folder")
+    width: int | None = option(None, "of the images, a multiple of 32; none: as in the weights' folder")
+    batch_size: int = option(1, "images per pass")
+    min_depth: float | None = option(
+        None, "depth where the sigmoid is 1; none: as in the weights' folder, else 0.1"
+    )
+    max_depth: float | None = option(
+        None, "depth where the sigmoid is 0; none: as in the weights' folder, else 100"
+    )
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        require(
+            self.load_weights_folder is not None,
+            "--load_weights_folder is missing: a folder of weights, or a name of weights/zoo.yml",
+        )
+        require_at_least(self, 1, "batch_size")
+        require_depth_range(self.min_depth, self.max_depth)

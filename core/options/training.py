@@ -50,6 +50,11 @@ class Options:
     width: int = option(640, "width of the network input, a multiple of 32")
     frame_ids: list[int] = option((0, -1, 1), "frames as offsets in time; the first, the target, is 0")
     use_stereo: bool = option(False, "add the other camera of the stereo pair as a source")
+    known_poses: bool = option(
+        False,
+        "the camera's motion is measured, not predicted, and depth is metric: oxts of KITTI raw, poses/ of KITTI "
+        "odometry, poses.txt in the folder of each sequence",
+    )
     num_layers: int = option(18, "layers of the ResNet encoders", choices=RESNET_LAYERS)
     weights_init: str = option(
         "pretrained",
@@ -97,11 +102,12 @@ class Options:
 
     @property
     def stereo_scale_factor(self) -> float | None:
-        """Metres in a unit of depth, for a model trained with stereo; None where the baseline is not known.
+        """Metres in a unit of depth, for a model trained with stereo or known poses; None where it is not known.
 
-        Training calls the baseline 0.1.
+        Training calls the baseline 0.1. Known poses of a single camera are divided by the unit of KITTI.
         """
-        baseline = KITTI_BASELINE if self.baseline is None and self.dataset != "folder" else self.baseline
+        nominal = self.dataset != "folder" or (self.known_poses and not self.use_stereo)
+        baseline = KITTI_BASELINE if self.baseline is None and nominal else self.baseline
         return None if baseline is None else baseline / NOMINAL_BASELINE
 
     def validate(self) -> None:
@@ -133,6 +139,10 @@ class Options:
         require(len(set(ids)) == len(ids), f"option frame_ids: {ids} names a frame twice")
         require(
             len(self.frames) > 1, "no source view: add frames to frame_ids (such as 0 -1 1) or use_stereo"
+        )
+        require(
+            len(ids) > 1 or not self.known_poses,
+            "option known_poses: there is no motion to know; add frames to frame_ids (such as 0 -1 1)",
         )
         name_is_plain = self.model_name not in ("", ".", "..") and not re.search(r"[/\\]", self.model_name)
         require(
@@ -169,5 +179,10 @@ class Monodepth2Options(Options):
         require(
             len(set(self.scales)) == len(self.scales), f"option scales: {self.scales} names a scale twice"
         )
+        for name in ("pose_model_type", "pose_model_input") if self.known_poses else ():
+            require(
+                getattr(self, name) == getattr(type(self), name),
+                f"option {name}: with known_poses there is no pose network; leave one of the two out",
+            )
         if self.predictive_mask:
             require(self.disable_automasking, "option predictive_mask: requires disable_automasking as well")

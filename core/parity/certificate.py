@@ -22,9 +22,8 @@ FIXED = ("height", "width", "batch_size", "seed", "load_weights_folder")
 def describe(options: Monodepth2Options) -> str:
     """One line: the model, its input, its weights."""
     frames = " ".join(map(str, options.frames))
-    pose = (
-        f", pose {options.pose_model_type} {options.pose_model_input}" if len(options.frame_ids) > 1 else ""
-    )
+    pose = "known" if options.known_poses else f"{options.pose_model_type} {options.pose_model_input}"
+    pose = f", pose {pose}" if len(options.frame_ids) > 1 else ""
     weights = options.load_weights_folder or f"made from seed {options.seed}"
     return (
         f"{options.method}, ResNet-{options.num_layers}, {options.width}x{options.height}, batch {options.batch_size}, "

@@ -15,11 +15,11 @@ import numpy as np
 
 from core.checkpoint import EXTENSIONS, find_weights
 from core.disparity import resize_map
-from core.geometry import nominal_intrinsics, stereo_transform
+from core.geometry import nominal_intrinsics, rigid, stereo_transform
 from core.ground_truth import SparseDepth
 from core.images import resize_array
 from core.options import MODEL_OPTIONS, Monodepth2Options, ParityOptions
-from core.sample import Frame, Sample, augmented_key, collate, image_key
+from core.sample import Frame, Sample, augmented_key, collate, image_key, motion_key
 from core.weights.folder import model_options
 from core.weights.layouts import read_state
 from core.weights.zoo import resolve_weights
@@ -163,6 +163,11 @@ def _sample(options: Monodepth2Options, number: int) -> Sample:
     sample["K"] = nominal_intrinsics(height, width)
     if options.use_stereo:
         sample["T_stereo"] = stereo_transform("lr"[number % 2], mirrored=False)
+    if options.known_poses:
+        for frame in options.frame_ids[1:]:
+            generator = _generator(options.seed, f"motion/{number}/{frame}")
+            T = rigid(generator.uniform(-0.02, 0.02, 3), np.array([0, 0, -0.2 * frame]))
+            sample[motion_key(frame)] = T.astype(np.float32)
     return sample
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.geometry import invert_rigid, nominal_intrinsics, stereo_transform
+from core.geometry import invert_rigid, nominal_intrinsics, rigid, stereo_transform
 from core.options import Monodepth2Options
 from tests.tolerances import assert_close
 
@@ -24,6 +24,13 @@ VARIANTS = {
         "predictive_mask": True,
         "disable_automasking": True,
         "pose_model_type": "shared",
+        "use_stereo": True,
+    },
+    "known poses": {"known_poses": True},
+    "known poses, predictive mask, stereo": {
+        "known_poses": True,
+        "predictive_mask": True,
+        "disable_automasking": True,
         "use_stereo": True,
     },
     "one scale": {"scales": [0]},
@@ -50,6 +57,9 @@ def collate(options, count=2):
         batch[f"image_0_{scale}"] = rng.integers(0, 256, shape, dtype=np.uint8)
     batch["K"] = np.repeat(nominal_intrinsics(HEIGHT, WIDTH)[None].astype(np.float32), count, axis=0)
     batch["T_stereo"] = np.repeat(stereo_transform("l", False)[None].astype(np.float32), count, axis=0)
+    for frame in options.frame_ids[1:] if options.known_poses else ():
+        T = rigid(rng.uniform(-0.02, 0.02, 3), np.array([0, 0, -0.2 * frame]))
+        batch[f"T_{frame}"] = np.repeat(T[None].astype(np.float32), count, axis=0)
     return batch
 
 

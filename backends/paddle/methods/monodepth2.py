@@ -17,6 +17,7 @@ from backends.paddle.networks.resnet import ResNetEncoder
 from backends.paddle.tensors import autocast, widen
 from core.errors import UserError
 from core.options import Monodepth2Options
+from core.sample import motion_key
 
 AUTOMASK_NOISE = 1e-5
 
@@ -54,7 +55,7 @@ class Monodepth2(Method):
 
     def _pose_networks(self) -> tuple[nn.Layer | None, nn.Layer | None]:
         options, frames = self.options, len(self.times)
-        if frames == 1:  # stereo only: the other camera's pose is known
+        if frames == 1 or options.known_poses:  # frames == 1: only the other camera, whose pose is known
             return None, None
         images = 2 if options.pose_model_input == "pairs" else frames
         if options.pose_model_type == "posecnn":
@@ -72,7 +73,7 @@ class Monodepth2(Method):
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def disparity(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] → 1 / depth at the finest scale, (B, 1, H, W); stereo: in 1 / 5.4 m."""
+        """(B, 3, H, W) RGB in [0, 1] → 1 / depth at the finest scale, (B, 1, H, W); in 1 / 5.4 m if metric."""
         sigmoids = self.depth(self.encoder(image))
         return self._range(sigmoids[min(sigmoids)])[0]
 
@@ -96,9 +97,8 @@ class Monodepth2(Method):
             UserError: the model has no pose network.
         """
         if self.pose is None:
-            raise UserError(
-                "no pose network: a model trained on stereo pairs alone cannot tell the camera's motion"
-            )
+            kind = "with known poses" if self.options.known_poses else "on stereo pairs alone"
+            raise UserError(f"no pose network: a model trained {kind} cannot tell the camera's motion")
         return self.times if self.options.pose_model_input == "all" else [0, 1]
 
     def T_sources_target(self, images: list[Tensor]) -> list[Tensor]:  # noqa: N802
@@ -130,7 +130,7 @@ class Monodepth2(Method):
         return {frame: [part[i] for part in parts] for i, frame in enumerate(frames)}
 
     def poses(self, batch: dict[str, Tensor], features: dict[int | str, list[Tensor]]) -> dict[int, Pose]:
-        """The predicted motion of every source in time."""
+        """The predicted motion of every source in time; none where all motions are known."""
         if self.pose is None:
             return {}
         if self.options.pose_model_input == "all":
@@ -194,9 +194,9 @@ class Monodepth2(Method):
         """The losses of given network outputs.
 
         Args:
-            batch: images, `K`, `T_stereo`; see `core/sample.py`.
+            batch: images, `K`, `T_stereo`, known poses; see `core/sample.py`.
             sigmoids: {scale: (B, 1, H / 2^scale, W / 2^scale)}.
-            poses: motion of every source in time.
+            poses: predicted motion of every source in time, {} where the batch has it.
             masks: {scale: (B, sources, H / 2^scale, W / 2^scale)} of the predictive mask, or None.
 
         Returns:
@@ -259,7 +259,8 @@ class Monodepth2(Method):
         factor = disparity.mean(axis=3).mean(axis=2) if posecnn else 1.0
         warped = {}
         for frame in self.sources:
-            T_source_target = batch["T_stereo"] if frame == "s" else poses[frame].transform(factor)
+            predicted = poses.get(frame)
+            T_source_target = predicted.transform(factor) if predicted else batch[motion_key(frame)]
             warped[frame] = geometry.warp_points(
                 batch[f"image_{frame}_{size}"],
                 points,

@@ -1,0 +1,54 @@
+"""The depth network of a weights folder as an ONNX file of a fixed size, compared with the framework's own numbers."""
+
+import os
+from pathlib import Path
+
+from core.errors import UserError, run
+from core.options import OnnxOptions
+from core.parsing import parse
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parses, exports, compares, writes."""
+    options = parse(OnnxOptions, argv, __doc__ or "")
+    from backends import BACKENDS, load_backend
+    from core import onnx_file
+    from core.checkpoint import write_atomically
+    from core.weights.zoo import resolve_weights
+
+    assert options.load_weights_folder is not None  # validated by the parser
+    onnx_file.require_packages(options.backend)
+    os.environ.setdefault("GLOG_minloglevel", "2")  # PaddlePaddle warns of every graph that it makes
+    predictor = load_backend(options.backend, "predictor").Predictor(
+        resolve_weights(options.load_weights_folder),
+        "cpu",
+        height=options.height,
+        width=options.width,
+        min_depth=options.min_depth,
+        max_depth=options.max_depth,
+    )
+    size = (options.batch_size, predictor.height, predictor.width)
+    content = load_backend(options.backend, "export").to_onnx(predictor.method, *size)
+    properties = onnx_file.properties(predictor.options, options.load_weights_folder)
+    model = onnx_file.finish(content, properties)
+    content = model.SerializeToString()
+    images = onnx_file.fixed_images(*size)
+    difference = onnx_file.largest_difference(content, images, predictor.disparity(images))
+    bound = f"of the largest value, bound {onnx_file.BOUND:.0e}"
+    compared = f"onnxruntime differs from {BACKENDS[options.backend]} by {difference:.1e} {bound}"
+    if not difference <= onnx_file.BOUND:  # nor is what is no number
+        raise UserError(
+            f"{options.output}: not written, {compared}; install the versions of requirements-onnx.txt"
+        )
+    write_atomically(Path(options.output), lambda path: path.write_bytes(content))
+    batch, height, width = size
+    print(
+        f"{options.output}: image ({batch}, 3, {height}, {width}) → disparity ({batch}, 1, {height}, {width})"
+    )
+    print(f"depth = {properties['scale_factor']} / disparity, {properties['unit']}")
+    print(f"operators of opset {onnx_file.OPSET}: {', '.join(onnx_file.operators(model))}")
+    print(compared)
+
+
+if __name__ == "__main__":
+    run(main)
