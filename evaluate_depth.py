@@ -134,11 +134,18 @@ def predict(
     from core.sample import image_key
 
     predictor = load_predictor(options)
-    factor = predictor.options.stereo_scale_factor
-    if factor is None and options.eval_stereo:
+    trained = predictor.options
+    factor = trained.stereo_scale_factor
+    if options.eval_stereo and trained.use_stereo and factor is None:
         raise UserError(
             f"{options.load_weights_folder}: trained with stereo cameras at an unknown distance: use --eval_mono "
             "--disable_median_scaling --pred_depth_scale_factor METRES, which is their distance in metres times 10"
+        )
+    if options.eval_stereo and not trained.is_metric:  # no error: the weights may come from elsewhere
+        print(
+            f"{options.load_weights_folder}: trained without stereo or known poses, so its depth has no unit; "
+            "--eval_mono scales it by medians",
+            file=sys.stderr,
         )
     dataset = open_images(options, lines, predictor.height, predictor.width)
     size, workers = options.batch_size, options.num_workers

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     size = (options.batch_size, predictor.height, predictor.width)
     content = load_backend(options.backend, "export").to_onnx(predictor.method, *size)
-    properties = onnx_file.properties(predictor.options, options.load_weights_folder)
+    properties = onnx_file.properties(predictor.options, str(predictor.folder.resolve()))
     model = onnx_file.finish(content, properties)
     content = model.SerializeToString()
     images = onnx_file.fixed_images(*size)

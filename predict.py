@@ -131,9 +131,10 @@ def load_model(options: PredictionOptions, kinds: list[str]) -> "tuple[Any, Pred
     options = with_weights(dataclasses.replace(options, load_weights_folder=name))
     predictor = load_predictor(options)
     trained = predictor.options
-    metric = trained.use_stereo or trained.known_poses
-    if options.pred_metric_depth and not (metric and trained.stereo_scale_factor):
-        reason = "with cameras at an unknown distance" if metric else "without stereo or known poses"
+    if options.pred_metric_depth and not trained.is_metric:
+        reason = (
+            "with cameras at an unknown distance" if trained.use_stereo else "without stereo or known poses"
+        )
         raise UserError(
             f"{options.load_weights_folder}: trained {reason}, so its depth has no unit; leave out "
             "--pred_metric_depth, or give a factor that you know by --pred_depth_scale_factor"

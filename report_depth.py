@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
             protocols.append(DepthProtocol(**content["protocol"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"--metrics {entry}: {file!r} is no output of evaluate_depth.py ({error})"
+                f"--metrics {entry}: {file!r} is no output of evaluate_depth.py with the seven metrics ({error})"
             ) from None
         if protocols[-1] != protocols[0]:
             raise UserError(f"--metrics {entry}: measured otherwise than the first; evaluate all rows alike")

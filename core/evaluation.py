@@ -16,7 +16,7 @@ from core.disparity import STEREO_SCALE_FACTOR, resize_map
 from core.disparity_files import checked_disparity
 from core.errors import UserError
 from core.metrics import MAKE3D_METRIC_NAMES, METRIC_NAMES, depth_metrics
-from core.options import EvaluationOptions
+from core.options import MAKE3D, EvaluationOptions
 
 Scaling = Literal["median", "none"]
 
@@ -77,11 +77,6 @@ class DepthProtocol:
         return cls("eigen_benchmark", scaling=scaling, scale_factor=scale_factor)
 
     @classmethod
-    def make3d(cls, scaling: Scaling = "median", scale_factor: float = 1.0) -> "DepthProtocol":
-        """Make3D, error C1: the middle of the image, ground truth up to 70 m."""
-        return cls("make3d", "2:1", 1e-3, MAKE3D_MAX_DEPTH, True, scaling, scale_factor)
-
-    @classmethod
     def from_options(
         cls, options: EvaluationOptions, stereo_factor: float = STEREO_SCALE_FACTOR
     ) -> "DepthProtocol":
@@ -96,7 +91,7 @@ class DepthProtocol:
         cap = MAKE3D_MAX_DEPTH if options.of_make3d else MAX_DEPTH
         unscaled = options.eval_stereo or options.disable_median_scaling
         return cls(
-            options.eval_split,
+            MAKE3D if options.of_make3d else options.eval_split,
             crop,
             max_depth=cap if options.depth_cap is None else options.depth_cap,
             limit_ground_truth=crop != "none",
@@ -107,7 +102,7 @@ class DepthProtocol:
     @property
     def metric_names(self) -> tuple[str, ...]:
         """What is measured, in the order of the columns."""
-        return MAKE3D_METRIC_NAMES if self.crop == "2:1" else METRIC_NAMES
+        return MAKE3D_METRIC_NAMES if self.split == MAKE3D else METRIC_NAMES
 
     def describe(self, images: int | None = None) -> str:
         """One line for the report: split, crop, cap, scaling and number of images."""
@@ -237,7 +232,7 @@ def _evaluate_image(
     if not chosen.any():
         raise UserError(
             f"image {number} (counted from 0): no ground truth inside crop {protocol.crop} and depth range; "
-            "export the ground truth again, or choose another crop or depth cap"
+            "check the ground truth, the crop and the depth cap"
         )
     resized = resize_map(disparity, *truth.shape).ravel()[truth.index[chosen]]
     depth = protocol.scale_factor / resized.astype(np.float64)

@@ -72,15 +72,13 @@ def read_calibration(folder: Path) -> Calibration:
 class CalibrationFile:
     """A text file of `key: values` lines."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises UserError when the file is missing or not text."""
+    def __init__(self, path: Path, cure: str = "unpack KITTI's *_calib.zip of that day there") -> None:
+        """Raises UserError when the file is missing, and says the cure, or when it is not text."""
         self.path = path
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise UserError(
-                f"{path}: no such calibration; unpack KITTI's *_calib.zip of that day there"
-            ) from error
+            raise UserError(f"{path}: no such calibration; {cure}") from error
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read as a calibration: {error}") from error
         self.entries = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)

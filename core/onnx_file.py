@@ -42,8 +42,8 @@ def properties(trained: Options, model: str) -> dict[str, str]:
         trained: options of the weights.
         model: where they come from.
     """
-    factor = trained.stereo_scale_factor if trained.use_stereo or trained.known_poses else None
-    record = DISPARITY | depth_record(factor is not None, factor or 1.0, model)
+    factor = trained.stereo_scale_factor if trained.is_metric else None
+    record = DISPARITY | depth_record(trained.is_metric, factor or 1.0, model)
     record |= {
         "input": f"{IMAGE} (B, 3, H, W) float32, RGB from 0 to 1; images of another size are resized before",
         "project": "Self-supervised monocular depth in PyTorch and PaddlePaddle",

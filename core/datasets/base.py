@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.augmentation import Augmentation, draw
 from core.datasets.bad_images import BadImages
-from core.datasets.known_poses import KnownMotion
+from core.datasets.known_poses import Intrinsics, KnownMotion, MissingPoseError, Move, check_moves
 from core.errors import UserError
 from core.geometry import mirror_intrinsics, mirror_motion, relative_intrinsics, stereo_transform
 from core.images import BadImageError, load_image, pyramid, resize, to_array
@@ -110,16 +110,23 @@ class SequenceDataset(ABC):
 
     def K(self, line: SplitLine, mirrored: bool = False) -> np.ndarray:  # noqa: N802 (the field's name)
         """K of a line's images at scale 0: float32 (3, 3), pixels."""
-        calibrated = self._motions[line.folder].intrinsics if line.folder in self._motions else None
+        calibrated = self._calibrated(line)
         if calibrated is None:
             K = self._intrinsics(line)
         else:
-            K = relative_intrinsics(calibrated[line.camera], self.height, self.width)
+            K = relative_intrinsics(calibrated, self.height, self.width)
         return mirror_intrinsics(K, self.width) if mirrored and not self.K_is_its_mirror else K
 
     def K_source(self, line: SplitLine) -> str:  # noqa: N802
         """Where the intrinsics of a line's images come from, for the user."""
+        if self._calibrated(line) is not None:
+            return "the calibration"
         return "nominal, the same for all of KITTI" if self.K_is_its_mirror else "the data set"
+
+    def _calibrated(self, line: SplitLine) -> Intrinsics | None:
+        """Intrinsics that came with the known motion."""
+        motion = self._motions.get(line.folder)
+        return None if motion is None or motion.intrinsics is None else motion.intrinsics[line.camera]
 
     def frame_rate(self, line: SplitLine) -> float | None:
         """Frames per second of a line's sequence, where it is known."""
@@ -183,9 +190,7 @@ class SequenceDataset(ABC):
 
     def T_source_target(self, line: SplitLine, frame: Frame, mirrored: bool = False) -> np.ndarray:  # noqa: N802
         """The known motion from a line's target to a source, after `know_poses`: float32 (4, 4)."""
-        camera = 2 if line.side is None else line.camera
-        source = (line.frame, 5 - camera) if frame == "s" else (line.frame + int(frame), camera)
-        T = self._motions[line.folder].T_source_target(source, (line.frame, camera))
+        T = self._motions[line.folder].T_source_target(*_views(line, frame))
         T[:3, 3] /= self.metres_per_unit
         return (mirror_motion(T) if mirrored else T).astype(np.float32)
 
@@ -244,15 +249,36 @@ class SequenceDataset(ABC):
             baseline: metres between the cameras of a stereo pair, where no calibration says it better.
 
         Raises:
-            UserError: poses or a calibration are missing or damaged; names the file and the line that needs it.
+            UserError: a calibration or poses are missing, damaged or not in metres; names the file, and where poses
+                are missing the first line that needs one, and their number.
         """
+        from tqdm import tqdm
+
         self.metres_per_unit, self.K_is_its_mirror = metres_per_unit, False
         times = [int(frame) for frame in self.frames if frame != "s"]
+        needed: dict[tuple[str, int], int] = {}  # poses, and the first line that needs each
         for index, line in enumerate(self.lines):
             if line.folder not in self._motions:
                 self._motions[line.folder] = self._known_motion(line, baseline)
             for frame in times:
-                self._motions[line.folder].load(line.frame + frame, self._cure(index))
+                needed.setdefault((line.folder, line.frame + frame), index)
+        missing = []
+        for (folder, frame), index in tqdm(needed.items(), desc="poses", unit="pose", disable=None):
+            try:
+                self._motions[folder].load(frame)
+            except MissingPoseError as missed:
+                missing.append((index, missed))
+        if missing:
+            index, error = missing[0]
+            raise UserError(
+                f"{error}; {self.describe(index)} needs it ({len(missing)} frames lack a pose); take the lines that "
+                "need them out of the list"
+            )
+        self.notes += check_moves([self._move(line, frame) for line in self.lines for frame in times[1:]])
+
+    def _move(self, line: SplitLine, frame: int) -> Move:
+        source, target = _views(line, frame)
+        return Move(line.folder, target[0], source[0], self._motions[line.folder].distance(source, target))
 
     def _find_root(self, data_path: Path) -> Path:
         """The root folder of what the user named."""
@@ -280,6 +306,13 @@ class SequenceDataset(ABC):
         array = to_array(image)
         self._cache.put((path, mirrored), array)
         return image, array
+
+
+def _views(line: SplitLine, frame: Frame) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Frame and camera of a source, and of the target."""
+    camera = 2 if line.side is None else line.camera
+    source = (line.frame, 5 - camera) if frame == "s" else (line.frame + int(frame), camera)
+    return source, (line.frame, camera)
 
 
 class _ImageCache:

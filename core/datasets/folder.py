@@ -7,7 +7,7 @@ import numpy as np
 from core.datasets.base import SequenceDataset
 from core.datasets.camera import Camera, choose_camera
 from core.datasets.known_poses import KnownMotion, file_motion
-from core.datasets.sequences import ImageSequence, read_sequence
+from core.datasets.sequences import ImageSequence, file_numbers, read_sequence
 from core.datasets.videos import frame_rate, frames_folder, is_video
 from core.errors import UserError
 from core.geometry import relative_intrinsics
@@ -108,10 +108,17 @@ class FolderDataset(SequenceDataset):
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
         sequence = self.sequences[line.folder]
         baseline = baseline or self.camera(line).baseline
-        needs_right = "s" in self.frames or any(CAMERAS.get(other.side or "l") == 3 for other in self.lines)
-        if baseline is None and needs_right:
+        if baseline is None and self._needs_right(line.folder):
             raise UserError(
                 f"{sequence.folder / POSES_FILE}: has the poses of the left camera; for the right one, give --baseline "
                 "METRES, or baseline in intrinsics.yaml"
             )
-        return file_motion(sequence.folder / POSES_FILE, list(sequence.cameras[2]), baseline)
+        stems = {frame: path.stem for frame, path in sequence.cameras[2].items()}
+        numbers = file_numbers(set(stems.values()))
+        frames = {frame: numbers.get(stem) for frame, stem in stems.items()}
+        return file_motion(sequence.folder / POSES_FILE, frames, baseline)
+
+    def _needs_right(self, folder: str) -> bool:
+        """Whether the lines of a sequence need the right camera."""
+        sides = {line.side or "l" for line in self.lines if line.folder == folder}
+        return "s" in self.frames or any(CAMERAS.get(side) == 3 for side in sides)

@@ -36,6 +36,9 @@ def inspect(
     paths = sorted(needed)
     sizes, bad = _read_images(paths, decode)
     some = 0 < decode < len(paths)
+    if dataset.metres_per_unit is not None and "s" in dataset.frames:  # that of the known poses
+        T = dataset.T_source_target(dataset.lines[0], "s")
+        baseline = float(np.linalg.norm(T[:3, 3])) * dataset.metres_per_unit
     firsts = {line.folder: line for line in reversed(dataset.lines)}  # one line of each sequence
     chosen = [line for line in _spread(dataset.lines, PAIRS) if _is_readable(dataset, line)]
     lines = [
@@ -148,7 +151,7 @@ def _stereo(dataset: SequenceDataset, lines: list[SplitLine], baseline: float | 
     if baseline is None:
         yield "stereo baseline: not known, so depth has no unit; --baseline METRES, or baseline in intrinsics.yaml"
     else:
-        yield f"stereo baseline: {baseline:g} m"
+        yield f"stereo baseline: {baseline:.4g} m"
 
 
 def _is_readable(dataset: SequenceDataset, line: SplitLine) -> bool:

@@ -8,7 +8,7 @@ from core.datasets.base import SequenceDataset
 from core.datasets.known_poses import KnownMotion, odometry_motion
 from core.errors import UserError
 from core.geometry import nominal_intrinsics
-from core.images import image_size
+from core.images import BadImageError, image_size
 from core.options import KITTI_BASELINE
 from core.sample import Frame
 from core.splits import SplitLine
@@ -48,6 +48,20 @@ class KittiOdometry(SequenceDataset):
         return nominal_intrinsics(self.height, self.width)
 
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
-        image = self.image_path(line, 0)
+        calibration = self.image_path(line, 0).parent.parent / "calib.txt"
         poses = self.root / "poses" / f"{int(line.folder):02d}.txt"
-        return odometry_motion(poses, image.parent.parent / "calib.txt", image_size(image))
+        return odometry_motion(poses, calibration, self._image_size(line.folder))
+
+    def _image_size(self, folder: str) -> tuple[int, int]:
+        """(height, width) of the first readable target of a sequence.
+
+        Raises:
+            BadImageError: none is readable.
+        """
+        for line in self.lines:
+            if line.folder == folder:
+                try:
+                    return image_size(self.image_path(line, 0))
+                except BadImageError as bad:
+                    error = bad
+        raise error

@@ -7,20 +7,37 @@ are fixed to it.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from core.datasets.oxts import T_world_imu, oxts_path, read_packet
 from core.errors import UserError
 from core.geometry import invert_rigid
 from core.kitti import CalibrationFile, calibration_folder, read_calibration
-from core.odometry.trajectories import read_trajectory
+from core.odometry.trajectories import are_rotations, read_trajectory
 
-EARTH_RADIUS = 6378137.0  # metres, of KITTI's Mercator projection
-POSE_NUMBERS = 6  # that a packet begins with, see `read_packet`; velocities and others follow
-MOST_LATITUDE = 85.0  # degrees; Mercator ends before the poles
-LINE = "a row of 12 numbers per image, T_world_camera in metres"
+POSES_FORMAT = "a row of 12 numbers per image, T_world_camera in metres"
+# Metres between a target and a source: farther is another unit or a jump of the GPS; nearer is no motion at all.
+LEAST_MOVE, MOST_MOVE = 1e-4, 50.0
+# Of KITTI's cameras the principal point lies at 0.46 to 0.5 of the image; in resized images at something else.
+CENTRE = 0.45, 0.55
+KNOWN_OF_K = np.array([[0, 1, 0], [1, 0, 0], [1, 1, 1]])  # entries of K that are not fx, fy, cx, cy
 
 Intrinsics = tuple[float, float, float, float]
+
+
+class MissingPoseError(UserError):
+    """A frame has no pose. What needs it is for the caller to say."""
+
+
+class Move(NamedTuple):
+    """How far apart the camera was at two frames of a sequence, metres."""
+
+    folder: str
+    target: int
+    source: int
+    metres: float
 
 
 @dataclass
@@ -28,39 +45,78 @@ class KnownMotion:
     """Poses and cameras of one sequence.
 
     Attributes:
-        read: the frame, and what to do if there is none (ends the message) → T_world_body, float64 (4, 4), metres.
+        read: the frame → T_world_body, float64 (4, 4), metres; raises MissingPoseError if there is none.
         T_camera_body: (4, 4) of each camera, by its number 2 or 3.
         intrinsics: fx, fy, cx, cy of each camera in units of the image size, see `core.geometry.relative_intrinsics`;
             None where the data set has its own.
         poses: T_world_body of the frames that were read.
+        T_body_camera: (4, 4) of each camera.
     """
 
-    read: Callable[[int, str], np.ndarray]
+    read: Callable[[int], np.ndarray]
     T_camera_body: dict[int, np.ndarray]
     intrinsics: dict[int, Intrinsics] | None = None
     poses: dict[int, np.ndarray] = field(default_factory=dict)
+    T_body_camera: dict[int, np.ndarray] = field(init=False)
 
-    def load(self, frame: int, cure: str) -> None:
+    def __post_init__(self) -> None:
+        self.T_body_camera = {camera: np.linalg.inv(T) for camera, T in self.T_camera_body.items()}
+
+    def load(self, frame: int) -> None:
         """Reads the pose of a frame, once.
 
         Raises:
-            UserError: there is none, or it is damaged.
+            MissingPoseError: there is none.
+            UserError: it is damaged.
         """
         if frame not in self.poses:
-            self.poses[frame] = self.read(frame, cure)
+            self.poses[frame] = self.read(frame)
 
     def T_source_target(self, source: tuple[int, int], target: tuple[int, int]) -> np.ndarray:  # noqa: N802
         """(4, 4) float64, metres, of two views: frame and camera."""
         T_world_source, T_world_target = (
-            self.poses[frame] @ np.linalg.inv(self.T_camera_body[camera])
-            for frame, camera in (source, target)
+            self.poses[frame] @ self.T_body_camera[camera] for frame, camera in (source, target)
         )
         return np.asarray(invert_rigid(T_world_source) @ T_world_target)
 
+    def distance(self, source: tuple[int, int], target: tuple[int, int]) -> float:
+        """Metres between two views: frame and camera."""
+        a, b = (self.poses[frame] @ self.T_body_camera[camera][:, 3] for frame, camera in (source, target))
+        return float(np.linalg.norm(a - b))
 
-def oxts_path(root: Path, folder: str, frame: int) -> Path:
-    """A packet of the inertial unit of KITTI raw."""
-    return root / folder / "oxts" / "data" / f"{frame:010d}.txt"
+
+def check_moves(moves: list[Move]) -> list[str]:
+    """Says how far the camera moves from targets to sources, as metres should be.
+
+    Returns:
+        Notes for the user.
+
+    Raises:
+        UserError: it is so far that the unit is another, or a pose is wrong; or nothing moves.
+    """
+    if not moves:
+        return []
+    largest = max(moves, key=lambda move: move.metres)
+    if largest.metres > MOST_MOVE:
+        raise UserError(
+            f"known poses of {largest.folder}: between frames {largest.target} and {largest.source} the camera moves "
+            f"{largest.metres:.3g} m, more than {MOST_MOVE:g}; write poses in metres, and take lines where the GPS "
+            "jumps out of the list"
+        )
+    if largest.metres < LEAST_MOVE:
+        raise UserError(
+            f"known poses of {largest.folder}: between frames {largest.target} and {largest.source}, and all others, "
+            f"the camera does not move ({largest.metres:.3g} m); poses must be T_world_camera in metres"
+        )
+    median = float(np.median([move.metres for move in moves]))
+    still = {move.folder for move in moves} - {move.folder for move in moves if move.metres >= LEAST_MOVE}
+    notes = [
+        f"known motion from targets to sources: median {median:.3g} m, largest {largest.metres:.3g} m "
+        f"({largest.folder}, frames {largest.target} and {largest.source})"
+    ]
+    if still:
+        notes.append(f"sequences that stand still by their poses: {len(still)}, such as {min(still)}")
+    return notes
 
 
 def oxts_motion(root: Path, folder: str) -> KnownMotion:
@@ -69,7 +125,7 @@ def oxts_motion(root: Path, folder: str) -> KnownMotion:
     Raises:
         UserError: the drive has no packets, or a calibration is missing or malformed.
     """
-    first = min(oxts_path(root, folder, 0).parent.glob("*.txt"), default=None)
+    first = min(oxts_path(root, folder, 0).parent.glob("[0-9]*.txt"), default=None)
     if first is None:
         raise UserError(
             f"{oxts_path(root, folder, 0).parent}: no packets of the inertial unit, which --known_poses needs; "
@@ -78,55 +134,29 @@ def oxts_motion(root: Path, folder: str) -> KnownMotion:
     # One scale for the drive, so that its path is the Earth's surface unrolled (KITTI's development kit).
     scale = float(np.cos(np.radians(read_packet(first)[0])))
 
-    def read(frame: int, cure: str) -> np.ndarray:
+    def read(frame: int) -> np.ndarray:
         path = oxts_path(root, folder, frame)
         if not path.is_file():
-            raise UserError(f"{path}: no such packet of the inertial unit; {cure}")
+            raise MissingPoseError(f"{path}: no such packet of the inertial unit")
         return T_world_imu(read_packet(path), scale)
 
-    calibration = read_calibration(calibration_folder(root, folder))
-    imu = CalibrationFile(calibration_folder(root, folder) / "calib_imu_to_velo.txt")
+    day = calibration_folder(root, folder)
+    calibration = read_calibration(day)
+    imu = CalibrationFile(day / "calib_imu_to_velo.txt")
     T_velodyne_imu = np.eye(4)
     T_velodyne_imu[:3, :3] = imu.numbers("R", 9).reshape(3, 3)
     T_velodyne_imu[:3, 3] = imu.numbers("T", 3)
+    for path, key, T in (
+        (day / "calib_cam_to_cam.txt", "R_rect_00", calibration.R_rect_00),
+        (day / "calib_velo_to_cam.txt", "R", calibration.T_camera_velodyne),
+        (imu.path, "R", T_velodyne_imu),
+    ):
+        if not are_rotations(T[:3, :3]):
+            raise UserError(f"{path}: malformed calibration: {key} must be a rotation; unpack it again")
     T_rectified_imu = calibration.R_rect_00 @ calibration.T_camera_velodyne @ T_velodyne_imu
-    return KnownMotion(read, *_cameras(calibration.P_rect, calibration.image_size, T_rectified_imu))
-
-
-def read_packet(path: Path) -> np.ndarray:
-    """Latitude, longitude (degrees), altitude (metres), roll, pitch, yaw (radians) of an oxts packet, float64 (6,).
-
-    Raises:
-        UserError: the packet is no text or has too few numbers.
-    """
-    try:
-        values = np.array([float(word) for word in path.read_text(encoding="utf-8").split()[:POSE_NUMBERS]])
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as an oxts packet: {error}; copy it again") from None
-    if len(values) < POSE_NUMBERS or not np.isfinite(values).all() or abs(values[0]) > MOST_LATITUDE:
-        raise UserError(f"{path}: not an oxts packet: it begins with latitude, longitude, …; copy it again")
-    return values
-
-
-def T_world_imu(packet: np.ndarray, scale: float) -> np.ndarray:  # noqa: N802 (a transform's name)
-    """Pose (4, 4) of the inertial unit, x forward, y left, z up; the world is x east, y north, z up, in metres.
-
-    By KITTI's convention (Geiger et al. 2013): Mercator's projection, R = Rz(yaw) Ry(pitch) Rx(roll).
-
-    Args:
-        packet: as `read_packet` gives it.
-        scale: cosine of the latitude of the drive's first frame.
-    """
-    latitude, longitude = np.radians(packet[:2])
-    (a, b, c), (s, p, q) = np.cos(packet[3:6]), np.sin(packet[3:6])
-    x = np.array([[1, 0, 0], [0, a, -s], [0, s, a]])
-    y = np.array([[b, 0, p], [0, 1, 0], [-p, 0, b]])
-    z = np.array([[c, -q, 0], [q, c, 0], [0, 0, 1]])
-    T = np.eye(4)
-    T[:3, :3] = z @ y @ x
-    T[:2, 3] = scale * EARTH_RADIUS * np.array([longitude, np.log(np.tan(np.pi / 4 + latitude / 2))])
-    T[2, 3] = packet[2]
-    return T
+    P = {f"P_rect_{camera:02d}": (camera, matrix) for camera, matrix in calibration.P_rect.items()}
+    cameras = _cameras(day / "calib_cam_to_cam.txt", P, calibration.image_size, T_rectified_imu)
+    return KnownMotion(read, *cameras)
 
 
 def odometry_motion(poses: Path, calibration: Path, image_size: tuple[int, int]) -> KnownMotion:
@@ -135,29 +165,39 @@ def odometry_motion(poses: Path, calibration: Path, image_size: tuple[int, int])
     Args:
         poses: such as `poses/09.txt`.
         calibration: such as `sequences/09/calib.txt`.
-        image_size: (height, width) that the calibration is for.
+        image_size: (height, width) of the images, which must be that of the calibration.
 
     Raises:
-        UserError: a file is missing or malformed.
+        UserError: a file is missing or malformed, or the images are of another size.
     """
-    file = CalibrationFile(calibration)
-    P = {camera: file.numbers(f"P{camera}", 12).reshape(3, 4) for camera in (2, 3)}
-    return KnownMotion(_rows(poses), *_cameras(P, image_size, np.eye(4)))
+    file = CalibrationFile(calibration, "unpack KITTI's data_odometry_calib.zip there")
+    P = {f"P{camera}": (camera, file.numbers(f"P{camera}", 12).reshape(3, 4)) for camera in (2, 3)}
+    T_camera_body, intrinsics = _cameras(calibration, P, image_size, np.eye(4))
+    for _, _, cx, cy in intrinsics.values():
+        if not (CENTRE[0] <= cx <= CENTRE[1] and CENTRE[0] <= cy <= CENTRE[1]):
+            raise UserError(
+                f"{calibration}: its principal point is at {cx:.2f} of the width and {cy:.2f} of the height of the "
+                f"images, {image_size[1]}x{image_size[0]}: it holds for another size; take KITTI's original images "
+                "(training resizes them itself), or scale the P of the calibration with yours"
+            )
+    return KnownMotion(_rows(poses), T_camera_body, intrinsics)
 
 
-def file_motion(path: Path, frames: list[int], baseline: float | None) -> KnownMotion:
+def file_motion(path: Path, frames: dict[int, int | None], baseline: float | None) -> KnownMotion:
     """The motion of a user's own sequence by its `poses.txt`: T_world_camera of its only or left camera.
 
     Args:
-        path: a row of 12 numbers per image in their order; or of 13, the frame number first, where some lack a pose.
-        frames: numbers of the images, in their order.
+        path: a row of 12 numbers per image in their order; or of 13, the number in the image's name first, where
+            some lack a pose.
+        frames: frames of the images, in their order, and the numbers in their names; None where they have none.
         baseline: metres from the left camera to the right; None where there is one camera, or it is not known.
 
     Raises:
-        UserError: the file is missing or malformed, or has more or fewer rows than there are images.
+        UserError: the file is missing or malformed, its rows are more or fewer than the images, or it is not clear
+            of which image a row is.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file, which --known_poses needs: {LINE}")
+        raise UserError(f"{path}: no such file, which --known_poses needs: {POSES_FORMAT}")
     T_camera_body = {2: np.eye(4)}
     if baseline is not None:
         T_camera_body[3] = np.eye(4)
@@ -166,13 +206,28 @@ def file_motion(path: Path, frames: list[int], baseline: float | None) -> KnownM
 
 
 def _cameras(
-    P: dict[int, np.ndarray], image_size: tuple[int, int], T_rectified_body: np.ndarray
+    path: Path,
+    P: dict[str, tuple[int, np.ndarray]],
+    image_size: tuple[int, int],
+    T_rectified_body: np.ndarray,
 ) -> tuple[dict[int, np.ndarray], dict[int, Intrinsics]]:
-    """`KnownMotion.T_camera_body` and `intrinsics` of projections (3, 4) from the rectified camera 0, P = K [I | t]."""
+    """`KnownMotion.T_camera_body` and `intrinsics` by a calibration file.
+
+    Args:
+        P: camera and projection (3, 4) from the rectified camera 0, K [I | t], by their keys in the file.
+
+    Raises:
+        UserError: the left of a projection is no K.
+    """
     height, width = image_size
     T_camera_body, intrinsics = {}, {}
-    for camera, projection in P.items():
+    for key, (camera, projection) in P.items():
         K, T_camera_rectified = projection[:, :3], np.eye(4)
+        if not (K[0, 0] > 0 and K[1, 1] > 0 and np.array_equal(K * KNOWN_OF_K, np.diag([0, 0, 1]))):
+            raise UserError(
+                f"{path}: malformed calibration: {key} must begin with K, rows fx 0 cx, 0 fy cy and 0 0 1 with fx and "
+                "fy above 0; unpack it again"
+            )
         T_camera_rectified[:3, 3] = np.linalg.solve(K, projection[:, 3])
         T_camera_body[camera] = T_camera_rectified @ T_rectified_body
         fx, fy, cx, cy = (float(K[index]) for index in ((0, 0), (1, 1), (0, 2), (1, 2)))
@@ -180,19 +235,39 @@ def _cameras(
     return T_camera_body, intrinsics
 
 
-def _rows(path: Path, frames: list[int] | None = None) -> Callable[[int, str], np.ndarray]:
-    """`KnownMotion.read` of a file of poses, whose rows are those of the frames; None: of 0, 1, …"""
+def _rows(path: Path, images: dict[int, int | None] | None = None) -> Callable[[int], np.ndarray]:
+    """`KnownMotion.read` of a file of poses, whose rows are those of the images; None: of frames 0, 1, …"""
     trajectory = read_trajectory(path)
-    rows = len(trajectory.frames)
-    if trajectory.numbered or frames is None:
-        frames = trajectory.frames.tolist()
-    elif rows != len(frames):
-        raise UserError(f"{path}: {rows} poses for {len(frames)} images; needed is {LINE}")
+    frames = trajectory.frames.tolist()
+    if images is not None and trajectory.numbered:
+        frames = _frames_of_rows(path, frames, images)
+    elif images is not None:
+        if len(frames) != len(images):
+            raise UserError(f"{path}: {len(frames)} poses for {len(images)} images; needed is {POSES_FORMAT}")
+        frames = list(images)
     poses = dict(zip(frames, trajectory.T_world_camera, strict=True))
 
-    def read(frame: int, cure: str) -> np.ndarray:
+    def read(frame: int) -> np.ndarray:
         if frame not in poses:
-            raise UserError(f"{path}: {rows} poses, but none of frame {frame}; {cure}")
+            raise MissingPoseError(f"{path}: {len(poses)} poses, but none of frame {frame}")
         return poses[frame]
 
     return read
+
+
+def _frames_of_rows(path: Path, rows: list[int], images: dict[int, int | None]) -> list[int]:
+    """The frames of rows that begin with the number in an image's name, which need not be the frame."""
+    frames = {number: frame for frame, number in images.items()}
+    if all(number == frame for number, frame in frames.items()):
+        return rows  # there may be poses between the images
+    if None in frames:
+        raise UserError(
+            f"{path}: its rows begin with a number, but the names of the images do not have one number each; "
+            f"needed is {POSES_FORMAT}"
+        )
+    for row in rows:
+        if row not in frames:  # else rows that count the frames would be taken for others, in silence
+            raise UserError(
+                f"{path}: no image has the number {row} in its name; rows of 13 numbers begin with that of their image"
+            )
+    return [frames[row] for row in rows]

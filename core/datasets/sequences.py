@@ -119,15 +119,7 @@ def frame_numbers(names: set[str]) -> dict[str, int]:
     the name is a hole too. Names without numbers are counted from 0 in natural order.
     """
     ordered = sorted(names, key=natural_key)
-    split = [re.split(r"([0-9]+)", name) for name in ordered]  # numbers at odd places
-    shared = min((len(parts) // 2 for parts in split), default=0)
-    varying = [n for n in range(1, shared + 1) if len({int(parts[-2 * n]) for parts in split}) > 1]
-    place = -2 * min(varying, default=1)
-    numbers = [
-        ("".join([*parts[:place], "\0", *parts[place + 1 :]]), int(parts[place]))
-        for parts in split
-        if len(parts) > 1
-    ]
+    numbers = _numbers(ordered)
     steps = [
         number - before if rest == rest_before else None
         for (rest_before, before), (rest, number) in pairwise(numbers)
@@ -142,6 +134,26 @@ def frame_numbers(names: set[str]) -> dict[str, int]:
     for step in steps:
         frames.append(frames[-1] + (2 if step is None else min(max(1, round(step / usual)), LONGEST_GAP)))
     return dict(zip(ordered, frames, strict=True))
+
+
+def file_numbers(names: set[str]) -> dict[str, int]:
+    """The number that `frame_numbers` looks at, as it is written; empty where some have none, or the same."""
+    ordered = sorted(names, key=natural_key)
+    numbers = [number for _, number in _numbers(ordered)]
+    return dict(zip(ordered, numbers, strict=True)) if len(set(numbers)) == len(ordered) else {}
+
+
+def _numbers(ordered: list[str]) -> list[tuple[str, int]]:
+    """The rest and the last number that is not the same in all, of each of the names that have one."""
+    split = [re.split(r"([0-9]+)", name) for name in ordered]  # numbers at odd places
+    shared = min((len(parts) // 2 for parts in split), default=0)
+    varying = [n for n in range(1, shared + 1) if len({int(parts[-2 * n]) for parts in split}) > 1]
+    place = -2 * min(varying, default=1)
+    return [
+        ("".join([*parts[:place], "\0", *parts[place + 1 :]]), int(parts[place]))
+        for parts in split
+        if len(parts) > 1
+    ]
 
 
 def _stereo_folders(folder: Path) -> tuple[Path, Path] | None:

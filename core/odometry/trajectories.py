@@ -119,15 +119,19 @@ def _rigid(rows: np.ndarray, labels: list[str]) -> np.ndarray:
     T = np.zeros((len(rows), 4, 4))
     T[:, :3] = rows.reshape(-1, 3, 4)
     T[:, 3, 3] = 1
-    R = T[:, :3, :3]
-    with np.errstate(invalid="ignore", over="ignore"):
-        error = np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
-        proper = (error < RIGID_TOLERANCE) & (np.linalg.det(R) > 0) & np.isfinite(T).all(axis=(1, 2))
-    if not proper.all():
-        raise UserError(
-            f"{labels[int(np.argmin(proper))]}: no rigid pose: the left three columns must be a rotation"
-        )
+    finite, proper = np.isfinite(rows).all(axis=1), are_rotations(T[:, :3, :3])
+    if not (finite & proper).all():
+        first = int(np.argmin(finite & proper))
+        reason = "the left three columns must be a rotation" if finite[first] else "a value is not a number"
+        raise UserError(f"{labels[first]}: no rigid pose: {reason}")
     return T
+
+
+def are_rotations(R: np.ndarray) -> np.ndarray:
+    """Which of the matrices (…, 3, 3) are rotations, to the digits that files have: bool (…)."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs(R @ np.swapaxes(R, -1, -2) - np.eye(3)).max(axis=(-2, -1))
+        return np.asarray((error < RIGID_TOLERANCE) & (np.linalg.det(R) > 0))
 
 
 def write_trajectory(path: Path, trajectory: Trajectory) -> None:

@@ -14,7 +14,13 @@ from core.options.base import (
     option,
     require,
 )
-from core.options.evaluation import EvaluationOptions, ExportOptions, PoseEvaluationOptions, ReportOptions
+from core.options.evaluation import (
+    MAKE3D,
+    EvaluationOptions,
+    ExportOptions,
+    PoseEvaluationOptions,
+    ReportOptions,
+)
 from core.options.prediction import PredictionOptions
 from core.options.tools import MODEL_OPTIONS, ConversionOptions, OnnxOptions, ParityOptions, SplitOptions
 from core.options.training import Monodepth2Options, Options
@@ -22,6 +28,7 @@ from core.options.training import Monodepth2Options, Options
 __all__ = [
     "DATASETS",
     "KITTI_BASELINE",
+    "MAKE3D",
     "MODEL_NAMES",
     "MODEL_OPTIONS",
     "NOMINAL_BASELINE",

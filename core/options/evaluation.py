@@ -139,7 +139,7 @@ class EvaluationOptions:
     @property
     def of_make3d(self) -> bool:
         """Whether the images are Make3D's, which have no list."""
-        return self.eval_split == MAKE3D
+        return os.path.normpath(self.eval_split) == MAKE3D
 
     @property
     def reader(self) -> str:

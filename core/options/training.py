@@ -44,7 +44,9 @@ class Options:
         None, "dataset folder: fx fy cx cy in units of the image size (KITTI: 0.58 1.92 0.5 0.5)"
     )
     baseline: float | None = option(
-        None, "metres between the cameras of a stereo pair; none: as the data set says (KITTI: 0.54)"
+        None,
+        "metres between the cameras of a stereo pair; none: as the data set says (KITTI: 0.54); with known_poses ten "
+        "times it is also the unit of one camera's depth (none: 5.4 m)",
     )
     height: int = option(192, "height of the network input, a multiple of 32")
     width: int = option(640, "width of the network input, a multiple of 32")
@@ -109,6 +111,11 @@ class Options:
         nominal = self.dataset != "folder" or (self.known_poses and not self.use_stereo)
         baseline = KITTI_BASELINE if self.baseline is None and nominal else self.baseline
         return None if baseline is None else baseline / NOMINAL_BASELINE
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether depth times `stereo_scale_factor` is in metres: training knew a distance between its views."""
+        return (self.use_stereo or self.known_poses) and self.stereo_scale_factor is not None
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""

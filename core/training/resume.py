@@ -56,17 +56,17 @@ class Run:
         started: when; tells its checkpoints from those of an earlier run in the same folder.
         options: all of them, by name.
         samples: in the training list.
-        lists: digest of the lines to train and to validate on.
         processes: that share a step.
         environment: framework, device and threads, of which the last bits of the weights are a function too.
+        lists: digest of the lines to train and to validate on.
     """
 
     started: str
     options: dict[str, Any]
     samples: int
-    lists: str
     processes: int
     environment: str
+    lists: str = ""
 
     @classmethod
     def begin(cls, options: Any, train: Lines, val: Lines, processes: int, device: str) -> "Run":
@@ -130,7 +130,7 @@ class Run:
         ]
         if now.samples != self.samples:
             changes.append(f"training samples {now.samples} (was {self.samples})")
-        elif now.lists != self.lists:
+        elif self.lists not in (now.lists, ""):  # a record of an older version has none
             changes.append("lines of the training or the validation list")
         if now.processes != self.processes:
             changes.append(f"processes {now.processes} (was {self.processes})")

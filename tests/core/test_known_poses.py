@@ -1,5 +1,6 @@
 """Known motion against exact poses and exact depth, of the rendered street and of real odometry."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -247,6 +248,29 @@ def test_own_poses_give_the_exact_motion(own):
         read("folder", own, [SplitLine("pair", 2, "l")])
 
 
+def test_numbered_rows_of_frames_that_are_counted(tmp_path):
+    """Every fifth image: 0, 5, 10, … are frames 0, 1, 2, …; rows begin with the number in the name."""
+    write_images(tmp_path / "fifth", [f"{5 * frame:04d}.png" for frame in range(FRAMES)])
+    poses, line = tmp_path / "fifth" / "poses.txt", SplitLine("fifth", 1)
+    rows = [" ".join(f"{v:.12e}" for v in pose_of(frame, 2)[:3].ravel()) for frame in range(FRAMES)]
+    poses.write_text("".join(f"{5 * frame} {rows[frame]}\n" for frame in (0, 1, 2)))
+
+    def expected(line, frame):
+        return exact_motion(SplitLine("", line.frame, "l"), frame)
+
+    assert_exact(read("folder", tmp_path, [line]), [line], expected)
+    with pytest.raises(UserError, match=r"3 poses, but none of frame 3; line 1 of the split"):
+        read("folder", tmp_path, [SplitLine("fifth", 2)])
+    poses.write_text("".join(f"{frame} {rows[frame]}\n" for frame in range(FRAMES)))
+    with pytest.raises(UserError, match=r"poses\.txt: no image has the number 1 in its name; rows of 13"):
+        read("folder", tmp_path, [line])
+    # Two parts in one folder, each counted from 0.
+    write_images(tmp_path / "parts", [f"{part}_{n}.png" for part in "ab" for n in range(3)])
+    write_poses(tmp_path / "parts" / "poses.txt", list(range(FRAMES)), numbered=True)
+    with pytest.raises(UserError, match=r"poses\.txt: its rows begin with a number, but the names of the"):
+        read("folder", tmp_path, [SplitLine("parts", 1)])
+
+
 def test_own_stereo_pair(own):
     """The right camera lies a baseline to the right of the left one, whose poses these are."""
     lines = [SplitLine("pair", 2, side) for side in "lr"]
@@ -268,6 +292,12 @@ def test_own_stereo_pair(own):
             UserError, match=r"poses of the left camera; for the right one, give --baseline METRES"
         ):
             read("folder", own, [SplitLine("pair", 2, side)], frames=frames)
+    # Only a sequence whose own lines name the right camera needs the baseline.
+    (own / "pair" / "intrinsics.yaml").write_text(
+        "{fx: 60, fy: 60, cx: 48, cy: 24, width: 96, height: 48, baseline: 0.54}"
+    )
+    lines = [SplitLine("one", 9), SplitLine("pair", 2, "r")]
+    assert len(read("folder", own, lines)) == 2
 
 
 # ---- mistakes ------------------------------------------------------------------------------------------------
@@ -280,6 +310,13 @@ def damage(path: Path, text: str | None) -> None:
         path.write_text(text)
 
 
+def packet(pose: str, numbers: int = 30) -> str:
+    return " ".join([*pose.split(), *["0"] * (numbers - 6)])
+
+
+P_OF_NOTHING, R_OF_NOTHING = " ".join(["0"] * 12), " ".join(["0"] * 9)
+
+
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
@@ -289,7 +326,29 @@ def damage(path: Path, text: str | None) -> None:
             r"0000000004\.txt: no such packet.*line 3 of the split .* 3 l\) needs it",
         ),
         ("oxts/data/0000000002.txt", "49 8 112 0 0", r"0000000002\.txt: not an oxts packet"),
-        ("oxts/data/0000000002.txt", "49 8 112 0 nan 0", r"0000000002\.txt: not an oxts packet"),
+        *[
+            ("oxts/data/0000000002.txt", text, r"0000000002\.txt: not an oxts packet: 30 numbers")
+            for text in (
+                packet("49 8 112 0 nan 0"),
+                packet("49 8 112 0 0 0", 29),
+                packet("49 8 112 0 0 0", 31),
+                packet("86 8 112 0 0 0"),
+                packet("49 181 112 0 0 0"),
+                packet("49 8 112 6.3 0 0"),
+                packet("49 8 112 0 -6.3 0"),
+                packet("49 8 112 0 0 90"),
+            )
+        ],
+        (
+            "oxts/data/0000000000.txt",
+            packet("0 0 0 0 0 0"),
+            r"0000000000\.txt: .* no fix; leave this drive out",
+        ),
+        (
+            "oxts/data/0000000002.txt",
+            packet("50 8 112 0 0 0"),
+            r"drive_0001_sync: between frames [13] and 2 the camera moves 1\.\d+e\+05 m, more than 50; .*metres",
+        ),
         (
             "oxts/data/0000000002.txt",
             "49 8 112 0 north 0",
@@ -309,11 +368,135 @@ def test_damaged_drives(drive, file, text, message):
         read("kitti", drive, LINES)
 
 
+@pytest.mark.parametrize(
+    "matrix", [R_OF_NOTHING, "2 0 0 0 2 0 0 0 2", "-1 0 0 0 1 0 0 0 1", "1 1 0 0 1 0 0 0 1"]
+)
+@pytest.mark.parametrize(
+    ("file", "key"), [("cam_to_cam", "R_rect_00"), ("velo_to_cam", "R"), ("imu_to_velo", "R")]
+)
+def test_calibrations_that_do_not_turn(drive, file, key, matrix):
+    path = drive / DATE / f"calib_{file}.txt"
+    path.write_text(re.sub(rf"^{key}:.*", f"{key}: {matrix}", path.read_text(), flags=re.MULTILINE))
+    with pytest.raises(
+        UserError, match=rf"calib_{file}\.txt: malformed calibration: {key} must be a rotation"
+    ):
+        read("kitti", drive, LINES)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        P_OF_NOTHING,
+        "-185 0 158 0 0 185 47 0 0 0 1 0",
+        "185 0 158 0 0 0 47 0 0 0 1 0",
+        "185 9 158 0 0 185 47 0 0 0 1 0",
+        "185 0 158 0 0 185 47 0 0 0 2 0",
+    ],
+)
+def test_projections_without_a_camera(drive, street, tmp_path, matrix):
+    for name, root, line, path, key in (
+        ("kitti", drive, LINES[0], drive / DATE / "calib_cam_to_cam.txt", "P_rect_03"),
+        (
+            "kitti_odom",
+            odometry(street[0], tmp_path / "odometry"),
+            SplitLine("7", 1, "l"),
+            tmp_path / "odometry" / "sequences" / "07" / "calib.txt",
+            "P3",
+        ),
+    ):
+        path.write_text(re.sub(rf"^{key}:.*", f"{key}: {matrix}", path.read_text(), flags=re.MULTILINE))
+        with pytest.raises(UserError, match=rf"{path.name}: malformed calibration: {key} must begin with K"):
+            read(name, root, [line])
+
+
+def test_what_macos_leaves_beside_packets(drive):
+    (drive / DRIVE / "oxts" / "data" / "._0000000000.txt").write_bytes(b"\x00\x05\x16\x07\xff")
+    assert_exact(read("kitti", drive, LINES))
+
+
+def test_all_missing_poses_are_counted(drive):
+    for frame in (0, 4):
+        (drive / DRIVE / "oxts" / "data" / f"{frame:010d}.txt").unlink()
+    with pytest.raises(
+        UserError,
+        match=r"0000000000\.txt: no such packet of the inertial unit; line 1 of the split .* needs it "
+        r"\(2 frames lack a pose\); take the lines that need them out of the list",
+    ):
+        read("kitti", drive, LINES)
+
+
+def test_reading_many_poses_shows_progress(own, monkeypatch):
+    bars = []
+    monkeypatch.setattr("tqdm.tqdm", lambda values, **how: bars.append((len(values), how)) or values)
+    read("folder", own, [SplitLine("pair", 1), SplitLine("pair", 2), SplitLine("one", 9)])
+    assert bars == [(4 + 3, {"desc": "poses", "unit": "pose", "disable": None})]
+
+
+def test_size_of_the_motion(own):
+    """Said once for the data set; in another unit, or without motion, an error."""
+    lines = [SplitLine("pair", frame, "l") for frame in (1, 2, 3)]
+    metres = [np.linalg.norm(exact_motion(line, frame)[:3, 3]) for line in lines for frame in (-1, 1)]
+    notes = [note for note in read("folder", own, lines).notes if "known motion" in note]
+    assert len(notes) == 1 and notes[0].startswith(
+        f"known motion from targets to sources: median {np.median(metres):.3g} m, largest {max(metres):.3g} m (pair, "
+    )
+    path = own / "pair" / "poses.txt"
+    rows = np.loadtxt(path).reshape(-1, 3, 4)
+    np.savetxt(path, (rows * [1, 1, 1, 1000]).reshape(-1, 12))
+    with pytest.raises(
+        UserError,
+        match=r"poses of pair: between frames \d and \d the camera moves .* m, more than 50; .*metres",
+    ):
+        read("folder", own, lines)
+    np.savetxt(path, (rows * [1, 1, 1, 0]).reshape(-1, 12))
+    with pytest.raises(
+        UserError, match=r"poses of pair: between frames 1 and 0, and all others, .* not move"
+    ):
+        read("folder", own, lines)
+    notes = read("folder", own, [*lines, SplitLine("one", 9)]).notes
+    assert "sequences that stand still by their poses: 1, such as pair" in notes
+    rows[2, 1, 3] = np.nan
+    np.savetxt(path, rows.reshape(-1, 12))
+    with pytest.raises(UserError, match=r"pair/poses\.txt: line 3: no rigid pose: a value is not a number"):
+        read("folder", own, lines)
+
+
 def test_a_drive_without_packets(drive):
     for path in (drive / DRIVE / "oxts" / "data").iterdir():
         path.unlink()
     with pytest.raises(UserError, match=r"oxts/data: no packets of the inertial unit.*unpack oxts"):
         read("kitti", drive, LINES)
+
+
+def test_odometry_of_resized_images(street, tmp_path):
+    """The calibration holds for the original size only, also where the ratio of the sides stays."""
+    root, line = odometry(street[0], tmp_path), SplitLine("7", 1, "l")
+    image = root / "sequences" / "07" / "image_2" / "000001.png"
+    for height, width in ((192, 640), (48, 160), (78, 264)):
+        image.unlink()
+        Image.new("RGB", (width, height)).save(image)
+        with pytest.raises(
+            UserError,
+            match=rf"07/calib\.txt: its principal point is at .* {width}x{height}: .*take KITTI's original images",
+        ):
+            read("kitti_odom", root, [line])
+    (root / "sequences" / "07" / "calib.txt").unlink()
+    with pytest.raises(
+        UserError, match=r"07/calib\.txt: no such calibration; unpack KITTI's data_odometry_calib\.zip there"
+    ):
+        read("kitti_odom", root, [line])
+
+
+def test_odometry_whose_first_image_is_damaged(street, tmp_path):
+    root = odometry(street[0], tmp_path)
+    image = root / "sequences" / "07" / "image_2" / "000001.png"
+    image.unlink()
+    image.write_bytes(b"no image")
+    lines = [SplitLine("7", frame, "l") for frame in (1, 2)]
+    dataset = read("kitti_odom", root, lines, bad_images="skip")
+    assert_close(dataset.K(lines[0]), RIG.K)
+    with pytest.raises(UserError, match=r"000001\.png: damaged"):
+        read("kitti_odom", root, lines[:1], bad_images="skip")
 
 
 def test_files_of_poses_that_do_not_fit(street, own, tmp_path):
@@ -391,6 +574,14 @@ def test_samples_as_the_options_ask(own, tmp_path):
     dataset, options = opened(use_stereo=True, baseline=0.2)
     assert dataset.metres_per_unit == options.stereo_scale_factor == 2
     assert dataset[0, 0]["T_stereo"][0, 3] == pytest.approx(-0.1)
+
+
+def test_dry_run_says_what_is_calibrated(street):
+    """The calibrated baseline is said, not the one of the options."""
+    dataset = read("kitti", street[0], LINES[:2], frames=(0, -1, 1, "s"))
+    lines, _ = inspect(dataset, 0, 0.61)
+    assert "  ".join(lines).count("stereo baseline: 0.54 m") == 1
+    assert any(line.startswith("intrinsics") and "(the calibration)" in line for line in lines), lines
 
 
 def test_resuming_needs_the_same_choice():

@@ -1,6 +1,7 @@
 """Make3D: the crop, the four metrics by formula, evaluate_depth.py, and what is refused."""
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.scripts import assert_says, refused, run_script, succeeds
 from tests.tolerances import assert_close
 
 FRAMEWORKS = ("torch", "paddle")
+PROTOCOL = DepthProtocol("make3d", "2:1", max_depth=70.0, limit_ground_truth=True)
 NAMES = ("10.21op2-p-046t000", "math4-p-139t0", "statroad1-p-108t0")
 
 
@@ -63,7 +65,7 @@ def test_rows_of_a_published_image(tmp_path: Path) -> None:
 
 
 def test_nothing_is_cut_twice() -> None:
-    assert DepthProtocol.make3d().crop_bounds(21, 305) == (0, 21, 0, 305)
+    assert PROTOCOL.crop_bounds(21, 305) == (0, 21, 0, 305)
 
 
 # ---- the metrics -------------------------------------------------------------------------------------------------
@@ -81,7 +83,7 @@ def test_exact_prediction() -> None:
     depth[:3, :50] = [[0.0], [-3.0], [81.0]]
     depth[3, 0] = 70.0
     truth = SparseDepth.from_dense(depth, "a")
-    metrics = evaluate([1 / (3 * known)], [truth], DepthProtocol.make3d())
+    metrics = evaluate([1 / (3 * known)], [truth], PROTOCOL)
     assert_close(metrics.mean, np.zeros(4), (0, 1e-12))
     assert metrics.valid_pixels.tolist() == [21 * COLUMNS - 151]
     assert metrics.scale_ratios is not None
@@ -92,8 +94,8 @@ def test_protocol_from_options() -> None:
     def protocol(**values: object) -> DepthProtocol:
         return DepthProtocol.from_options(EvaluationOptions(eval_split="make3d", **values))
 
-    assert protocol(eval_mono=True) == DepthProtocol.make3d()
-    assert protocol(eval_stereo=True) == DepthProtocol.make3d("none", 5.4)
+    assert protocol(eval_mono=True) == PROTOCOL
+    assert protocol(eval_stereo=True) == dataclasses.replace(PROTOCOL, scaling="none", scale_factor=5.4)
     assert protocol(eval_mono=True, depth_cap=60.0).max_depth == 60
     assert DepthProtocol.from_options(EvaluationOptions(eval_split="x/make3d")).max_depth == 80
 

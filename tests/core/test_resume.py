@@ -134,6 +134,9 @@ def test_lists_may_move_but_not_change(tmp_path: Path) -> None:
     for lists in ([*TRAIN[1:], TRAIN[0]], VAL), (TRAIN, TRAIN):
         with pytest.raises(UserError, match="changed: lines of the training or the validation list; change"):
             find_run(tmp_path, begin(*lists, split="lists/own"), DEFAULTS)
+    dataclasses.replace(begin(), lists="").write(tmp_path)  # of an older version
+    find_run(tmp_path, begin(TRAIN[::-1]), DEFAULTS)
+    begin(split="lists/own").write(tmp_path)
     with pytest.raises(UserError, match=r"split lists/other \(was lists/own\), lines of"):
         find_run(tmp_path, begin(TRAIN[::-1], split="lists/other"), DEFAULTS)
 

@@ -73,7 +73,10 @@ class Monodepth2(Method):
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def disparity(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] → 1 / depth at the finest scale, (B, 1, H, W); in 1 / 5.4 m if metric."""
+        """(B, 3, H, W) RGB in [0, 1] → 1 / depth at the finest scale, (B, 1, H, W).
+
+        If metric, the unit of depth is 10 baselines: 5.4 m on KITTI, and for known poses of one camera.
+        """
         sigmoids = self.depth(self.encoder(image))
         return self._range(sigmoids[min(sigmoids)])[0]
 
