@@ -94,7 +94,7 @@ kitti() {
 
 demo() {
     local mode="${MODE:-stereo}" length=demo epochs=5 tuning=1 options # epochs at 320x96, at 416x128
-    [ $long = 0 ] || length=long epochs=28 tuning=2
+    [ $long = 0 ] || length=long epochs=30 tuning=2
     data="$demo_data"
     local split="$data/splits" name="${length}_${backend}_${mode}"
     read -ra options <<<"$(mode_options "$mode")"
