@@ -283,3 +283,14 @@ def test_stereo_cameras_at_an_unknown_distance(backend, drive, trained, images, 
     predict.main(arguments(backend, tmp_path / "a.png", weights, "--pred_metric_depth"))
     with np.load(tmp_path / "a_depth.npz") as file:
         assert file["scale_factor"] == 2 and str(file["unit"]) == "metres"
+
+
+def test_metres_asked_of_a_model_of_video_alone(backend, drive, trained, tmp_path, capsys) -> None:
+    """No error, as the weights may come from elsewhere, but said."""
+    weights = link_weights(trained, tmp_path / "weights", ("options.yaml",))
+    options = load_options(Monodepth2Options, trained / "options.yaml")
+    save_options(dataclasses.replace(options, use_stereo=False), weights / "options.yaml")
+    evaluate_depth.main(evaluation(backend, drive, weights, "--eval_stereo"))
+    assert "trained without stereo or known poses, so its depth has no unit" in capsys.readouterr().err
+    evaluate_depth.main(evaluation(backend, drive, trained, "--eval_stereo"))
+    assert capsys.readouterr().err == ""
