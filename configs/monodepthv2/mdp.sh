@@ -93,8 +93,9 @@ kitti() {
 }
 
 demo() {
-    local mode="${MODE:-stereo}" length=demo epochs=5 tuning=1 options # epochs at 320x96, at 416x128
-    [ $long = 0 ] || length=long epochs=30 tuning=2
+    local mode="${MODE:-stereo}" length=demo epochs=5 tuning=1 options faster=() # epochs at 320x96, at 416x128
+    # One epoch is too short for a high rate, three are long enough: see README.md.
+    [ $long = 0 ] || length=long epochs=30 tuning=3 faster=(--learning_rate 3e-4 --scheduler_step_size 2)
     data="$demo_data"
     local split="$data/splits" name="${length}_${backend}_${mode}"
     read -ra options <<<"$(mode_options "$mode")"
@@ -112,7 +113,7 @@ demo() {
         --num_epochs $epochs --scheduler_step_size $((epochs * 4 / 5))
     step "fine-tune at 416x128"
     train --config $configs/demo.yml --config $configs/demo_416x128.yml "${options[@]}" --model_name "${name}_416x128" \
-        --load_weights_folder "$logs/${name}_320x96/models/weights_$((epochs - 1))" --num_epochs $tuning
+        --load_weights_folder "$logs/${name}_320x96/models/weights_$((epochs - 1))" --num_epochs $tuning "${faster[@]}"
     step "evaluate"
     local protocol=(--eval_split "$split" --eval_mono --crop garg) tuned="$logs/${name}_416x128/models/weights_$((tuning - 1))"
     evaluate "${name}_initial" initial "${protocol[@]}"
