@@ -93,7 +93,7 @@ kitti() {
 }
 
 demo() {
-    local mode="${MODE:-stereo}" length=demo epochs=5 tuning=2 options # epochs at 320x96, at 416x128
+    local mode="${MODE:-stereo}" length=demo epochs=4 tuning=2 options # epochs at 320x96, at 416x128
     [ $long = 0 ] || length=long epochs=18 tuning=14
     data="$demo_data"
     local split="$data/splits" name="${length}_${backend}_${mode}"
