@@ -60,6 +60,16 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, write)
 
 
+def write_yaml(path: Path, record: Mapping[str, Any]) -> None:
+    """Writes a YAML file by `write_atomically`, in the order of `record`, in a form that reads back unchanged."""
+    import yaml
+
+    text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
+    if "\x85" in text:  # PyYAML writes this line break unquoted and reads a space
+        text = yaml.safe_dump(dict(record), sort_keys=False)
+    write_text(path, text)
+
+
 def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
     """Writes a folder so that it is never seen half-filled: temporary sibling, fsync of all files, rename.
 

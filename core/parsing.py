@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from core.checkpoint import write_text
+from core.checkpoint import write_yaml
 from core.errors import UserError
 from core.options import MODEL_OPTIONS, REPLACED, EvaluationOptions, Monodepth2Options
 
@@ -60,9 +60,7 @@ def parse(
 
 def save_options(options: Any, path: Path) -> None:
     """Writes every option as YAML, atomically; `load_options` and `--config` read it."""
-    import yaml
-
-    write_text(path, yaml.safe_dump(dataclasses.asdict(options), sort_keys=False, allow_unicode=True))
+    write_yaml(path, dataclasses.asdict(options))
 
 
 def load_options(options_class: type[OptionsClass], path: Path) -> OptionsClass:

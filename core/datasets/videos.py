@@ -3,7 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
-from core.checkpoint import write_folder_atomically, write_text
+from core.checkpoint import write_folder_atomically, write_yaml
 from core.datasets.sequences import folders_below, natural_key
 from core.errors import UserError
 from core.inputs import OUTPUTS, VIDEO_EXTENSIONS
@@ -56,15 +56,13 @@ def _extract(video: Path, folder: Path, png: bool) -> str:
         if _read_record(folder).get("video") != video.name:
             raise UserError(f"{folder}: not the frames of {video}; rename the video or the folder")
         return f"{video}: its frames are already in {folder}"
-    import yaml
-
     count, rate = 0, 0.0
 
     def fill(temporary: Path) -> None:
         nonlocal count, rate
         count, rate = _write_frames(video, temporary, ".png" if png else ".jpg")
         record = {"video": video.name, "frames": count, "frames_per_second": round(rate, 4)}
-        write_text(temporary / RECORD, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+        write_yaml(temporary / RECORD, record)
 
     write_folder_atomically(folder, fill)
     return f"{video}: {count} frames, {rate:.6g} per second, written to {folder}"

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserError
@@ -211,6 +211,7 @@ NUMBER = st.floats(allow_nan=False, allow_infinity=False)
         precision=st.sampled_from(["32", "bf16"]),
     )
 )
+@example(Small(folder="路径/\x85a"))
 def test_saving_and_loading_changes_nothing(options: Small) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "options.yaml"
