@@ -107,7 +107,7 @@ demo() {
     "$PYTHON" export_gt_depth.py --data_path "$data" --split "$split"
     step "the network before training"
     train --config $configs/demo.yml "${options[@]}" --model_name "${name}_initial" --num_epochs 0
-    # In both steps the last fifth of the epochs has a tenth of the rate.
+    # In both steps the last fifth of the epochs, rounded up, has a tenth of the rate.
     step "pretrain at 320x96"
     train --config $configs/demo.yml "${options[@]}" --model_name "${name}_320x96" \
         --num_epochs $epochs --scheduler_step_size $((epochs * 4 / 5))
