@@ -11,14 +11,14 @@ from pathlib import Path
 
 from core.errors import UserError, run
 from core.options import ParityOptions
-from core.parsing import parse
+from core.options.parsing import parse
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parses, asks both backends, compares, reports."""
     options = parse(ParityOptions, argv, __doc__ or "")
     from backends import BACKENDS, PACKAGES, installed_backends
-    from core.checkpoint import write_text
+    from core.files.whole import write_text
     from core.parity.certificate import certificate, describe, table, versions
     from core.parity.comparison import compare, with_metrics
     from core.parity.processes import BackendError, ask

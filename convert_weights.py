@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import UserError, run
 from core.options import ConversionOptions
-from core.parsing import parse
+from core.options.parsing import parse
 
 if TYPE_CHECKING:
     from core.weights.conversion import Converted, Write

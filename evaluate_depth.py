@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING
 
 from core.errors import UserError, run
 from core.options import EvaluationOptions
-from core.parsing import parse
+from core.options.parsing import parse
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from core.datasets.make3d import Photograph
-    from core.ground_truth import SparseDepth
-    from core.loader import Dataset
-    from core.splits import SplitLine
+    from core.datasets.ground_truth import SparseDepth
+    from core.datasets.layouts.make3d import Photograph
+    from core.datasets.loader import Dataset
+    from core.datasets.splits import SplitLine
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, compares, reports."""
     options = parse(EvaluationOptions, argv, __doc__ or "")
     from core.disparity import STEREO_SCALE_FACTOR
-    from core.disparity_files import save_disparities
-    from core.evaluation import DepthProtocol, evaluate_depth, save_csv, save_json
+    from core.evaluation.depth import DepthProtocol, evaluate_depth, save_csv, save_json
+    from core.evaluation.disparity_files import save_disparities
     from core.weights.zoo import with_weights
 
     lines = find_lines(options)
@@ -57,10 +57,10 @@ def main(argv: list[str] | None = None) -> None:
 def find_lines(options: EvaluationOptions) -> "list[SplitLine] | list[Photograph]":
     """What is evaluated, image by image: the split's list, or all photographs of Make3D that are there."""
     if not options.of_make3d:
-        from core.splits import load_split
+        from core.datasets.splits import load_split
 
         return load_split(options.eval_split, "test")
-    from core.datasets.make3d import PUBLISHED_IMAGES, find_photographs
+    from core.datasets.layouts.make3d import PUBLISHED_IMAGES, find_photographs
 
     photographs = find_photographs(Path(options.data_path))
     if len(photographs) != PUBLISHED_IMAGES:
@@ -78,8 +78,8 @@ def find_ground_truth(
     """The true depth of every image."""
     if options.of_make3d:
         return [photograph.ground_truth() for photograph in lines]
-    from core.ground_truth import load_ground_truth
-    from core.splits import split_folder
+    from core.datasets.ground_truth import load_ground_truth
+    from core.datasets.splits import split_folder
 
     path = options.ground_truth or split_folder(options.eval_split) / "gt_depths.npz"
     return load_ground_truth(Path(path), lines)
@@ -87,8 +87,8 @@ def find_ground_truth(
 
 def saved_disparities(options: EvaluationOptions, images: int) -> "np.ndarray":
     """Disparities (N, height, width) of `--ext_disp_to_eval`, one for each of the split's images."""
-    from core.disparity_files import load_disparities
-    from core.splits import eigen_benchmark_rows, load_split
+    from core.datasets.splits import eigen_benchmark_rows, load_split
+    from core.evaluation.disparity_files import load_disparities
 
     path = Path(options.ext_disp_to_eval or "")
     disparities = load_disparities(path)
@@ -110,7 +110,7 @@ def saved_disparities(options: EvaluationOptions, images: int) -> "np.ndarray":
 
 def write_upload(options: EvaluationOptions, disparities: "np.ndarray", scale_factor: float) -> None:
     """Writes the images that KITTI's benchmark takes, beside the weights or the saved disparities."""
-    from core.disparity_files import BENCHMARK_FOLDER, save_benchmark_images
+    from core.evaluation.disparity_files import BENCHMARK_FOLDER, save_benchmark_images
 
     beside = options.load_weights_folder or Path(options.ext_disp_to_eval or "").parent
     folder = Path(beside) / BENCHMARK_FOLDER
@@ -130,8 +130,8 @@ def predict(
     from tqdm import tqdm
 
     from backends import load_predictor
-    from core.loader import batches, number_of_batches
-    from core.sample import image_key
+    from core.datasets.loader import batches, number_of_batches
+    from core.datasets.sample import image_key
 
     predictor = load_predictor(options)
     trained = predictor.options
@@ -161,12 +161,12 @@ def open_images(
 ) -> "Dataset":
     """The images at the size of the network."""
     if options.of_make3d:
-        from core.datasets.make3d import Make3D
+        from core.datasets.layouts.make3d import Make3D
 
         return Make3D(lines, height, width)
-    from core.datasets import DATASETS
+    from core.datasets import reader
 
-    dataset = DATASETS[options.reader](
+    dataset = reader(options.reader)(
         options.data_path, lines, [0], height, width, [0], options.png, augment=False, seed=0
     )
     dataset.check_files()

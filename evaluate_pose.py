@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from core.errors import UserError, run
 from core.options import PoseEvaluationOptions
-from core.parsing import parse
+from core.options.parsing import parse
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from core.datasets.splits import SplitLine
     from core.odometry.trajectories import Trajectory
-    from core.splits import SplitLine
 
 SCALE_NOTE = "scale, 7dof and scale_7dof fit the scale, which training on video alone leaves arbitrary"
 
@@ -33,9 +33,9 @@ def evaluate_weights(options: PoseEvaluationOptions, folder: Path) -> None:
     """Predicts the motions of a sequence, writes them and their path into a folder, and compares."""
     import numpy as np
 
+    from core.datasets.splits import load_split
     from core.odometry.report import match_frames
     from core.odometry.trajectories import Trajectory, chain, read_trajectory, save_motions, write_trajectory
-    from core.splits import load_split
 
     lines = consecutive(load_split(options.eval_split, "test"), options.eval_split)
     name = sequence_name(lines[0].folder)
@@ -56,8 +56,8 @@ def evaluate_file(options: PoseEvaluationOptions) -> None:
     """Compares a user's own poses or motions; writes only where `--output` says."""
     import numpy as np
 
+    from core.datasets.splits import load_split
     from core.odometry.trajectories import Trajectory, chain, load_motions, read_trajectory
-    from core.splits import load_split
 
     folder = None if options.output is None else Path(options.output)
     truth_file = options.ground_truth
@@ -133,11 +133,11 @@ def predict(options: PoseEvaluationOptions, lines: "list[SplitLine]") -> "np.nda
     from tqdm import tqdm
 
     from backends import load_backend
-    from core.datasets import DATASETS
-    from core.loader import batches, number_of_batches
+    from core.datasets import reader
+    from core.datasets.loader import batches, number_of_batches
+    from core.datasets.sample import image_key
+    from core.datasets.splits import SplitLine
     from core.odometry.windows import PoseWindows
-    from core.sample import image_key
-    from core.splits import SplitLine
 
     assert options.load_weights_folder is not None  # validated by the parser
     predictor = load_backend(options.backend, "predictor").Predictor(
@@ -149,7 +149,7 @@ def predict(options: PoseEvaluationOptions, lines: "list[SplitLine]") -> "np.nda
     )
     windows = PoseWindows.plan(predictor.pose_frames, len(lines) + 1)
     first, size, workers = lines[0], options.batch_size, options.num_workers
-    dataset = DATASETS[options.dataset](
+    dataset = reader(options.dataset)(
         options.data_path,
         [SplitLine(first.folder, first.frame + int(centre), first.side) for centre in windows.centres],
         list(windows.frames),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from core.errors import run
 from core.options import ExportOptions
-from core.parsing import parse
+from core.options.parsing import parse
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -12,9 +12,9 @@ def main(argv: list[str] | None = None) -> None:
     options = parse(ExportOptions, argv, __doc__ or "")
     from tqdm import tqdm
 
+    from core.datasets.ground_truth import choose_source, ground_truth, save_ground_truth
+    from core.datasets.splits import load_split, split_folder
     from core.errors import UserError
-    from core.ground_truth import choose_source, ground_truth, save_ground_truth
-    from core.splits import load_split, split_folder
 
     assert options.data_path is not None and options.split is not None  # validated by the parser
     root = Path(options.data_path)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from core.errors import UserError, run
 from core.options import OnnxOptions
-from core.parsing import parse
+from core.options.parsing import parse
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parses, exports, compares, writes."""
     options = parse(OnnxOptions, argv, __doc__ or "")
     from backends import BACKENDS, load_backend
-    from core import onnx_file
-    from core.checkpoint import write_atomically
+    from core.files.whole import write_atomically
+    from core.prediction.files import onnx_file
     from core.weights.zoo import resolve_weights
 
     assert options.load_weights_folder is not None  # validated by the parser

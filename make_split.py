@@ -4,7 +4,7 @@ from pathlib import Path
 
 from core.errors import UserError, run
 from core.options import SplitOptions
-from core.parsing import parse
+from core.options.parsing import parse
 
 
 def main(argv: list[str] | None = None) -> None:

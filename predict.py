@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError, run
 from core.options import PredictionOptions
-from core.parsing import parse
+from core.options.parsing import parse
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from core.prediction import PredictionWriter
-    from core.video import VideoReader
+    from core.files.video import VideoReader
+    from core.prediction.files import PredictionWriter
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, writes."""
     options = parse(PredictionOptions, argv, __doc__ or "")
-    from core.inputs import find_video
+    from core.files.inputs import find_video
 
     assert options.image_path is not None  # validated by the parser
     source = find_video(options.image_path)
@@ -36,8 +36,8 @@ def predict_images(options: PredictionOptions, image_path: str) -> None:
     """Writes the files of each image."""
     from tqdm import tqdm
 
-    from core.images import load_image, to_array
-    from core.inputs import find_images, in_batches, output_stems
+    from core.files.images import load_image, to_array
+    from core.files.inputs import find_images, in_batches, output_stems
 
     images = find_images(image_path, options.ext)
     stems = output_stems(images, options.output)
@@ -57,7 +57,7 @@ def predict_video(options: PredictionOptions, source: Path | int) -> None:
     """Writes a video of frames and colour maps, and the files of each frame; Ctrl-C ends a camera's video."""
     from tqdm import tqdm
 
-    from core.video import VideoReader, write_video
+    from core.files.video import VideoReader, write_video
 
     reader = VideoReader(source)
     camera = isinstance(source, int)
@@ -104,8 +104,8 @@ def predicted_frames(
     """Predicts a video; writes the files of each frame and gives it beside its colour map, (H, 2 W, 3) uint8."""
     import numpy as np
 
-    from core.colour import SteadyLimits, colour_map
-    from core.inputs import in_batches
+    from core.files.colour import SteadyLimits, colour_map
+    from core.files.inputs import in_batches
 
     limits, number = SteadyLimits(), 0
     for frames in in_batches(islice(reader, options.frames), options.batch_size):
@@ -124,7 +124,7 @@ def load_model(options: PredictionOptions, kinds: list[str]) -> "tuple[Any, Pred
         UserError: the folder holds no model, or metres are asked of a model that does not know them.
     """
     from backends import load_predictor
-    from core.prediction import PredictionWriter
+    from core.prediction.files import PredictionWriter
     from core.weights.zoo import with_weights
 
     name = options.load_weights_folder or options.model_name

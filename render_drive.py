@@ -1,7 +1,7 @@
 """Renders the embedded data set: a street drive with known geometry, in KITTI's raw layout."""
 
 from core import errors
-from core.parsing import parse
+from core.options.parsing import parse
 from core.rendering.options import RenderOptions
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from core.errors import UserError, run
 from core.options import ReportOptions
-from core.parsing import parse
+from core.options.parsing import parse
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -14,14 +14,14 @@ def main(argv: list[str] | None = None) -> None:
     import numpy as np
     from tqdm import tqdm
 
-    from core.checkpoint import write_atomically, write_text
-    from core.datasets import DATASETS
-    from core.disparity_files import load_disparities
-    from core.evaluation import DepthProtocol
-    from core.ground_truth import choose_source, ground_truth, load_ground_truth
-    from core.metrics import METRIC_NAMES
-    from core.report import load_frames, picture, spread, table, yardsticks
-    from core.splits import load_split, split_folder
+    from core.datasets import reader
+    from core.datasets.ground_truth import choose_source, ground_truth, load_ground_truth
+    from core.datasets.splits import load_split, split_folder
+    from core.evaluation.depth import DepthProtocol
+    from core.evaluation.disparity_files import load_disparities
+    from core.evaluation.metrics import METRIC_NAMES
+    from core.evaluation.report import load_frames, picture, spread, table, yardsticks
+    from core.files.whole import write_atomically, write_text
 
     assert options.split is not None and options.disparities is not None  # validated by the parser
     root, output = Path(options.data_path), Path(options.output)
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
         [protocol.describe(len(truth)), "", table({name: m.mean for name, m in measured.items()} | results)]
     )
     chosen = spread(len(lines), options.rows)
-    dataset = DATASETS["kitti"](root, lines, [0], 64, 64, [0], png=None, augment=False, seed=0)
+    dataset = reader("kitti")(root, lines, [0], 64, 64, [0], png=None, augment=False, seed=0)
     images = load_frames([dataset.image_path(lines[i], 0) for i in chosen])
     shown = picture(images, [disparities[i] for i in chosen], [truth[i] for i in chosen], protocol)
     write_text(output / "report.md", text + "\n")

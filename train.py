@@ -5,7 +5,7 @@ from dataclasses import replace
 from backends import load_backend
 from core.errors import UserError, run
 from core.options import Monodepth2Options
-from core.parsing import parse
+from core.options.parsing import parse
 
 
 def main(argv: list[str] | None) -> None:

@@ -29,7 +29,10 @@ FORBIDDEN = {
     *("eval", "exec", "os.system", "os.popen", "builtins.eval", "builtins.exec", "runpy.run_path"),
 }
 # The one audited reader, and a test that hides the function in a file.
-AUDITED = {"core/weights/pickles.py": {"pickle._Unpickler"}, "tests/core/test_weights_pdparams.py": {"eval"}}
+AUDITED = {
+    "core/weights/pickles.py": {"pickle._Unpickler"},
+    "tests/core/weights/test_weights_pdparams.py": {"eval"},
+}
 
 
 def sources() -> list[Path]:

@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from backends.paddle.tensors import to_array
-from core.checkpoint import check_moments, check_names, find_file
 from core.errors import UserError
+from core.files.whole import check_moments, check_names, find_file
 from core.weights import layouts
+from core.weights.families import explain
 from core.weights.families.base import is_counter
 from core.weights.families.monodepth2 import UNUSED
 from core.weights.layouts import read_state
@@ -57,6 +58,7 @@ def load_network_state(network: nn.Layer, state: dict[str, np.ndarray], file: st
         },
         file,
         ignore=UNUSED,
+        explain=explain,
     )
     # Not `set_state_dict`, which skips in silence what does not fit.
     for name, (native, transposed) in names.items():

@@ -10,7 +10,7 @@ from paddle import Tensor, nn
 
 from backends.paddle.methods.base import Method
 from core.errors import UserError
-from core.onnx_file import IMAGE, OPSET
+from core.prediction.onnx_file import IMAGE, OPSET
 
 
 class _Disparity(nn.Layer):

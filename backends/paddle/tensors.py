@@ -78,7 +78,7 @@ def to_batch(
     device: paddle.CPUPlace | paddle.CUDAPlace | None = None,
     dtype: paddle.dtype = paddle.float32,
 ) -> dict[str, Tensor]:
-    """A collated sample (see `core/sample.py`) → tensors on the device; images as (B, 3, H, W) in [0, 1]."""
+    """A collated sample (see `core/datasets/sample.py`) → tensors on the device; images as (B, 3, H, W) in [0, 1]."""
     tensors = {}
     for name, array in batch.items():
         if array.dtype == np.uint8:

@@ -29,20 +29,20 @@ from backends.paddle.validation import (
     log_values,
     sigmoid_ranges,
 )
-from core.checkpoint import weights_folder, write_folder_atomically
 from core.datasets import open_dataset
+from core.datasets.loader import batches, number_of_batches
+from core.datasets.sample import Sample
 from core.errors import UserError
-from core.loader import batches, number_of_batches
-from core.log import RunLog, is_log_step
+from core.files.whole import weights_folder, write_folder_atomically
 from core.options import Options
-from core.parsing import save_options
-from core.pictures import log_pictures
-from core.sample import Sample
-from core.schedule import learning_rate, step_seed
+from core.options.parsing import save_options
+from core.options.schedule import learning_rate, step_seed
 from core.training import resume
 from core.training.collapse import CollapseGuard
 from core.training.interruption import Interruption
+from core.training.log import RunLog, is_log_step
 from core.training.loss_scale import LossScale
+from core.training.pictures import log_pictures
 from core.training.resume import Checkpoint, Run
 from core.training.validation import Means, NotFiniteError, describe, is_better, known_depth
 

@@ -11,11 +11,11 @@ from backends.paddle import geometry
 from backends.paddle.methods.base import Method
 from backends.paddle.tensors import to_array, to_batch, to_numbers
 from core.datasets.base import SequenceDataset
-from core.loader import batches, number_of_batches
-from core.log import loss_per_scale
-from core.metrics import training_metrics
+from core.datasets.loader import batches, number_of_batches
+from core.datasets.sample import Sample
+from core.evaluation.metrics import training_metrics
 from core.options import Options
-from core.sample import Sample
+from core.training.log import loss_per_scale
 from core.training.validation import Means, check_finite, image_metrics
 
 Numbers = dict[str, float]

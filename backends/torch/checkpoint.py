@@ -14,8 +14,9 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from backends.torch.tensors import to_array
-from core.checkpoint import check_moments, check_names, find_file
 from core.errors import UserError
+from core.files.whole import check_moments, check_names, find_file
+from core.weights.families import explain
 from core.weights.families.monodepth2 import NUMBERS, UNUSED
 from core.weights.layouts import read_state
 
@@ -42,6 +43,7 @@ def load_network_state(network: nn.Module, state: dict[str, np.ndarray], file: s
         {name: tuple(tensor.shape) for name, tensor in own.items()},
         file,
         ignore=UNUSED,
+        explain=explain,
     )
     network.load_state_dict({name: torch.from_numpy(np.array(state[name])) for name in own}, strict=True)
 

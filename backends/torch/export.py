@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from backends.torch.methods.base import Method
-from core.onnx_file import IMAGE, OPSET
+from core.prediction.onnx_file import IMAGE, OPSET
 
 
 class _Disparity(nn.Module):

@@ -17,12 +17,12 @@ from backends.torch.methods import METHODS
 from backends.torch.methods.base import Method
 from backends.torch.tensors import choose_device, to_array, to_batch, to_tensor
 from backends.torch.trainer import make_optimizer
-from core.checkpoint import find_weights
+from core.datasets.sample import image_key
 from core.errors import run
+from core.files.whole import find_weights
 from core.parity.bounds import LEARNING_RATE, PRECISIONS, is_compared
 from core.parity.request import Request
 from core.parity.results import Result, digest, leaves, sampled, save_result, unused
-from core.sample import image_key
 
 
 class Recorder:

@@ -10,9 +10,9 @@ import torch
 from backends.torch import checkpoint
 from backends.torch.methods import METHODS
 from backends.torch.tensors import choose_device, to_array, to_image
-from core.checkpoint import find_weights
 from core.disparity import blend_mirrored
-from core.images import as_images, resize_array
+from core.files.images import as_images, resize_array
+from core.files.whole import find_weights
 from core.odometry.windows import PoseWindows
 from core.weights.folder import model_options
 

@@ -69,7 +69,7 @@ def to_image(
 def to_batch(
     batch: dict[str, np.ndarray], device: torch.device | None = None, dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
-    """A collated sample (see `core/sample.py`) → tensors on the device; images as (B, 3, H, W) in [0, 1]."""
+    """A collated sample (see `core/datasets/sample.py`) → tensors on the device; images as (B, 3, H, W) in [0, 1]."""
     tensors = {}
     for name, array in batch.items():
         if array.dtype == np.uint8:

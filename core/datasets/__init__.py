@@ -1,25 +1,35 @@
-"""Data sets by the name that `--dataset` takes."""
+"""Data sets, from split lists and layouts to samples and batches; here, by the name that `--dataset` takes.
 
-from core.datasets.base import SequenceDataset
-from core.datasets.folder import FolderDataset
-from core.datasets.kitti_depth import KittiDepth
-from core.datasets.kitti_odometry import KittiOdometry
-from core.datasets.kitti_raw import KittiRaw
-from core.datasets.kitti_test import KittiTest
+Imports no reader before it is asked for: whoever needs a split list needs no image library.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
 from core.errors import UserError
 from core.options import Monodepth2Options
-from core.splits import load_split
 
-DATASETS: dict[str, type[SequenceDataset]] = {
-    "kitti": KittiRaw,
-    "kitti_odom": KittiOdometry,
-    "kitti_depth": KittiDepth,
-    "kitti_test": KittiTest,
-    "folder": FolderDataset,
+if TYPE_CHECKING:
+    from core.datasets.base import SequenceDataset
+
+# The class of each reader. Layouts that need code of their own lie in `layouts/`.
+READERS = {
+    "kitti": "core.datasets.layouts.kitti_raw.KittiRaw",
+    "kitti_odom": "core.datasets.layouts.kitti_odometry.KittiOdometry",
+    "kitti_depth": "core.datasets.layouts.kitti_depth.KittiDepth",
+    "kitti_test": "core.datasets.layouts.kitti_test.KittiTest",
+    "folder": "core.datasets.layouts.folder.FolderDataset",
 }
 
 
-def open_dataset(options: Monodepth2Options, part: str) -> SequenceDataset:
+def reader(name: str) -> "type[SequenceDataset]":
+    """The class that reads a data set."""
+    module, _, class_name = READERS[name].rpartition(".")
+    found: type[SequenceDataset] = getattr(importlib.import_module(module), class_name)
+    return found
+
+
+def open_dataset(options: Monodepth2Options, part: str) -> "SequenceDataset":
     """The training or validation samples that the options ask for; only training samples are augmented.
 
     Where the options name no baseline of the stereo cameras, that of the data set is entered into them: saved beside
@@ -31,7 +41,9 @@ def open_dataset(options: Monodepth2Options, part: str) -> SequenceDataset:
     Raises:
         UserError: the split, the data set or any image it needs is not there, or the split is smaller than a batch.
     """
-    dataset = DATASETS[options.dataset](
+    from core.datasets.splits import load_split
+
+    dataset = reader(options.dataset)(
         options.data_path,
         load_split(options.split, part),
         options.frames,

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from core.errors import UserError
-from core.images import BadImageError
+from core.files.images import BadImageError
 
 MAX_BAD_SHARE = 0.1  # bad images to each line of the split, beyond which nothing is skipped any more
 MOST_NEWS = 20  # lines about bad images at a time

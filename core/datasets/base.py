@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.augmentation import Augmentation, draw
+from core.datasets.augmentation import Augmentation, draw
 from core.datasets.bad_images import BadImages
 from core.datasets.known_poses import Intrinsics, KnownMotion, MissingPoseError, Move, check_moves
+from core.datasets.sample import Frame, Sample, augmented_key, image_key, motion_key
+from core.datasets.splits import SplitLine
 from core.errors import UserError
+from core.files.images import BadImageError, load_image, pyramid, resize, to_array
 from core.geometry import mirror_intrinsics, mirror_motion, relative_intrinsics, stereo_transform
-from core.images import BadImageError, load_image, pyramid, resize, to_array
-from core.sample import Frame, Sample, augmented_key, image_key, motion_key
-from core.splits import SplitLine
 
-SAMPLE_STREAM = 1  # keeps the draws of the samples apart from those of their order (core/loader.py)
+SAMPLE_STREAM = 1  # keeps the draws of the samples apart from those of their order (core/datasets/loader.py)
 
 
 class SequenceDataset(ABC):
-    """Samples (see `core/sample.py`) of the lines of a split.
+    """Samples (see `core/datasets/sample.py`) of the lines of a split.
 
     `dataset[(epoch, index)]` depends on the seed, the epoch and the index only, never on the worker or on
     what was loaded before. Safe to use from several threads.

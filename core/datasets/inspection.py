@@ -10,8 +10,8 @@ import numpy as np
 
 from core.datasets.base import SequenceDataset
 from core.datasets.motion import check_stereo, motion
-from core.images import BadImageError, image_size, load_image
-from core.splits import SplitLine
+from core.datasets.splits import SplitLine
+from core.files.images import BadImageError, image_size, load_image
 
 PAIRS = 8  # whose motion and disparity are measured
 LEAST_MOTION, MOST_MOTION = 0.5 / 640, 0.08  # shares of the width between which video teaches depth well

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.datasets.kitti import CalibrationFile, calibration_folder, read_calibration
 from core.datasets.oxts import T_world_imu, oxts_path, read_packet
 from core.errors import UserError
 from core.geometry import invert_rigid
-from core.kitti import CalibrationFile, calibration_folder, read_calibration
 from core.odometry.trajectories import are_rotations, read_trajectory
 
 POSES_FORMAT = "a row of 12 numbers per image, T_world_camera in metres"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.images import load_image
+from core.files.images import load_image
 
 WIDTH = 320  # of the images compared; a share of the width is what counts
 LEAST_HEIGHT = 32

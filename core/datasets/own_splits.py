@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.checkpoint import write_folder_atomically, write_text
 from core.cores import available_cores
 from core.datasets.motion import motion
 from core.datasets.sequences import ImageSequence, natural_key
+from core.datasets.splits import SplitLine
 from core.errors import UserError
-from core.splits import SplitLine
+from core.files.whole import write_folder_atomically, write_text
 
 STATIC_WIDTH = 640  # the threshold of motion is in pixels of an image of this width
 SIDES = {2: "l", 3: "r"}

@@ -8,8 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from core.errors import UserError
-from core.images import BadImageError, image_size
-from core.inputs import OUTPUTS
+from core.files.images import BadImageError, image_size
+from core.files.inputs import OUTPUTS
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 STEREO_FOLDERS = (("left", "right"), ("image_02", "image_03"))

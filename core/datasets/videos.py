@@ -3,11 +3,11 @@
 from contextlib import closing
 from pathlib import Path
 
-from core.checkpoint import write_folder_atomically, write_yaml
 from core.datasets.sequences import folders_below, natural_key
 from core.errors import UserError
-from core.inputs import OUTPUTS, VIDEO_EXTENSIONS
-from core.video import VideoReader
+from core.files.inputs import OUTPUTS, VIDEO_EXTENSIONS
+from core.files.video import VideoReader
+from core.files.whole import write_folder_atomically, write_yaml
 
 RECORD = "video.yaml"  # in the folder of frames: where they come from, and how many there were each second
 JPEG_QUALITY = 95

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.checkpoint import write_atomically
+from core.files.whole import write_atomically
 from core.odometry.metrics import aligned
 from core.odometry.trajectories import Trajectory
 

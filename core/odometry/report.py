@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from core.checkpoint import write_text
 from core.errors import UserError
+from core.files.whole import write_text
 from core.odometry.metrics import (
     ALIGNMENTS,
     SEGMENT_LENGTHS,

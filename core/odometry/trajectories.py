@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.checkpoint import write_atomically, write_text
 from core.errors import UserError
+from core.files.whole import write_atomically, write_text
 from core.geometry import invert_rigid
 
 RIGID_TOLERANCE = 1e-2  # of R Rᵀ: files carry six digits, or float32; a matrix of something else is far off

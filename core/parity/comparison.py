@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.evaluation import DepthProtocol, evaluate_depth
-from core.ground_truth import SparseDepth
-from core.metrics import METRIC_NAMES
+from core.datasets.ground_truth import SparseDepth
+from core.evaluation.depth import DepthProtocol, evaluate_depth
+from core.evaluation.metrics import METRIC_NAMES
 from core.parity.bounds import PRECISIONS, SECTIONS
 from core.parity.results import Result
 

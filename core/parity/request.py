@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from core.checkpoint import EXTENSIONS, find_weights
+from core.datasets.ground_truth import SparseDepth
+from core.datasets.sample import Frame, Sample, augmented_key, collate, image_key, motion_key
 from core.disparity import resize_map
+from core.files.images import resize_array
+from core.files.whole import EXTENSIONS, find_weights
 from core.geometry import nominal_intrinsics, rigid, stereo_transform
-from core.ground_truth import SparseDepth
-from core.images import resize_array
 from core.options import MODEL_OPTIONS, Monodepth2Options, ParityOptions
-from core.sample import Frame, Sample, augmented_key, collate, image_key, motion_key
 from core.weights.folder import model_options
 from core.weights.layouts import read_state
 from core.weights.zoo import resolve_weights
@@ -36,7 +36,7 @@ class Request:
 
     Attributes:
         options: of the method; its `load_weights_folder` (None: weights are made) and `seed` count here.
-        batch: a collated sample, see `core/sample.py`.
+        batch: a collated sample, see `core/datasets/sample.py`.
         steps: training steps to take.
     """
 

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.checkpoint import write_text
+from core.datasets.splits import Lines
 from core.errors import UserError
-from core.splits import Lines
+from core.files.whole import write_text
 from core.training.processes import Processes
 
 RUN_FILE = "run.json"
@@ -42,7 +42,7 @@ HARMLESS = {
 
 PATHS = {"split", "load_weights_folder"}  # of those that may not differ
 
-# Names of files and folders in the making, as `core.checkpoint` gives them.
+# Names of files and folders in the making, as `core.files.whole` gives them.
 LEFTOVER = re.compile(
     r"\.((weights|step|nonfinite)_\w+|options|run|scalars|opt)-(old-|removed-)?[a-z0-9_]{8}(\.\w+)?"
 )

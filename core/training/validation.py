@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from core.datasets.base import SequenceDataset
+from core.datasets.sample import Sample
 from core.errors import UserError
-from core.metrics import training_metrics
-from core.sample import Sample
+from core.evaluation.metrics import training_metrics
 
 DEPTH_METRIC = "de/abs_rel"
 

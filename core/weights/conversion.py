@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from core.checkpoint import add_files_atomically, write_folder_atomically
 from core.errors import UserError
-from core.parsing import MAX_YAML_BYTES
+from core.files.whole import add_files_atomically, write_folder_atomically
+from core.options.parsing import MAX_YAML_BYTES
 from core.weights.families.base import is_counter
 from core.weights.families.monodepth2 import PREFIX, Encoder
 from core.weights.families.resnet import CLASSIFIER

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from core.checkpoint import EXTENSIONS, find_file
 from core.errors import UserError
+from core.files.whole import EXTENSIONS, find_file
 from core.options import Monodepth2Options
-from core.parsing import load_options
+from core.options.parsing import load_options
 from core.weights.families import recognise
 from core.weights.families.base import Network
 from core.weights.families.monodepth2 import Decoder, Encoder, PoseCNN, PoseDecoder

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from core.checkpoint import write_atomically
 from core.errors import UserError
+from core.files.whole import write_atomically
 from core.weights.files import open_file, unreadable
 from core.weights.stand_ins import plain_array
 

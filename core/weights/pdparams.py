@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.checkpoint import write_atomically
+from core.files.whole import write_atomically
 from core.weights.files import read_file, unreadable
 from core.weights.pickles import Unpickler, state_arrays
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core.checkpoint import write_atomically
+from core.files.whole import write_atomically
 from core.weights.files import read_file, unreadable
 from core.weights.stand_ins import plain_array
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core.checkpoint import EXTENSIONS, check_names, shown_name
 from core.errors import UserError
+from core.files.whole import EXTENSIONS, check_names, shown_name
 from core.options import MODEL_NAMES
 from core.weights import format_of
-from core.weights.families import paddle_monodepthv2, recognise
+from core.weights.families import explain, paddle_monodepthv2, recognise
 from core.weights.families.base import Network, is_counter
 from core.weights.families.monodepth2 import NUMBERS, Decoder, Encoder, PoseDecoder
 from core.weights.families.resnet import FIRST_BOTTLENECK
@@ -112,7 +112,7 @@ def read_network(path: Path) -> WeightsFile:
     stem = path.name.partition(".")[0]
     if isinstance(network, Decoder) and stem in ("depth", "predictive_mask"):
         network = replace(network, mask=stem == "predictive_mask")
-    check_names(shapes, network.shapes, path, ignore=network.optional)
+    check_names(shapes, network.shapes, path, ignore=network.optional, explain=explain)
     order = [name for name in network.shapes if name in state]
     return WeightsFile(path, network, layout, {name: _value(path, name, state[name]) for name in order})
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from core.checkpoint import write_folder_atomically
+from core.files.whole import write_folder_atomically
 from core.weights.archives import CHUNK, open_archive
 from core.weights.files import MAX_FILE_BYTES, unreadable
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from core.checkpoint import write_text
 from core.errors import UserError, run
+from core.files.whole import write_text
 from core.weights.download import Checksum, DownloadError, download, file_hash, mismatch
 from core.weights.releases import Release, load_zoo, weights_root
 from core.weights.unpack import unpack

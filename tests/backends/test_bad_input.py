@@ -8,8 +8,8 @@ import pytest
 import evaluate_depth
 import predict
 import train
+from core.datasets.kitti import image_path
 from core.errors import UserError
-from core.kitti import image_path
 from core.weights.releases import VARIABLE
 from tests.backends.drive import link_weights, training
 from tests.scripts import assert_says, listing, refused

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from core.checkpoint import write_folder_atomically
 from core.errors import UserError
+from core.files.whole import write_folder_atomically
 from core.weights.pdparams import write_pdparams
 from tests.core.weight_files import write_pth
 

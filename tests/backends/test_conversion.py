@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from core.checkpoint import EXTENSIONS
 from core.errors import UserError
+from core.files.whole import EXTENSIONS
 from core.weights.conversion import WRITERS
 from core.weights.families.monodepth2 import Decoder, Encoder, PoseCNN, PoseDecoder
 from core.weights.layouts import layer_kinds, read_state

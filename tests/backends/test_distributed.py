@@ -11,12 +11,12 @@ from safetensors.numpy import load_file
 
 import train
 from core.datasets import open_dataset
+from core.datasets.kitti import image_path
+from core.datasets.loader import batches, order
+from core.datasets.splits import load_split
 from core.errors import UserError
-from core.kitti import image_path
-from core.loader import batches, order
 from core.options import Monodepth2Options
-from core.parsing import parse
-from core.splits import load_split
+from core.options.parsing import parse
 from tests.backends.drive import training, weights_of
 from tests.scripts import ENVIRONMENT, ROOT
 
@@ -52,7 +52,7 @@ CASES = """
 import signal, sys, time
 from core.errors import run
 from core.options import Monodepth2Options
-from core.parsing import parse
+from core.options.parsing import parse
 from backends import load_backend
 
 case, *words = sys.argv[1:]

@@ -9,13 +9,13 @@ from PIL import Image
 import evaluate_depth
 import predict
 import train
-from core.datasets import DATASETS
+from core.datasets import reader
+from core.datasets.kitti import annotated_depth_path, image_path
+from core.datasets.sample import collate
+from core.datasets.splits import load_split
 from core.errors import UserError
-from core.kitti import annotated_depth_path, image_path
 from core.options import Monodepth2Options
-from core.parsing import load_options
-from core.sample import collate
-from core.splits import load_split
+from core.options.parsing import load_options
 from tests.backends.drive import HEIGHT, WIDTH, training, weights_of
 from tests.backends.test_monodepth2 import collate as noise_batch
 from tests.backends.test_monodepth2 import make
@@ -62,7 +62,7 @@ def test_exact_depth_rebuilds_the_target(backend, drive, mirrored):
     options = Monodepth2Options(
         height=HEIGHT, width=WIDTH, scales=[0], use_stereo=True, known_poses=True, weights_init="scratch"
     )
-    dataset = DATASETS["kitti"](
+    dataset = reader("kitti")(
         drive, lines, options.frames, HEIGHT, WIDTH, [0], png=None, augment=True, seed=0
     )
     dataset.know_poses(5.4, None)

@@ -7,10 +7,10 @@ import yaml
 
 import make_split
 import train
+from core.datasets.kitti import CalibrationFile
 from core.errors import UserError
-from core.kitti import CalibrationFile
 from core.options import Monodepth2Options
-from core.parsing import load_options
+from core.options.parsing import load_options
 from tests.backends.drive import HEIGHT, WIDTH, training, weights_of
 from tests.scripts import assert_says, listing, refused, succeeds
 

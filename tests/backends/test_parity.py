@@ -1,4 +1,4 @@
-"""What one backend answers to a parity request; `tests/core/test_parity.py` compares the two."""
+"""What one backend answers to a parity request; `tests/core/parity/test_parity.py` compares the two."""
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from core.errors import UserError
 from core.geometry import invert_rigid, rigid
 from core.odometry.trajectories import chain, read_trajectory
 from core.options import Monodepth2Options
-from core.parsing import load_options, save_options
+from core.options.parsing import load_options, save_options
 from tests.backends.drive import HEIGHT, WIDTH, link_weights
 from tests.core.kitti_folder import noise
 from tests.scripts import assert_says, succeeds

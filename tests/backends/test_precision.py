@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from core.datasets import open_dataset
+from core.datasets.loader import batches
 from core.errors import UserError
-from core.loader import batches
 from core.options import Monodepth2Options
-from core.parsing import parse
+from core.options.parsing import parse
 from core.training.loss_scale import LossScale
 from tests.backends.drive import training
 

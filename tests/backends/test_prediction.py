@@ -17,16 +17,16 @@ from PIL import Image
 
 import evaluate_depth
 import predict
-from core.colour import colour_map
 from core.disparity import resize_map
-from core.disparity_files import benchmark_pixels
 from core.errors import UserError
+from core.evaluation.disparity_files import benchmark_pixels
+from core.files.colour import colour_map
+from core.files.video import VideoReader, write_video
 from core.geometry import backproject, relative_intrinsics
 from core.options import Monodepth2Options
-from core.parsing import load_options, save_options
-from core.video import VideoReader, write_video
+from core.options.parsing import load_options, save_options
 from tests.backends.drive import HEIGHT, WIDTH, link_weights
-from tests.core.test_point_cloud import read_ply
+from tests.core.prediction.test_point_cloud import read_ply
 from tests.scripts import ENVIRONMENT, ROOT
 
 KITTI = ["0.58", "1.92", "0.5", "0.5"]
@@ -173,7 +173,7 @@ def test_a_camera_until_it_is_stopped(
     backend, trained, images, tmp_path, monkeypatch, capsys, more, count
 ) -> None:
     """Ctrl-C is how a recording ends, and no mistake."""
-    monkeypatch.setattr("core.video.VideoReader", lambda source: Camera(images))
+    monkeypatch.setattr("core.files.video.VideoReader", lambda source: Camera(images))
     predict.main(arguments(backend, "webcam:1", trained, "--output", tmp_path, *more))
     assert names(tmp_path) == ["webcam_disp.mp4"]
     assert capsys.readouterr().out == f"{count} frames: {tmp_path / 'webcam_disp.mp4'}\n"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from core.datasets import open_dataset
-from core.loader import batches
+from core.datasets.loader import batches
 from core.options import Monodepth2Options
-from core.parsing import parse
+from core.options.parsing import parse
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "configs" / "monodepthv2" / "recipes"
 HEIGHT, WIDTH = 64, 64

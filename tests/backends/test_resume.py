@@ -16,7 +16,7 @@ import pytest
 import train
 from core.errors import UserError
 from core.options import Monodepth2Options
-from core.parsing import parse
+from core.options.parsing import parse
 from core.training.interruption import Interrupted
 from tests.backends.drive import training
 from tests.scripts import ENVIRONMENT, ROOT
@@ -72,7 +72,7 @@ def names(run):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Without waiting for the disk, which only a loss of power would need; the kills at the end do wait."""
-    monkeypatch.setattr("core.checkpoint._synchronise", lambda path: None)
+    monkeypatch.setattr("core.files.whole._synchronise", lambda path: None)
 
 
 @pytest.fixture(scope="module")

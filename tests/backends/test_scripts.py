@@ -12,7 +12,7 @@ import predict
 import train
 from core.errors import UserError
 from core.options import Monodepth2Options
-from core.parsing import load_options
+from core.options.parsing import load_options
 from tests.backends.drive import HEIGHT, NETWORKS, WIDTH, link_weights, training, weights_of
 from tests.scripts import assert_says, succeeds
 

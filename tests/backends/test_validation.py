@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from core.errors import UserError
-from core.metrics import LOG_NAMES
+from core.evaluation.metrics import LOG_NAMES
 from core.options import Monodepth2Options
-from core.parsing import parse
+from core.options.parsing import parse
 from core.training.processes import Processes
 from core.training.validation import NotFiniteError
 from tests.backends.drive import training
@@ -27,7 +27,7 @@ def lines(run, part):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("core.checkpoint._synchronise", lambda path: None)
+    monkeypatch.setattr("core.files.whole._synchronise", lambda path: None)
 
 
 def test_the_whole_list_is_validated_and_the_best_kept(backend, drive, runs, monkeypatch):

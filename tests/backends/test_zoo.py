@@ -13,7 +13,7 @@ import evaluate_depth
 import predict
 import train
 from core.options import Monodepth2Options
-from core.parsing import load_options
+from core.options.parsing import load_options
 from core.weights.releases import VARIABLE
 from tests.backends.drive import HEIGHT, WIDTH, training, weights_of
 from tests.core.weight_files import write_pth

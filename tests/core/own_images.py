@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.video import quiet_cv2
+from core.files.video import quiet_cv2
 from tests.core.kitti_folder import noise
 
 HEIGHT, WIDTH = 48, 96

@@ -10,11 +10,11 @@ from PIL import Image
 import evaluate_depth
 import export_gt_depth
 import report_depth
+from core.datasets.ground_truth import load_ground_truth, scan_to_depth
+from core.datasets.kitti import read_calibration, read_scan, scan_path
+from core.datasets.splits import load_split
 from core.errors import UserError, run
-from core.ground_truth import load_ground_truth, scan_to_depth
-from core.kitti import read_calibration, read_scan, scan_path
-from core.metrics import METRIC_NAMES, depth_metrics
-from core.splits import load_split
+from core.evaluation.metrics import METRIC_NAMES, depth_metrics
 from tests.core.kitti_folder import DATE, DRIVE, HEIGHT, WIDTH, write_annotated, write_drive
 from tests.scripts import assert_says, refused, succeeds
 from tests.tolerances import assert_close

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from core.checkpoint import EXTENSIONS
+from core.files.whole import EXTENSIONS
 from core.weights import read_weights_file
 from tests.backends.drive import NETWORKS, make_drive, training
 from tests.scripts import ENVIRONMENT, ROOT

@@ -15,9 +15,9 @@ from backends.paddle.networks.pose_cnn import PoseCNN
 from backends.paddle.networks.pose_decoder import PoseDecoder
 from backends.paddle.networks.resnet import ResNetEncoder
 from backends.paddle.tensors import autocast, widen
+from core.datasets.sample import motion_key
 from core.errors import UserError
 from core.options import Monodepth2Options
-from core.sample import motion_key
 
 AUTOMASK_NOISE = 1e-5
 
@@ -113,7 +113,7 @@ class Monodepth2(Method):
         return [pose.transform() for pose in self._joint_poses(images, features)]
 
     def losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Photometric, smoothness and mask terms of every scale; see `core/sample.py` for the batch."""
+        """Photometric, smoothness and mask terms of every scale; see `core/datasets/sample.py` for the batch."""
         with autocast(self.options.precision, batch["K"].place):  # the networks alone
             features = self._features(batch)
             sigmoids = self.depth(features[0])
@@ -197,7 +197,7 @@ class Monodepth2(Method):
         """The losses of given network outputs.
 
         Args:
-            batch: images, `K`, `T_stereo`, known poses; see `core/sample.py`.
+            batch: images, `K`, `T_stereo`, known poses; see `core/datasets/sample.py`.
             sigmoids: {scale: (B, 1, H / 2^scale, W / 2^scale)}.
             poses: predicted motion of every source in time, {} where the batch has it.
             masks: {scale: (B, sources, H / 2^scale, W / 2^scale)} of the predictive mask, or None.

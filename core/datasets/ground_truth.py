@@ -1,0 +1,288 @@
+"""Ground-truth depth: scans projected into the image, annotated maps, and the file that keeps them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.datasets.kitti import (
+    MAX_IMAGE_SIDE,
+    Calibration,
+    annotated_depth_path,
+    calibration_folder,
+    read_annotated_depth,
+    read_calibration,
+    read_scan,
+    scan_path,
+)
+from core.datasets.splits import SplitLine
+from core.errors import UserError
+from core.files.whole import write_atomically
+from core.weights.archives import open_archive
+from core.weights.files import unreadable
+from core.weights.npz import read_npz, read_object_maps
+
+LOG_SIZE = (375, 1242)  # height, width of the depth maps of the training log
+VERSION = 1
+ARRAYS = {"version": "i", "shapes": "i", "counts": "i", "index": "i", "values": "f", "lines": "U"}
+MAX_BYTES = 16 << 30  # of all arrays; the largest training list of KITTI needs 10, the Eigen test 0.1
+PUBLISHED = "data"  # the one array of a file that the published program exports
+REMAKE = "make it again with export_gt_depth.py"
+
+
+# ---- from a scan to a map --------------------------------------------------------------------------------
+
+
+def scan_to_depth(
+    scan: np.ndarray, calibration: Calibration, camera: int, value: str = "velodyne_x", nearest: bool = False
+) -> np.ndarray:
+    """Projects a scan into an image.
+
+    The published rule, kept for equal bits, has three quirks: pixels are one to the left and above of the
+    rounded projection; pixels (v, w-1) and (v+1, 0) share a number in the search for duplicates, so of two
+    points there only one pixel gets the minimum; and points between scanner and camera, whose z is negative,
+    are projected through the lens. Their depth is negative in camera z, which erases what shares the pixel.
+
+    Args:
+        scan: (N, 4) float32, as `read_scan` gives it.
+        camera: 2 or 3.
+        value: `velodyne_x`, the forward coordinate of the scanner (what the Eigen split is evaluated on),
+            or `camera_z`, the depth.
+        nearest: replaces the last two quirks: points behind the camera are dropped and each pixel keeps the
+            point nearest to the camera.
+
+    Returns:
+        (height, width) float32, metres, 0 = unknown.
+    """
+    height, width = calibration.image_size
+    points = scan[scan[:, 0] >= 0]  # a copy
+    points[:, 3] = 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        u_z, v_z, z = calibration.projection(camera) @ points.T
+        u, v = np.rint(u_z / z) - 1, np.rint(v_z / z) - 1
+        inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    if nearest:
+        inside &= z > 0
+    u, v, z = u[inside].astype(np.int64), v[inside].astype(np.int64), z[inside]
+    values = z if value == "camera_z" else points[inside, 0].astype(np.float64)
+    depth = np.zeros((height, width))
+    if nearest:
+        order = np.argsort(-z, kind="stable")
+        u, v, values = u[order], v[order], values[order]
+    depth[v, u] = values  # the last point of a pixel stays
+    if not nearest:
+        _minimum_of_duplicates(depth, u, v, values)
+    return np.maximum(depth, 0).astype(np.float32)
+
+
+def _minimum_of_duplicates(depth: np.ndarray, u: np.ndarray, v: np.ndarray, values: np.ndarray) -> None:
+    """Where several points share a number, writes their minimum into the pixel of the first, in place."""
+    if values.size == 0:
+        return
+    number = v * (depth.shape[1] - 1) + u - 1
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order], prepend=-2))  # numbers start at -1
+    counts = np.diff(starts, append=number.size)
+    minima = np.minimum.reduceat(values[order], starts)
+    first = order[starts[counts > 1]]
+    depth[v[first], u[first]] = minima[counts > 1]
+
+
+def log_depth(scan: np.ndarray, calibration: Calibration, camera: int, mirrored: bool) -> np.ndarray:
+    """Depth of the target for the training log: camera z, resized to 375×1242 by nearest neighbour, mirrored.
+
+    Returns:
+        (1, 375, 1242) float32, metres, 0 = unknown.
+    """
+    return resize_for_log(scan_to_depth(scan, calibration, camera, "camera_z"), mirrored)
+
+
+def resize_for_log(depth: np.ndarray, mirrored: bool) -> np.ndarray:
+    """A depth map (h, w) resized to 375×1242 by nearest neighbour and mirrored, (1, 375, 1242)."""
+    depth = depth[np.ix_(*map(_nearest_rows, LOG_SIZE, depth.shape))]
+    return np.ascontiguousarray(depth[None, :, ::-1] if mirrored else depth[None])
+
+
+def _nearest_rows(target: int, source: int) -> np.ndarray:
+    """For each of `target` rows the row of `source` whose centre is nearest."""
+    return np.floor((np.arange(target) + 0.5) * source / target).astype(np.int64)
+
+
+# ---- the maps of a split ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SparseDepth:
+    """The known pixels of a depth map.
+
+    Attributes:
+        shape: (height, width).
+        index: int32 (M,), row-major numbers of the known pixels, ascending.
+        values: float32 (M,), metres, above 0.
+        line: the line of the split list that the map belongs to.
+    """
+
+    shape: tuple[int, int]
+    index: np.ndarray
+    values: np.ndarray
+    line: str
+
+    @classmethod
+    def from_dense(cls, depth: np.ndarray, line: SplitLine | str) -> "SparseDepth":
+        """Keeps the pixels above 0 of a (height, width) map."""
+        index = np.flatnonzero(depth > 0).astype(np.int32)
+        return cls(depth.shape, index, depth.ravel()[index].astype(np.float32), str(line))
+
+    def dense(self) -> np.ndarray:
+        """(height, width) float32, 0 = unknown."""
+        depth = np.zeros(self.shape, np.float32)
+        depth.ravel()[self.index] = self.values
+        return depth
+
+
+def ground_truth(
+    root: Path, lines: Iterable[SplitLine], source: str, nearest: bool = False
+) -> Iterator[SparseDepth]:
+    """Makes the ground truth of each line of a split, one after the other.
+
+    Args:
+        root: KITTI raw.
+        source: `velodyne` (scanner x of the projected scan) or `annotated` (camera z of the annotated map).
+        nearest: see `scan_to_depth`.
+
+    Raises:
+        UserError: a scan, a calibration or a map is missing or malformed; names the file.
+    """
+    calibrations: dict[Path, Calibration] = {}
+    for line in lines:
+        if source == "annotated":
+            depth = read_annotated_depth(annotated_depth_path(root, line.folder, line.frame, line.camera))
+        else:
+            folder = calibration_folder(root, line.folder)
+            if folder not in calibrations:
+                calibrations[folder] = read_calibration(folder)
+            scan = read_scan(scan_path(root, line.folder, line.frame))
+            depth = scan_to_depth(scan, calibrations[folder], line.camera, nearest=nearest)
+        yield SparseDepth.from_dense(depth, line)
+
+
+def choose_source(root: Path, split: str, lines: Sequence[SplitLine]) -> str:
+    """`velodyne` or `annotated`: by the published lists for eigen and eigen_benchmark; otherwise annotated
+    depth, which is denser and cleaner, if the first line has it."""
+    published = {"eigen": "velodyne", "eigen_benchmark": "annotated"}
+    if (name := Path(split).name) in published:
+        return published[name]
+    first = lines[0]
+    annotated = annotated_depth_path(root, first.folder, first.frame, first.camera)
+    return "annotated" if annotated.is_file() else "velodyne"
+
+
+def save_ground_truth(path: Path, maps: Sequence[SparseDepth]) -> None:
+    """Writes maps as a compressed `.npz` of plain arrays, atomically.
+
+    The arrays: `version`; `shapes` (N, 2); `counts` (N,) known pixels per map; `index` and `values`, all maps
+    one after the other; `lines` (N,), the lines of the split list.
+    """
+    arrays: dict[str, Any] = {
+        "version": np.int32(VERSION),
+        "shapes": np.array([depth.shape for depth in maps], np.int32).reshape(-1, 2),
+        "counts": np.array([depth.index.size for depth in maps], np.int32),
+        "index": np.concatenate([depth.index for depth in maps] or [np.empty(0, np.int32)]),
+        "values": np.concatenate([depth.values for depth in maps] or [np.empty(0, np.float32)]),
+        "lines": np.array([depth.line for depth in maps], np.str_),
+    }
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    write_atomically(path, write)
+
+
+def load_ground_truth(path: Path, lines: Sequence[SplitLine] | None = None) -> list[SparseDepth]:
+    """Reads what `save_ground_truth` or the published program wrote; runs nothing that the file holds.
+
+    The published file (one array of objects, `data`) does not say which lines its maps belong to.
+
+    Args:
+        lines: the split that the maps must belong to, line by line; None skips the check.
+
+    Raises:
+        UserError: missing, damaged, another format, or made for another split.
+    """
+    if _is_published(path):
+        return _published_maps(path, lines)
+    arrays = _read_arrays(path)
+    shapes, counts, index, values = (arrays[name] for name in ("shapes", "counts", "index", "values"))
+    number = len(counts)
+    whole = (
+        shapes.shape == (number, 2)
+        and counts.shape == arrays["lines"].shape == (number,)
+        and index.shape == values.shape == (int(counts.sum(dtype=np.int64)),)
+        and (counts >= 0).all()
+        and ((shapes > 0) & (shapes <= MAX_IMAGE_SIDE)).all()
+    )
+    if not whole:
+        raise UserError(f"{path}: damaged: its arrays do not fit together; {REMAKE}")
+    pixels = shapes.prod(axis=1, dtype=np.int64).repeat(counts)
+    if ((index < 0) | (index >= pixels)).any() or not (np.isfinite(values) & (values > 0)).all():
+        raise UserError(f"{path}: damaged: holds pixels outside their map or impossible depths; {REMAKE}")
+    index, values = index.astype(np.int32, copy=False), values.astype(np.float32, copy=False)
+    ends = np.cumsum(counts, dtype=np.int64)
+    maps = [
+        SparseDepth((int(h), int(w)), index[end - count : end], values[end - count : end], str(line))
+        for (h, w), count, end, line in zip(shapes, counts, ends, arrays["lines"], strict=True)
+    ]
+    if lines is not None:
+        _check_lines(path, maps, lines)
+    return maps
+
+
+def _is_published(path: Path) -> bool:
+    """Whether a file is of the published program; its size is bounded before anything is unpacked."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such ground truth; make it with export_gt_depth.py")
+    try:
+        with open_archive(path, MAX_BYTES) as (archive, _):
+            names = archive.namelist()
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file makes zipfile raise almost anything
+        raise unreadable(path, "ground-truth file", error, REMAKE) from None
+    return f"{PUBLISHED}.npy" in names and "version.npy" not in names
+
+
+def _published_maps(path: Path, lines: Sequence[SplitLine] | None) -> list[SparseDepth]:
+    """The maps of the published program: dense, 0 = unknown."""
+    maps = read_object_maps(path, PUBLISHED, REMAKE)
+    for depth in maps:
+        sides = depth.ndim == 2 and min(depth.shape) > 0 and max(depth.shape) <= MAX_IMAGE_SIDE
+        if not sides or depth.dtype.kind != "f" or not np.isfinite(depth).all():
+            raise UserError(f"{path}: damaged: holds something else than depth maps; {REMAKE}")
+    if lines is not None and len(lines) != len(maps):
+        raise UserError(f"{path}: holds {len(maps)} maps but the split has {len(lines)} lines; {REMAKE}")
+    return [
+        SparseDepth.from_dense(depth, "" if lines is None else lines[row]) for row, depth in enumerate(maps)
+    ]
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file, their kinds checked."""
+    arrays = read_npz(path, REMAKE, MAX_BYTES)
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise UserError(f"{path}: no ground truth of this program: lacks {', '.join(missing)}; {REMAKE}")
+    wrong = [name for name, kind in ARRAYS.items() if arrays[name].dtype.kind != kind]
+    if wrong or arrays["version"].shape != () or arrays["version"] != VERSION or arrays["counts"].ndim != 1:
+        raise UserError(f"{path}: ground truth of another version or damaged; {REMAKE}")
+    return arrays
+
+
+def _check_lines(path: Path, maps: Sequence[SparseDepth], lines: Sequence[SplitLine]) -> None:
+    if len(maps) != len(lines):
+        raise UserError(f"{path}: holds {len(maps)} maps but the split has {len(lines)} lines; {REMAKE}")
+    for row, (depth, line) in enumerate(zip(maps, lines, strict=True)):
+        if depth.line != str(line):
+            raise UserError(f"{path}: map {row} is of {depth.line!r}, the split says {str(line)!r}; {REMAKE}")

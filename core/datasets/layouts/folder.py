@@ -1,0 +1,124 @@
+"""A user's own images: a folder of sequences, each of one camera or of a stereo pair, or the frames of a video."""
+
+from pathlib import Path
+
+import numpy as np
+
+from core.datasets.base import SequenceDataset
+from core.datasets.camera import Camera, choose_camera
+from core.datasets.known_poses import KnownMotion, file_motion
+from core.datasets.sample import Frame
+from core.datasets.sequences import ImageSequence, file_numbers, read_sequence
+from core.datasets.splits import CAMERAS, SplitLine
+from core.datasets.videos import frame_rate, frames_folder, is_video
+from core.errors import UserError
+from core.geometry import relative_intrinsics
+
+POSES_FILE = "poses.txt"
+
+
+class FolderDataset(SequenceDataset):
+    """Lines are `<sequence> <frame> <side>`, as make_split.py writes them; see `core/datasets/sequences.py`.
+
+    The sequence is a folder below the root (`.` is the root itself), the frame the number in the file's name.
+    Where poses are known they are in `poses.txt` in the folder of the sequence.
+    A video stands for the folder of its frames. The side of a single camera is l, or left out.
+    """
+
+    def image_path(self, line: SplitLine, frame: Frame) -> Path:
+        """The file of a frame; where there is none, a path that says so."""
+        camera = 2 if line.side is None else line.camera
+        camera, offset = (5 - camera, 0) if frame == "s" else (camera, int(frame))
+        sequence = self.sequences[line.folder]
+        if camera not in sequence.cameras:
+            raise UserError(
+                f"{sequence.folder}: has one camera, but the split or --use_stereo asks for two; "
+                "put the images of a stereo pair into folders left and right"
+            )
+        number = line.frame + offset
+        return sequence.cameras[camera].get(number, sequence.folder / f"(frame {number} of camera {camera})")
+
+    def camera(self, line: SplitLine) -> Camera:
+        """The camera that took a line's images."""
+        return self._cameras[line.folder]
+
+    def frame_rate(self, line: SplitLine) -> float | None:
+        """Frames per second of a line's sequence, where it was a video."""
+        return frame_rate(self.sequences[line.folder].folder)
+
+    def K_source(self, line: SplitLine) -> str:  # noqa: N802
+        """Where the intrinsics come from."""
+        return self.camera(line).source
+
+    def _cure(self, index: int) -> str:
+        return f"{self.describe(index)} needs it; make_split.py leaves out the ends of sequences and gaps"
+
+    def _find_root(self, data_path: Path) -> Path:
+        self._top = data_path  # where the last `intrinsics.yaml` may lie
+        if not is_video(data_path):
+            return data_path
+        self._top = data_path.parent
+        folder = frames_folder(data_path)
+        if not folder.is_dir():
+            raise UserError(
+                f"{data_path}: its frames are not there; run make_split.py --data_path {data_path}"
+            )
+        return folder
+
+    def _open(self, png: bool | None) -> None:
+        """Reads the names of all images of the split's sequences; any extension will do."""
+        names = dict.fromkeys(line.folder for line in self.lines)
+        self.sequences: dict[str, ImageSequence] = {
+            name: read_sequence(self.root if name == "." else self.root / name) for name in names
+        }
+        self._cameras = {
+            name: choose_camera(sequence.folder, self._top, sequence.image_size(), self.given_intrinsics)
+            for name, sequence in self.sequences.items()
+        }
+        first = self.image_path(self.lines[0], 0)
+        if not first.is_file():
+            raise UserError(f"{first}: no such image; check --data_path and --split")
+        self._note_estimates()
+        if "s" in self.frames:
+            self._find_baseline()
+
+    def _note_estimates(self) -> None:
+        estimates = {
+            name: camera.source for name, camera in self._cameras.items() if "estimate" in camera.source
+        }
+        if estimates:
+            first, source = next(iter(estimates.items()))
+            more = f" and {len(estimates) - 1} more" if len(estimates) > 1 else ""
+            self.notes.append(
+                f"intrinsics of {first}{more}: {source}; better: --intrinsics, or intrinsics.yaml in the folder"
+            )
+
+    def _find_baseline(self) -> None:
+        found = {camera.baseline for camera in self._cameras.values()}
+        if len(found) > 1:
+            raise UserError(
+                f"{self.root}: the baselines in intrinsics.yaml differ ({', '.join(map(str, found))}); depth has one "
+                "unit: train sequences of one baseline together"
+            )
+        self.baseline = found.pop()
+
+    def _intrinsics(self, line: SplitLine) -> np.ndarray:
+        return relative_intrinsics(self.camera(line).intrinsics, self.height, self.width)
+
+    def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
+        sequence = self.sequences[line.folder]
+        baseline = baseline or self.camera(line).baseline
+        if baseline is None and self._needs_right(line.folder):
+            raise UserError(
+                f"{sequence.folder / POSES_FILE}: has the poses of the left camera; for the right one, give --baseline "
+                "METRES, or baseline in intrinsics.yaml"
+            )
+        stems = {frame: path.stem for frame, path in sequence.cameras[2].items()}
+        numbers = file_numbers(set(stems.values()))
+        frames = {frame: numbers.get(stem) for frame, stem in stems.items()}
+        return file_motion(sequence.folder / POSES_FILE, frames, baseline)
+
+    def _needs_right(self, folder: str) -> bool:
+        """Whether the lines of a sequence need the right camera."""
+        sides = {line.side or "l" for line in self.lines if line.folder == folder}
+        return "s" in self.frames or any(CAMERAS.get(side) == 3 for side in sides)

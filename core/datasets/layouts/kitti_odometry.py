@@ -1,0 +1,67 @@
+"""KITTI odometry: the sequences as its archive has them, in colour, without scans."""
+
+from pathlib import Path
+
+import numpy as np
+
+from core.datasets.base import SequenceDataset
+from core.datasets.known_poses import KnownMotion, odometry_motion
+from core.datasets.sample import Frame
+from core.datasets.splits import SplitLine
+from core.errors import UserError
+from core.files.images import BadImageError, image_size
+from core.geometry import nominal_intrinsics
+from core.options import KITTI_BASELINE
+
+
+def image_path(root: Path, sequence: str, frame: int, camera: int, extension: str) -> Path:
+    """A colour image; sequence such as `9` or `09`, extension such as `.png`.
+
+    Raises:
+        UserError: the sequence is no number.
+    """
+    if not (sequence.isascii() and sequence.isdigit()):
+        raise UserError(
+            f"split folder {sequence!r}: KITTI odometry's sequences are numbers, such as 9; "
+            "for drives of KITTI raw use --dataset kitti"
+        )
+    folder = root / "sequences" / f"{int(sequence):02d}" / f"image_{camera}"
+    return folder / f"{frame:06d}{extension}"
+
+
+class KittiOdometry(SequenceDataset):
+    """Lines are `<sequence> <frame> <side>`; source f is frame + f of the same camera.
+
+    Nothing is clamped at the ends of a sequence: the list leaves such frames out.
+    """
+
+    K_is_its_mirror = True
+    baseline = KITTI_BASELINE
+
+    def image_path(self, line: SplitLine, frame: Frame) -> Path:
+        """The file of a frame, its extension that of the data set."""
+        if frame == "s":
+            return image_path(self.root, line.folder, line.frame, 5 - line.camera, self.extension)
+        return image_path(self.root, line.folder, line.frame + int(frame), line.camera, self.extension)
+
+    def _intrinsics(self, line: SplitLine) -> np.ndarray:
+        return nominal_intrinsics(self.height, self.width)
+
+    def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
+        calibration = self.image_path(line, 0).parent.parent / "calib.txt"
+        poses = self.root / "poses" / f"{int(line.folder):02d}.txt"
+        return odometry_motion(poses, calibration, self._image_size(line.folder))
+
+    def _image_size(self, folder: str) -> tuple[int, int]:
+        """(height, width) of the first readable target of a sequence.
+
+        Raises:
+            BadImageError: none is readable.
+        """
+        for line in self.lines:
+            if line.folder == folder:
+                try:
+                    return image_size(self.image_path(line, 0))
+                except BadImageError as bad:
+                    error = bad
+        raise error

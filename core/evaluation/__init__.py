@@ -1,0 +1,1 @@
+"""Depth metrics: protocols, tables, saved disparities, the report."""

@@ -1,0 +1,88 @@
+"""Disparities of a whole split in files: one `.npy` for evaluation, or the PNGs that KITTI's benchmark takes."""
+
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.disparity import resize_map
+from core.errors import UserError
+from core.files.whole import write_atomically, write_folder_atomically
+
+BENCHMARK_FOLDER = "benchmark_predictions"
+BENCHMARK_HEIGHT, BENCHMARK_WIDTH = 352, 1216
+BENCHMARK_MAX_DEPTH = 80.0  # metres
+KITTI_DEPTH_UNIT = 1 / 256  # metres of one step in KITTI's 16-bit depth images
+
+
+def save_disparities(path: Path, disparities: np.ndarray) -> None:
+    """Writes predictions (N, h, w) as `.npy`, atomically; `--ext_disp_to_eval` reads them."""
+    write_atomically(path, lambda temporary: np.save(temporary, disparities))
+
+
+def load_disparities(path: Path) -> np.ndarray:
+    """Reads predictions (N, h, w) of any program.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        disparities = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; evaluate_depth.py --save_pred_disps writes one") from None
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: not a readable .npy file of disparities ({error}); save it with np.save"
+        ) from None
+    if not isinstance(disparities, np.ndarray) or disparities.ndim != 3:
+        raise UserError(f"{path}: expected one array (images, height, width); save it with np.save")
+    return disparities
+
+
+def checked_disparity(number: int, disparity: np.ndarray) -> np.ndarray:
+    """The prediction of image `number`, float32 or float64.
+
+    Raises:
+        UserError: it is not a map of positive numbers.
+    """
+    disparity = np.asarray(disparity)
+    if disparity.ndim != 2 or disparity.size == 0:
+        raise UserError(
+            f"prediction {number} (counted from 0): shape {disparity.shape}, expected (height, width)"
+        )
+    if disparity.dtype not in (np.float32, np.float64):
+        disparity = disparity.astype(np.float32)
+    if not (np.isfinite(disparity).all() and disparity.min() > 0):
+        raise UserError(
+            f"prediction {number} (counted from 0): disparities must be positive and finite; "
+            "mend the file, such as by np.clip(disparities, 1e-3, None)"
+        )
+    return disparity
+
+
+def benchmark_pixels(disparity: np.ndarray, scale_factor: float) -> np.ndarray:
+    """A depth map as KITTI's benchmark takes it: uint16 (352, 1216), value / 256 = metres.
+
+    Args:
+        disparity: (h, w) of 1 / depth; resized first, then inverted, as in evaluation.
+        scale_factor: metres of one unit of depth (5.4 for models trained with stereo).
+    """
+    depth = scale_factor / resize_map(disparity, BENCHMARK_HEIGHT, BENCHMARK_WIDTH)
+    return (np.clip(depth, 0, BENCHMARK_MAX_DEPTH) / KITTI_DEPTH_UNIT).astype(np.uint16)  # truncated
+
+
+def save_benchmark_images(folder: Path, disparities: Iterable[np.ndarray], scale_factor: float) -> None:
+    """Writes `<folder>/0000000000.png` and so on, ready for upload; the folder is replaced whole or not at all.
+
+    Raises:
+        UserError: a prediction is not a map of positive numbers, or the folder cannot be written.
+    """
+
+    def fill(temporary: Path) -> None:
+        for number, disparity in enumerate(disparities):
+            pixels = benchmark_pixels(checked_disparity(number, disparity), scale_factor)
+            Image.fromarray(pixels).save(temporary / f"{number:010d}.png")
+
+    write_folder_atomically(folder, fill)

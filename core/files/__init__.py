@@ -1,0 +1,1 @@
+"""Files in general: whole or absent, images, videos, inputs of users, colours."""

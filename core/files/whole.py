@@ -1,0 +1,286 @@
+"""Files that are either whole or absent, folders of weights, and the strict comparison of names and shapes.
+
+Imports neither NumPy nor a framework.
+"""
+
+import difflib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+
+EXTENSIONS = {"torch": ".pth", "paddle": ".pdparams"}
+NAMES_SHOWN = 5
+NAME_LENGTH = 80
+CONVERTED = (".safetensors", ".h5")
+
+Shape = tuple[int, ...]
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Writes a file so that it is never seen half-written: temporary file in the same folder, fsync, rename.
+
+    Args:
+        path: the file; its folder is made when absent.
+        write: writes the content to the path it is given, which has the same extension.
+
+    Raises:
+        UserError: the folder or the file cannot be written (any OSError, also one of `write`). What else
+            `write` raises passes through. In either case an older file stays as it was.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        temporary = Path(name)
+        os.fchmod(handle, 0o666 & ~_umask())  # mkstemp's 0600 would keep colleagues from reading the result
+        os.close(handle)
+        write(temporary)
+        _synchronise(temporary)
+        os.replace(temporary, path)
+        _synchronise(path.parent)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8 by `write_atomically`."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
+
+
+def write_yaml(path: Path, record: Mapping[str, Any]) -> None:
+    """Writes a YAML file by `write_atomically`, in the order of `record`, in a form that reads back unchanged."""
+    import yaml
+
+    text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
+    if "\x85" in text:  # PyYAML writes this line break unquoted and reads a space
+        text = yaml.safe_dump(dict(record), sort_keys=False)
+    write_text(path, text)
+
+
+def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Writes a folder so that it is never seen half-filled: temporary sibling, fsync of all files, rename.
+
+    An existing folder is moved aside, replaced, then removed; it comes back if the rename fails.
+
+    Args:
+        folder: the folder; its parents are made when absent.
+        fill: writes the files into the empty folder it is given.
+
+    Raises:
+        UserError: the folder cannot be written (any OSError, also one of `fill`). What else `fill` raises
+            passes through. In either case the older folder stays.
+    """
+    folder = Path(folder)
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        os.chmod(temporary, 0o777 & ~_umask())
+        fill(temporary)
+        for file in [*temporary.rglob("*"), temporary]:
+            _synchronise(file)
+        _swap_folders(temporary, folder)
+        _synchronise(folder.parent)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def add_files_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Adds files to a folder, or replaces them, once all of them are whole: none of them is seen half-written.
+
+    Args:
+        folder: the folder, which exists.
+        fill: writes the files into the empty folder it is given.
+
+    Raises:
+        UserError: a file cannot be written (any OSError, also one of `fill`), or a folder has its name. What else
+            `fill` raises passes through. In either case the folder stays as it was.
+    """
+    temporary = None
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+        fill(temporary)
+        files = sorted(temporary.iterdir())
+        for file in files:
+            if (folder / file.name).is_dir():
+                raise UserError(f"{folder / file.name}: is a folder; rename or remove it")
+            _synchronise(file)
+        for file in files:
+            os.replace(file, folder / file.name)
+        _synchronise(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap_folders(temporary: Path, folder: Path) -> None:
+    if not folder.exists():
+        os.rename(temporary, folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    try:
+        os.rename(folder, old)  # a folder may be renamed onto an empty one
+    except OSError:  # the current folder, a link, or the root of a disk
+        old.rmdir()
+        raise
+    try:
+        os.rename(temporary, folder)
+    except OSError:
+        os.rename(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _synchronise(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def weights_folder(run_folder: Path, epoch: int | str) -> Path:
+    """`<run_folder>/models/weights_<epoch>`, the epoch counted from 0, or "initial"."""
+    return Path(run_folder) / "models" / f"weights_{epoch}"
+
+
+def find_file(folder: Path, name: str, extension: str) -> Path | None:
+    """The file of a network in a folder of weights: with this extension, else with another backend's or a neutral one,
+    else None."""
+    for candidate in (extension, *EXTENSIONS.values(), *CONVERTED):
+        if (Path(folder) / f"{name}{candidate}").is_file():
+            return Path(folder) / f"{name}{candidate}"
+    return None
+
+
+def find_weights(folder: Path, names: Iterable[str], extension: str) -> dict[str, Path]:
+    """The file of each network in a folder of weights, `{name: file}`, by `find_file`.
+
+    Args:
+        names: such as `["encoder", "depth"]`.
+        extension: `EXTENSIONS[backend]`, preferred.
+
+    Raises:
+        UserError: no such folder, or files are missing; lists them, and what lies there instead.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder of weights; it should hold encoder{extension}, depth{extension}, …"
+        )
+    files = {name: find_file(folder, name, extension) for name in names}
+    missing = [f"{name}{extension}" for name, path in files.items() if path is None]
+    if missing:
+        present = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        raise UserError(f"{folder}: lacks {', '.join(missing)}; it holds {', '.join(present) or 'nothing'}")
+    return {name: path for name, path in files.items() if path is not None}
+
+
+def check_names(
+    found: Mapping[str, Shape],
+    expected: Mapping[str, Shape],
+    file: Path | str,
+    ignore: Collection[str] = (),
+    explain: Callable[[Mapping[str, Shape], Mapping[str, Shape]], str] | None = None,
+) -> None:
+    """Compares the tensors of a file with those of a network: every name once, every shape equal.
+
+    Args:
+        found: name to shape in the file.
+        expected: name to shape in the network.
+        file: for the message.
+        ignore: names that may be absent from either side (such as the unused classifier).
+        explain: says what such a file looks like instead, and the cure: `core.weights.families.explain`.
+
+    Raises:
+        UserError: lists the first missing, unexpected (with the nearest that is missing) and misshapen names and how
+            many there are; then what `explain` says.
+    """
+    found = {name: tuple(shape) for name, shape in found.items() if name not in ignore}
+    expected = {name: tuple(shape) for name, shape in expected.items() if name not in ignore}
+    misshapen = [
+        f"{name} ({_times(found[name])}, needed {_times(expected[name])})"
+        for name in expected
+        if name in found and found[name] != expected[name]
+    ]
+    missing = [name for name in expected if name not in found]
+    problems = [
+        *_summary("missing", missing),
+        *_summary("unexpected", [name for name in found if name not in expected], missing),
+        *_summary("of another shape", misshapen),
+    ]
+    if problems:
+        fault = f"{file}: the weights do not fit the network: {'; '.join(problems)}"
+        raise UserError(f"{fault}; {explain(found, expected)}" if explain else fault)
+
+
+def check_moments(arrays: Mapping[str, Any], shapes: Mapping[str, Shape], file: Path | str) -> None:
+    """Makes sure that a training state is complete before any of it is used.
+
+    Args:
+        arrays: the file's arrays: `step`, and for each parameter that was ever updated
+            `exp_avg/<name>`, `exp_avg_sq/<name>` of its shape and `steps/<name>`.
+        shapes: shape of each parameter by name.
+        file: for the message.
+
+    Raises:
+        UserError: an array is missing or has another shape.
+    """
+    cure = "remove the file to start with fresh moments"
+    needed: dict[str, Shape] = {"step": ()}
+    for name, shape in shapes.items():
+        if any(f"{key}/{name}" in arrays for key in ("exp_avg", "exp_avg_sq", "steps")):
+            needed |= {f"exp_avg/{name}": shape, f"exp_avg_sq/{name}": shape, f"steps/{name}": ()}
+    for key, shape in needed.items():
+        if key not in arrays:
+            raise UserError(f"{file}: lacks {key}; {cure}")
+        if tuple(arrays[key].shape) != shape:
+            found = _times(tuple(arrays[key].shape))
+            raise UserError(f"{file}: {key} has shape {found}, expected {_times(shape)}; {cure}")
+
+
+def _times(shape: Shape) -> str:
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def _summary(label: str, names: list[str], nearest: list[str] | None = None) -> list[str]:
+    """ "20 missing: a, b, …", each name with the one of `nearest` that it may be meant for."""
+    if not names:
+        return []
+    shown = [shown_name(name) + _hint(name, nearest or []) for name in names[:NAMES_SHOWN]]
+    return [f"{len(names)} {label}: {', '.join(shown)}{', …' if len(names) > NAMES_SHOWN else ''}"]
+
+
+def _hint(name: str, names: list[str]) -> str:
+    nearest = difflib.get_close_matches(name[:NAME_LENGTH], names, n=1, cutoff=0.8)
+    return f" (for {nearest[0]}?)" if nearest else ""
+
+
+def shown_name(name: str) -> str:
+    """A name from a file, which may hold anything."""
+    printable = "".join(character if character.isprintable() else "?" for character in name[:NAME_LENGTH])
+    return printable if len(name) <= NAME_LENGTH else f"{printable}…"

@@ -1,0 +1,295 @@
+"""Dataclass ↔ command line ↔ YAML. Precedence: defaults < `--config` files in their order < command line.
+
+Values of YAML pass the same type check as those of the command line (PyYAML reads `1e-4` as text). A flag is
+set by `--use_stereo` and taken back by `--no_use_stereo`; `none` empties an option that may be empty.
+Imports neither NumPy nor a framework.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import inspect
+import math
+import os
+import sys
+import types
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from core.errors import UserError
+from core.files.whole import write_yaml
+from core.options import MODEL_OPTIONS, REPLACED, EvaluationOptions, Monodepth2Options
+
+OptionsClass = TypeVar("OptionsClass")
+
+MAX_YAML_BYTES = 64 << 10  # all options take four thousand
+VALUE_SHOWN, REASON_SHOWN = 80, 300
+TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def parse(
+    options_class: type[OptionsClass], argv: list[str] | None = None, description: str = ""
+) -> OptionsClass:
+    """Makes options from the command line and the YAML files named by `--config`, and validates them.
+
+    Args:
+        options_class: a dataclass of `core.options.option` fields.
+        argv: arguments without the program's name; None takes those of the process.
+        description: first paragraph of `--help`.
+
+    Raises:
+        UserError: unknown option or key (with the nearest name), wrong type, wrong choice, unreadable file.
+    """
+    fields = _fields(options_class)
+    given, rest = _make_parser(options_class, description).parse_known_args(
+        sys.argv[1:] if argv is None else argv
+    )
+    if rest:
+        _refuse_argument(rest[0], fields)
+    arguments = vars(given)
+    values: dict[str, Any] = {}
+    for file in arguments.pop("config", []):
+        values.update(_read_yaml(options_class, Path(file)))
+    for name, value in arguments.items():
+        where = name.upper() if fields[name].positional else f"option --{name}"
+        values[name] = _convert(fields[name], value, where)
+    return _build(options_class, values)
+
+
+def save_options(options: Any, path: Path) -> None:
+    """Writes every option as YAML, atomically; `load_options` and `--config` read it."""
+    write_yaml(path, dataclasses.asdict(options))
+
+
+def load_options(options_class: type[OptionsClass], path: Path) -> OptionsClass:
+    """Reads what `save_options` wrote. Absent keys keep their defaults; unknown ones raise UserError."""
+    return _build(options_class, _read_yaml(options_class, path))
+
+
+def _build(options_class: type[OptionsClass], values: dict[str, Any]) -> OptionsClass:
+    options = options_class(**values)
+    validate = getattr(options, "validate", None)
+    if validate is not None:
+        validate()
+    return options
+
+
+# --- the command line ---
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see --help)")
+
+
+def _make_parser(options_class: type, description: str) -> argparse.ArgumentParser:
+    options = _fields(options_class).values()
+    positional = "".join(f"{option.name.upper()} " for option in options if option.positional)
+    parser = _Parser(
+        description=description,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        usage=f"%(prog)s {positional}[--config FILE.yml ...] [--OPTION VALUE ...]",
+        epilog="--no_FLAG takes back a flag set in a YAML file; 'none' empties an option that may be empty.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=118),
+    )
+    parser.add_argument(
+        "--config", action="append", metavar="FILE.yml", help="YAML file of options; several: the later wins"
+    )
+    for owner, fields in _fields_by_class(options_class).items():
+        group = parser.add_argument_group((owner.__doc__ or owner.__name__).splitlines()[0].rstrip("."))
+        for field in fields:
+            _add_argument(group, field)
+    return parser
+
+
+def _add_argument(group: Any, field: "_Field") -> None:
+    help_text = field.help.replace("%", "%%")
+    if field.positional:
+        # Optional here: it may stand in a YAML file, and `validate` asks for it.
+        group.add_argument(field.name, nargs="?", metavar=field.name.upper(), help=help_text)
+        return
+    if field.kind is bool:
+        group.add_argument(f"--{field.name}", action="store_true", help=help_text)
+        group.add_argument(
+            f"--no_{field.name}", action="store_false", dest=field.name, help=argparse.SUPPRESS
+        )
+        return
+    metavar = field.kind.__name__.upper()
+    if field.choices:
+        metavar = "|".join(map(str, field.choices))
+    if field.default is None:
+        default = "none"
+    else:
+        default = " ".join(map(str, field.default)) if field.is_list else str(field.default)
+    group.add_argument(
+        f"--{field.name}",
+        nargs="+" if field.is_list else None,
+        metavar=(metavar, "...") if field.is_list else metavar,
+        help=f"{help_text} (default: {default})",
+    )
+
+
+def _refuse_argument(argument: str, fields: "dict[str, _Field]") -> NoReturn:
+    if not argument.startswith("-"):
+        raise UserError(f"unexpected argument {argument!r}: options start with -- (see --help)")
+    name = argument.lstrip("-").partition("=")[0]
+    flags = [f"no_{field.name}" for field in fields.values() if field.kind is bool]
+    raise UserError(
+        f"unknown option {argument.partition('=')[0]}{_hint(name, fields, [*flags, 'config'], '--')}"
+    )
+
+
+def _hint(name: str, fields: "dict[str, _Field]", more: Iterable[str] = (), prefix: str = "") -> str:
+    """ ": did you mean …?", or the cure for a name that the published program, or another script, has."""
+    name = name.replace("-", "_")
+    if name in REPLACED:
+        return f": {REPLACED[name]}"
+    of_model = {name, name.removeprefix("no_")} & {*MODEL_OPTIONS, "height", "width"}
+    if of_model and "load_weights_folder" in fields:
+        return ": an option of train.py; here it follows from the weights folder: leave it out"
+    nearest = difflib.get_close_matches(name, [*fields, *more], n=1)
+    if nearest:
+        return f": did you mean {prefix}{nearest[0]}?"
+    for script, owner in (("train.py", Monodepth2Options), ("evaluate_depth.py", EvaluationOptions)):
+        if name in _fields(owner):
+            return f": an option of {script}; leave it out"
+    return " (see --help)"
+
+
+# --- the type check ---
+
+
+@dataclasses.dataclass
+class _Field:
+    """One option, its annotation resolved."""
+
+    name: str
+    kind: type  # int, float, str or bool; of the elements, for a list
+    is_list: bool
+    may_be_none: bool
+    default: Any
+    help: str
+    choices: tuple[Any, ...] | None
+    path: bool
+    positional: bool
+
+
+def _resolve(field: dataclasses.Field[Any], annotation: Any) -> _Field:
+    may_be_none = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
+    if may_be_none:
+        annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+    is_list = typing.get_origin(annotation) is list
+    kind = typing.get_args(annotation)[0] if is_list else annotation
+    if kind not in TYPE_NAMES:
+        raise TypeError(f"option {field.name}: the parser knows no type {annotation}")
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return _Field(field.name, kind, is_list, may_be_none, default, **field.metadata)
+
+
+def _fields(options_class: type) -> dict[str, _Field]:
+    annotations = typing.get_type_hints(options_class)
+    fields: Iterable[dataclasses.Field[Any]] = dataclasses.fields(options_class)
+    return {field.name: _resolve(field, annotations[field.name]) for field in fields}
+
+
+def _fields_by_class(options_class: type) -> dict[type, list[_Field]]:
+    """The fields under the class that declares them, subclasses first: a method's options head the help."""
+    owners = [owner for owner in options_class.__mro__ if dataclasses.is_dataclass(owner)]
+    owner_of = {name: owner for owner in owners for name in inspect.get_annotations(owner)}
+    grouped: dict[type, list[_Field]] = {owner: [] for owner in owners}
+    for field in _fields(options_class).values():
+        grouped[owner_of[field.name]].append(field)
+    return grouped
+
+
+def _convert(field: _Field, value: Any, where: str) -> Any:
+    """The one type check: text of the command line, or a value of YAML, to the annotated type."""
+    text = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if field.may_be_none and (text is None or (isinstance(text, str) and text.lower() == "none")):
+        return None
+    if not field.is_list:
+        return _convert_one(field, value, where)
+    elements = value if isinstance(value, list) else [value]
+    if not elements:
+        raise UserError(f"{where}: the list is empty")
+    return [_convert_one(field, element, where) for element in elements]
+
+
+def _convert_one(field: _Field, value: Any, where: str) -> Any:
+    converted = _cast(field.kind, value)
+    if converted is None and field.choices and _shown(value) in field.choices:
+        converted = _shown(value)  # `precision: 32` in YAML
+    if converted is None:
+        advice = "; put it in quotes" if field.kind is str and value is not None else ""
+        raise UserError(f"{where}: expected {TYPE_NAMES[field.kind]}, not {_shown(value)}{advice}")
+    if field.choices and converted not in field.choices:
+        raise UserError(f"{where}: {_shown(converted)} is none of {', '.join(map(str, field.choices))}")
+    return os.path.expanduser(converted) if field.path else converted
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: YAML may hold anything, of any size."""
+    if value is not None and not isinstance(value, str | int | float):
+        return f"a {type(value).__name__}"
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "a number of many digits"
+    text = repr(value[: VALUE_SHOWN + 1] if isinstance(value, str) else value)
+    return text if len(text) <= VALUE_SHOWN else f"{text[:VALUE_SHOWN]}…"
+
+
+def _cast(kind: type, value: Any) -> Any:
+    """The value as int, float, str or bool, or None where that would have to guess or to round."""
+    if kind is bool or kind is str:
+        return value if isinstance(value, kind) else None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if kind is int and isinstance(value, float):
+        return None
+    try:
+        number = kind(value)
+        return number if math.isfinite(number) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+# --- YAML ---
+
+
+def _read_yaml(options_class: type, path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_YAML_BYTES + 1)
+        if len(text) > MAX_YAML_BYTES:
+            raise UserError(f"{path}: more than {MAX_YAML_BYTES >> 10} KiB are no options; check the path")
+        content = yaml.safe_load(_without_aliases(path, text.decode("utf-8")))
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the options: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file in UTF-8") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split())[:REASON_SHOWN]
+        raise UserError(f"{path}: not valid YAML: {reason}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected lines `option: value`, not a {type(content).__name__}")
+    fields = _fields(options_class)
+    for key in content:
+        if key not in fields:
+            hint = _hint(key[:VALUE_SHOWN], fields) if isinstance(key, str) else " (see --help)"
+            raise UserError(f"{path}: unknown option {_shown(key)}{hint}")
+    return {key: _convert(fields[key], value, f"{path}: {key}") for key, value in content.items()}
+
+
+def _without_aliases(path: Path, text: str) -> str:
+    """The text itself; a few lines of aliases of aliases would stand for gigabytes."""
+    import yaml
+
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        raise UserError(f"{path}: has aliases (*name); write their values out")
+    return text

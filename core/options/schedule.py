@@ -1,0 +1,38 @@
+"""The learning rate and the random state as pure functions of the step: nothing to save, nothing to restore."""
+
+# Keeps these draws apart from those of order and samples (core/datasets/loader.py, core/datasets/base.py).
+STEP_STREAM = 2
+
+
+def learning_rate(
+    step: int,
+    steps_per_epoch: int,
+    base_rate: float,
+    step_size: int,
+    gamma: float = 0.1,
+    decay_one_epoch_early: bool = False,
+) -> float:
+    """The rate of a training step: multiplied by gamma after every `step_size` full epochs.
+
+    Args:
+        step: from 0, over all epochs.
+        base_rate: rate of the first epoch.
+        step_size: epochs between decays.
+        decay_one_epoch_early: as the published Monodepth2 on PyTorch from 1.1 on, whose order of calls makes
+            the first decay come after `step_size - 1` epochs.
+    """
+    epoch = step // steps_per_epoch
+    return float(base_rate * gamma ** ((epoch + decay_one_epoch_early) // step_size))
+
+
+def step_seed(seed: int, step: int, part: int = 0) -> int:
+    """What a framework's random state is set to before a part of a training step: below 2^31.
+
+    Args:
+        seed: of the run.
+        step: from 0, over all epochs.
+        part: number of the batch within the step, over all processes.
+    """
+    import numpy as np
+
+    return int(np.random.default_rng([STEP_STREAM, seed, step, part]).integers(2**31))

@@ -1,0 +1,1 @@
+"""What `predict.py` and `export_onnx.py` write."""

@@ -1,0 +1,150 @@
+"""What `predict.py` writes of an image: files that state their unit, scale and model."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from core.disparity import STEREO_SCALE_FACTOR, resize_map
+from core.errors import UserError
+from core.evaluation.disparity_files import KITTI_DEPTH_UNIT
+from core.files.colour import colour_map
+from core.files.images import resize_array
+from core.files.whole import write_atomically, write_text
+from core.geometry import relative_intrinsics
+from core.options import PredictionOptions
+from core.prediction.point_cloud import point_cloud, write_ply
+
+LARGEST_PIXEL = 65535
+DISPARITY = {"quantity": "disparity", "depth": "scale_factor / disparity"}
+
+
+def depth_record(metric: bool, scale_factor: float, model: str) -> dict[str, Any]:
+    """What a file says of its depth: the unit of scale_factor / disparity, the factor, and what predicts it."""
+    unit = "metres" if metric else "relative: true up to one unknown scale"
+    return {"unit": unit, "scale_factor": scale_factor, "model": model}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is known of one image; all maps of one size, the network's or the image's own.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        disparity: (H, W) 1 / depth, as the network gives it.
+        depth: (H, W) float32, in metres, or true up to one unknown scale.
+        image_size: (height, width) of the image as it came.
+    """
+
+    image: np.ndarray
+    disparity: np.ndarray
+    depth: np.ndarray
+    image_size: tuple[int, int]
+
+
+class PredictionWriter:
+    """Writes predictions as the options ask for, each file whole or not at all.
+
+    Args:
+        options: of `predict.py`.
+        kinds: names of `WRITERS`, the files to write for each image.
+        model: what made the predictions, for the record inside the files.
+        max_depth: the model's largest depth before scaling.
+        stereo_factor: metres in a unit of depth of a model trained with stereo or known poses: 10 baselines; 5.4 on
+            KITTI, and for known poses of one camera.
+    """
+
+    def __init__(
+        self,
+        options: PredictionOptions,
+        kinds: list[str],
+        model: str,
+        max_depth: float,
+        stereo_factor: float = STEREO_SCALE_FACTOR,
+    ) -> None:
+        self.options, self.kinds = options, kinds
+        self.scale_factor = options.pred_depth_scale_factor * (
+            stereo_factor if options.pred_metric_depth else 1.0
+        )
+        metric = options.pred_metric_depth or self.scale_factor != 1
+        # Metres as KITTI stores them; a relative depth gets all 16 bits, in steps that are the same for all images.
+        self.pixel_unit = KITTI_DEPTH_UNIT if metric else max_depth / LARGEST_PIXEL
+        self.record = depth_record(metric, self.scale_factor, model)
+
+    def describe(self) -> str:
+        """The files written for each image."""
+        return ", ".join(f"*{WRITERS[kind][0]}" for kind in self.kinds)
+
+    def save(self, stem: Path, image: np.ndarray, disparity: np.ndarray) -> None:
+        """Writes `<stem><suffix>` for every kind of file asked for.
+
+        Args:
+            image: (h, w, 3) uint8 RGB, as it came.
+            disparity: (H, W) 1 / depth, at the size of the network.
+
+        Raises:
+            UserError: a file cannot be written, or a point cloud is empty.
+        """
+        image_size = image.shape[:2]
+        if self.options.size == "original":  # first resized, then inverted, as in evaluation
+            disparity = resize_map(disparity, *image_size)
+        else:
+            image = resize_array(image, *disparity.shape)
+        depth = (self.scale_factor / disparity).astype(np.float32)
+        prediction = Prediction(image, disparity, depth, image_size)
+        for kind in self.kinds:
+            suffix, write = WRITERS[kind]
+            write(self, stem.with_name(stem.name + suffix), prediction)
+
+    def save_disparity(self, path: Path, prediction: Prediction) -> None:
+        """(1, 1, H, W) float32 as Monodepth2 writes it, and a `.json` beside it with what it means."""
+        array = prediction.disparity[None, None].astype(np.float32)
+        write_atomically(path, lambda temporary: np.save(temporary, array))
+        record = DISPARITY | self.record
+        write_text(path.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
+
+    def save_depth(self, path: Path, prediction: Prediction) -> None:
+        """`depth` (H, W) float32 and the record, as arrays of one file."""
+        arrays = {"depth": prediction.depth, **self.record}
+        write_atomically(path, lambda temporary: np.savez(temporary, **arrays))
+
+    def save_colour(self, path: Path, prediction: Prediction) -> None:
+        """The disparity in colours, at the size of the image as it came."""
+        colours = Image.fromarray(colour_map(prediction.disparity, prediction.image_size))
+        write_atomically(path, lambda temporary: colours.save(temporary, quality=95))
+
+    def save_png(self, path: Path, prediction: Prediction) -> None:
+        """Depth in 16 bits; the file's text says what one step is. Depth beyond 16 bits has the largest value."""
+        pixels = np.clip(np.rint(prediction.depth / self.pixel_unit), 1, LARGEST_PIXEL).astype(np.uint16)
+        text = PngInfo()
+        for key, value in {"depth": f"value * {self.pixel_unit!r}", **self.record}.items():
+            text.add_text(key, str(value))
+        text.add_text("limit", f"{LARGEST_PIXEL}: that far or farther")
+        write_atomically(path, lambda temporary: Image.fromarray(pixels).save(temporary, pnginfo=text))
+
+    def save_points(self, path: Path, prediction: Prediction) -> None:
+        """Every pixel as a point in its colour, in camera coordinates."""
+        options, values = self.options, self.options.intrinsics
+        if values is None:
+            raise UserError("--save points needs --intrinsics fx fy cx cy")
+        K = relative_intrinsics(values, *prediction.depth.shape)
+        vertices = point_cloud(prediction.depth, prediction.image, K, options.depth_cap)
+        axes = "camera coordinates: x right, y down, z forward"
+        given = f"intrinsics relative to the image size: {' '.join(map(str, values))}"
+        write_ply(path, vertices, [*(f"{key}: {value}" for key, value in self.record.items()), axes, given])
+
+
+Writer = Callable[[PredictionWriter, Path, Prediction], None]
+# Name in --save: end of the file's name, and what writes it.
+WRITERS: dict[str, tuple[str, Writer]] = {
+    "disparity": ("_disp.npy", PredictionWriter.save_disparity),
+    "depth": ("_depth.npz", PredictionWriter.save_depth),
+    "colour": ("_disp.jpeg", PredictionWriter.save_colour),
+    "png": ("_depth.png", PredictionWriter.save_png),
+    "points": ("_points.ply", PredictionWriter.save_points),
+}

@@ -1,0 +1,64 @@
+"""A coloured point cloud of a depth map, and its file: PLY, binary, little-endian."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import UserError
+from core.files.whole import write_atomically
+from core.geometry import backproject
+
+VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
+PROPERTIES = [
+    *(f"property float {name}" for name in "xyz"),
+    *(f"property uchar {c}" for c in ("red", "green", "blue")),
+]
+
+
+def point_cloud(
+    depth: np.ndarray, image: np.ndarray, K: np.ndarray, depth_cap: float | None = None
+) -> np.ndarray:
+    """Every pixel as a coloured point in camera coordinates: x right, y down, z forward.
+
+    Args:
+        depth: (H, W) camera z.
+        image: (H, W, 3) uint8 RGB of the same size.
+        K: (3, 3) intrinsics of that size, pixel centres at integers.
+        depth_cap: points farther than this are left out; None keeps all.
+
+    Returns:
+        (N,) of `VERTEX`, row-major; coordinates in the unit of the depth.
+    """
+    points = backproject(depth[None, None].astype(np.float64), K[None])[0].T
+    vertices = np.empty(len(points), VERTEX)
+    vertices["xyz"], vertices["rgb"] = points, image.reshape(-1, 3)
+    return vertices if depth_cap is None else vertices[points[:, 2] <= depth_cap]
+
+
+def write_ply(path: Path, vertices: np.ndarray, comments: Iterable[str] = ()) -> None:
+    """Writes a point cloud, atomically.
+
+    Args:
+        vertices: (N,) of `VERTEX`.
+        comments: lines for the header: unit, scale, model.
+
+    Raises:
+        UserError: there is no point, or the file cannot be written.
+    """
+    if len(vertices) == 0:
+        raise UserError(f"{path}: no point is left to write; raise --depth_cap")
+    lines = [
+        "ply",
+        "format binary_little_endian 1.0",
+        *(f"comment {' '.join(comment.split())}" for comment in comments),
+        f"element vertex {len(vertices)}",
+        *PROPERTIES,
+        "end_header",
+    ]
+    header = "".join(f"{line}\n" for line in lines).encode("ascii", "backslashreplace")
+    write_atomically(path, lambda temporary: _write(temporary, header + vertices.tobytes()))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

@@ -1,0 +1,113 @@
+"""The readers of annotated depth, of the benchmark's test folder and of odometry beside those of KITTI raw."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.datasets import READERS, open_dataset, reader
+from core.datasets.kitti import annotated_depth_path
+from core.datasets.splits import SplitLine
+from core.errors import UserError
+from core.options import DATASETS, Monodepth2Options
+from tests.core.kitti_folder import DRIVE, HEIGHT, WIDTH, noise, write_annotated, write_drive
+
+
+def read(name, root, lines, **changes):
+    settings = {
+        "frames": [0],
+        "height": 32,
+        "width": 64,
+        "scales": [0],
+        "png": None,
+        "augment": True,
+        "seed": 0,
+    }
+    return reader(name)(root, lines, **(settings | changes))
+
+
+def test_every_name_has_its_reader():
+    assert tuple(READERS) == DATASETS
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_annotated_depth(tmp_path, mirrored):
+    root = write_drive(tmp_path)
+    pixels = write_annotated(root, 1)
+    dataset = read("kitti_depth", root, [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 2, "l")], with_depth=True)
+    epoch = next(e for e in range(50) if dataset.augmentation((e, 0)).mirrored == mirrored)
+    sample = dataset[epoch, 0]
+    # The nearest of 48 rows and 128 columns, by Pillow.
+    expected = np.asarray(Image.fromarray(pixels).resize((1242, 375), Image.Resampling.NEAREST)) / np.float32(
+        256
+    )
+    expected = expected[:, ::-1] if mirrored else expected
+    assert sample["depth"].dtype == np.float32 and (expected > 0).sum() > 1000
+    np.testing.assert_array_equal(sample["depth"], expected[None])
+    np.testing.assert_array_equal(dataset.depth((epoch, 0)), sample["depth"])
+    assert not dataset[epoch, 1]["depth"].any()  # a frame without annotation
+
+
+def test_annotated_depth_is_logged_only_if_the_first_line_has_it(tmp_path):
+    root = write_drive(tmp_path)
+    write_annotated(root, 2)
+    dataset = read("kitti_depth", root, [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 2, "l")], with_depth=True)
+    assert dataset.depth((0, 1)) is None and "depth" not in dataset[0, 1]
+
+
+def test_images_and_intrinsics_are_those_of_kitti_raw(tmp_path):
+    root, lines = write_drive(tmp_path), [SplitLine(DRIVE, frame, side) for frame in (1, 2) for side in "lr"]
+    settings = {"frames": [0, -1, 1, "s"], "scales": [0, 1]}
+    one, other = read("kitti", root, lines, **settings), read("kitti_depth", root, lines, **settings)
+    for key in [(epoch, index) for epoch in range(3) for index in range(4)]:
+        for name, array in one[key].items():
+            np.testing.assert_array_equal(array, other[key][name])
+
+
+def test_a_damaged_annotation(tmp_path):
+    root = write_drive(tmp_path)
+    write_annotated(root, 1)
+    path = annotated_depth_path(root, DRIVE, 1, 2)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"groundtruth/image_02/0000000001\.png: damaged"):
+        read("kitti_depth", root, [SplitLine(DRIVE, 1, "l")]).depth((0, 0))
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+def test_the_test_folder(tmp_path, extension):
+    (tmp_path / "image").mkdir()
+    for number in range(3):
+        Image.fromarray(noise(HEIGHT, WIDTH, number)).save(tmp_path / "image" / f"{number:010d}.{extension}")
+    dataset = read("kitti_test", tmp_path, [SplitLine("image", number) for number in range(3)], augment=False)
+    dataset.check_files()
+    with Image.open(tmp_path / "image" / f"0000000002.{extension}") as image:
+        expected = np.asarray(image.resize((64, 32), Image.Resampling.LANCZOS))
+    np.testing.assert_array_equal(dataset[0, 2]["image_0_0"], expected)
+    with pytest.raises(UserError, match="its images have no neighbours; it is for evaluation only"):
+        read("kitti_test", tmp_path, [SplitLine("image", 1)], frames=[0, 1]).check_files()
+    with pytest.raises(UserError, match=r"image/0000000007\.\w+: no such image; check --data_path"):
+        read("kitti_test", tmp_path, [SplitLine("image", 7)])
+
+
+@pytest.mark.parametrize("name", ["kitti", "kitti_odom"])
+def test_real_samples_through_own_lists(shared, tmp_path, name):
+    """A user's list in the usual forms: ten digits or plain, l or 2, tabs, blanks at the end."""
+    root, folder = {
+        "kitti": (shared / "data/kitti_stereo_02/raw", "2011_10_03/2011_10_03_drive_0034_sync"),
+        "kitti_odom": (shared / "data/kitti_stereo_02/odometry", "2"),
+    }[name]
+    (tmp_path / "train_files.txt").write_text(f"{folder} 0000000001 l\n{folder}\t8 3  \r\n\n")
+    (tmp_path / "val_files.txt").write_text(f"{folder} 5 r\n")
+    options = Monodepth2Options(
+        data_path=str(root), split=str(tmp_path), dataset=name, png=True, use_stereo=True, batch_size=2
+    )
+    options.validate()
+    train, val = open_dataset(options, "train"), open_dataset(options, "val")
+    sample = train[0, 1]
+    assert {key for key in sample if key.startswith("augmented")} == {
+        f"augmented_{f}" for f in (0, -1, 1, "s")
+    }
+    assert abs(sample["T_stereo"][0, 3]) == np.float32(0.1)
+    fx, fy = np.float32(0.58) * 640, np.float32(1.92) * 192
+    np.testing.assert_array_equal(sample["K"], np.array([[fx, 0, 320], [0, fy, 96], [0, 0, 1]], np.float32))
+    assert train.depth((0, 1)) is None and val.depth((0, 0)) is None  # neither has scans here
+    assert options.baseline == 0.54 and options.stereo_scale_factor == 5.4

@@ -1,0 +1,110 @@
+"""Images: bits as recorded, and damaged files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.errors import UserError
+from core.files.images import load_image, pyramid, resize, to_array
+from tests.core.kitti_folder import noise
+
+DRIVE = "data/kitti_raw_mono/2011_09_26/2011_09_26_drive_9001_sync/image_02/data"
+
+
+@pytest.fixture(scope="module")
+def recorded(golden):
+    return golden("monodepth2/images.npz")
+
+
+@pytest.fixture
+def frame(shared, recorded):
+    return lambda offset=0, mirrored=False: load_image(
+        shared / DRIVE / f"{int(recorded['frame']) + offset:010d}.png", mirrored
+    )
+
+
+def test_pyramid_of_the_target(recorded, frame):
+    height, width = recorded["height_width"]
+    levels = pyramid(resize(frame(), height, width), [0, 1, 2, 3])
+    for scale, image in levels.items():
+        np.testing.assert_array_equal(to_array(image), recorded[f"pyramid/target_{scale}"])
+
+
+@pytest.mark.parametrize("offset", [-1, 1])
+def test_pyramid_of_the_sources(recorded, frame, offset):
+    height, width = recorded["height_width"]
+    levels = pyramid(resize(frame(offset), height, width), [2, 3])
+    assert list(levels) == [2, 3]
+    for scale, image in levels.items():
+        np.testing.assert_array_equal(to_array(image), recorded[f"pyramid/source_{offset}_{scale}"])
+
+
+def test_large_and_mirrored(recorded, frame):
+    np.testing.assert_array_equal(to_array(resize(frame(), 320, 1024)), recorded["large/target_0"])
+    levels = pyramid(resize(frame(mirrored=True), *recorded["height_width"]), [1, 2])
+    for scale, image in levels.items():
+        np.testing.assert_array_equal(to_array(image), recorded[f"flipped/target_{scale}"])
+
+
+def test_odd_sizes_round_down():
+    levels = pyramid(Image.fromarray(noise(44, 84, 0)), [0, 1, 2, 3])
+    assert [image.size[::-1] for image in levels.values()] == [(44, 84), (22, 42), (11, 21), (5, 10)]
+
+
+def test_arrays_are_read_only():
+    with pytest.raises(ValueError, match="read-only"):
+        to_array(Image.fromarray(noise(8, 8, 0)))[0, 0] = 0
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+def test_mirrored_is_the_mirrored_native_image(tmp_path, extension):
+    path = tmp_path / f"image.{extension}"
+    Image.fromarray(noise(32, 64, 1)).save(path)
+    plain, mirrored = to_array(load_image(path)), to_array(load_image(path, mirrored=True))
+    np.testing.assert_array_equal(mirrored, plain[:, ::-1])
+    assert not np.array_equal(mirrored, plain)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
+def test_other_modes_become_rgb(tmp_path, mode):
+    path = tmp_path / "image.tif"
+    image = Image.fromarray(noise(16, 16, 2)).convert(mode)
+    image.save(path)
+    np.testing.assert_array_equal(to_array(load_image(path)), to_array(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.9])
+def test_truncated_images(tmp_path, extension, share):
+    path = tmp_path / f"image.{extension}"
+    Image.fromarray(noise(64, 128, 3)).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(UserError, match=r"image\.\w+: damaged or not an image"):
+        load_image(path)
+
+
+def test_other_unusable_files(tmp_path):
+    text = tmp_path / "text.png"
+    text.write_text("not an image")
+    with pytest.raises(UserError, match="damaged or not an image"):
+        load_image(text)
+    with pytest.raises(UserError, match="damaged or not an image"):
+        load_image(tmp_path)
+    with pytest.raises(UserError, match=r"absent\.png: no such image; look elsewhere"):
+        load_image(tmp_path / "absent.png", cure="look elsewhere")
+    deep = tmp_path / "deep.png"
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(deep)
+    with pytest.raises(UserError, match="more than 8 bits"):
+        load_image(deep)
+
+
+def test_photos_are_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: the first row is the right side
+    pixels = np.zeros((4, 8, 3), np.uint8)
+    pixels[:, :2] = 255
+    Image.fromarray(pixels).save(tmp_path / "photo.png", exif=exif)
+    upright = np.asarray(load_image(tmp_path / "photo.png"))
+    assert upright.shape == (8, 4, 3)
+    assert (upright[:2] == 255).all() and (upright[2:] == 0).all()

@@ -1,0 +1,168 @@
+"""The recipes: every YAML file is understood, and mdp.sh calls the scripts with options they know."""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from core.options import EvaluationOptions, ExportOptions, Monodepth2Options, ReportOptions
+from core.options.parsing import parse
+from core.rendering.options import RenderOptions
+
+ROOT = Path(__file__).resolve().parents[3]
+FOLDER = ROOT / "configs" / "monodepthv2"
+SCRIPTS = {
+    "train.py": Monodepth2Options,
+    "evaluate_depth.py": EvaluationOptions,
+    "export_gt_depth.py": ExportOptions,
+    "render_drive.py": RenderOptions,
+    "report_depth.py": ReportOptions,
+}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.yml")), ids=lambda path: path.name)
+def test_configs_are_valid(path):
+    parse(Monodepth2Options, ["--config", str(path)])
+
+
+RECIPES = {path.stem: path for path in sorted((FOLDER / "recipes").glob("*.yml"))}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_hold_what_differs_from_the_defaults(name):
+    content = yaml.safe_load(RECIPES[name].read_text())
+    assert content.pop("model_name") == name
+    options = parse(Monodepth2Options, ["--config", str(RECIPES[name])])
+    assert [key for key in content if getattr(options, key) == getattr(Monodepth2Options(), key)] == []
+    assert f"{options.width}x{options.height}" in name
+    assert options.use_stereo == ("stereo" in name) and options.frame_ids == (
+        [0] if name.startswith("stereo") else [0, -1, 1]
+    )
+    assert (options.weights_init, options.num_epochs == 30) == (
+        ("scratch", True) if "_no_pt_" in name else ("pretrained", False)
+    )
+    if "1024x320" in name:
+        start = name.replace("1024x320", "640x192")
+        assert start in RECIPES and options.load_weights_folder == f"runs/{start}/models/weights_9"
+        assert (options.num_epochs, options.learning_rate) == (5, 1e-5)
+
+
+def test_every_published_model_has_a_recipe():
+    """Those whose weights are published, and the ablations of the paper."""
+    families, pairs = ("mono", "stereo", "mono+stereo"), ("640x192", "1024x320", "no_pt_640x192")
+    expected = {f"{family}_{pair}" for family in families for pair in pairs}
+    expected |= {f"{family}_odom_640x192" for family in ("mono", "mono+stereo")}
+    expected |= {"mono_resnet50_640x192", "mono_resnet50_no_pt_640x192", "mono_416x128"}
+    ablations = ("baseline", "without_minimum", "without_automasking", "v1_multiscale", "predictive_mask")
+    expected |= {f"mono_{ablation}_640x192" for ablation in ablations}
+    assert set(RECIPES) == expected
+
+
+def commands(tmp_path: Path, *arguments: str, **variables: str) -> list[list[str]]:
+    """The commands of mdp.sh, recorded by a stand-in for the interpreter; each is parsed by its script's options."""
+    root = tmp_path / "project"
+    (root / "configs").mkdir(parents=True)
+    (root / "configs" / "monodepthv2").symlink_to(FOLDER)
+    log = tmp_path / "commands"
+    stand_in = tmp_path / "python"
+    stand_in.write_text(f'#!/usr/bin/env bash\nprintf "%q " "$@" >>{log}\necho >>{log}\n')
+    stand_in.chmod(0o755)
+    (root / "environment.sh").write_text(f"PYTHON={stand_in}\n")
+    script = root / "configs" / "mdp.sh"
+    script.write_text((FOLDER / "mdp.sh").read_text().replace("/../..", "/.."))
+    result = subprocess.run(
+        ["bash", str(script), *arguments],
+        env={"PATH": os.environ["PATH"], **variables},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return [shlex.split(line) for line in log.read_text().splitlines()]
+
+
+def parsed(command: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    return parse(SCRIPTS[command[0]], command[1:])
+
+
+@pytest.mark.parametrize("mode", ["mono", "stereo", "mono+stereo"])
+def test_kitti_recipe(tmp_path, monkeypatch, mode):
+    (tmp_path / "kitti").mkdir()
+    fetched, *recorded = commands(tmp_path, DATA_PATH="kitti", MODE=mode, BACKEND="paddle", PNG="1")
+    assert fetched == [
+        "-m",
+        "core.weights.zoo",
+        "resnet18",
+    ]  # first: a network that is down should not cost hours
+    steps = ["export_gt_depth.py", "train.py", "train.py", "evaluate_depth.py", "evaluate_depth.py"]
+    assert [command[0] for command in recorded] == steps
+    export, low, high, *evaluations = (parsed(command, monkeypatch) for command in recorded)
+    assert export.split == "eigen"
+    assert (low.height, low.width, low.batch_size, low.num_epochs, low.learning_rate) == (
+        192,
+        640,
+        12,
+        20,
+        1e-4,
+    )
+    assert (high.height, high.width, high.num_epochs, high.learning_rate) == (320, 1024, 5, 1e-5)
+    assert high.load_weights_folder.endswith(f"runs/mdp_paddle_{mode}_640x192/models/weights_9")
+    for options in (low, high):
+        assert options.use_stereo == (mode != "mono") and options.frame_ids == (
+            [0] if mode == "stereo" else [0, -1, 1]
+        )
+        assert options.split == ("eigen_full" if mode == "stereo" else "eigen_zhou")
+        assert options.png and options.backend == "paddle" and options.weights_init == "pretrained"
+    for options in evaluations:
+        assert options.eval_mono == (mode == "mono") and options.png and options.eval_split == "eigen"
+    assert evaluations[0].load_weights_folder.endswith("640x192/models/weights_19")
+    assert evaluations[1].load_weights_folder.endswith("1024x320/models/weights_4")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--long"]])
+@pytest.mark.parametrize("backend", ["torch", "paddle"])
+def test_demo(tmp_path, monkeypatch, backend, arguments):
+    recorded = commands(tmp_path, *arguments, BACKEND=backend)
+    steps = [
+        "render_drive.py",
+        "export_gt_depth.py",
+        *3 * ["train.py"],
+        *3 * ["evaluate_depth.py"],
+        "report_depth.py",
+    ]
+    assert [command[0] for command in recorded] == steps
+    _, _, initial, low, high, *evaluations, report = (parsed(command, monkeypatch) for command in recorded)
+    assert initial.num_epochs == 0 and low.num_epochs > high.num_epochs > 0
+    last = low.num_epochs - 1
+    assert high.load_weights_folder.endswith(f"{low.model_name}/models/weights_{last}")
+    assert (high.height, high.width) == (128, 416) and (low.height, low.width) == (96, 320)
+    assert evaluations[1].load_weights_folder == high.load_weights_folder
+    assert evaluations[2].save_pred_disps and evaluations[2].load_weights_folder in report.disparities
+    assert [entry.partition("=")[2] for entry in report.metrics] == [
+        options.output for options in evaluations
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"BACKEND": "jax"}, "BACKEND=jax: choose torch or paddle"),
+        ({"MODE": "video"}, "MODE=video: choose mono, stereo or mono+stereo"),
+        ({"DATA_PATH": "absent"}, "DATA_PATH=absent: no such folder"),
+        ({"WEIGHTS_INIT": "none"}, "WEIGHTS_INIT=none: choose pretrained or scratch"),
+    ],
+)
+def test_mistakes(variables, message):
+    result = subprocess.run(
+        ["bash", str(FOLDER / "mdp.sh")],
+        env={"PATH": os.environ["PATH"], **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2 and message in result.stderr and len(result.stderr.splitlines()) == 1

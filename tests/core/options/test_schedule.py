@@ -1,0 +1,32 @@
+"""The learning rate of Monodepth2's schedule (specification, section 6)."""
+
+import pytest
+
+from core.options.schedule import learning_rate
+
+STEPS = 7
+
+
+def rate(epoch: int, **switches: bool) -> float:
+    return learning_rate(epoch * STEPS, STEPS, 1e-4, 15, **switches)
+
+
+def test_first_fifteen_epochs_run_at_the_full_rate() -> None:
+    assert [rate(epoch) for epoch in range(15)] == [1e-4] * 15
+    assert rate(15) == pytest.approx(1e-5)
+    assert rate(30) == pytest.approx(1e-6)
+
+
+def test_rate_changes_at_the_first_step_of_an_epoch() -> None:
+    assert learning_rate(15 * STEPS - 1, STEPS, 1e-4, 15) == 1e-4
+    assert learning_rate(15 * STEPS, STEPS, 1e-4, 15) == pytest.approx(1e-5)
+
+
+def test_switch_decays_one_epoch_early() -> None:
+    assert rate(13, decay_one_epoch_early=True) == 1e-4
+    assert rate(14, decay_one_epoch_early=True) == pytest.approx(1e-5)
+    assert rate(29, decay_one_epoch_early=True) == pytest.approx(1e-6)
+
+
+def test_gamma() -> None:
+    assert learning_rate(2, 1, 0.8, 1, gamma=0.5) == pytest.approx(0.2)

@@ -1,0 +1,141 @@
+"""What the files of a prediction hold, and what they say of themselves."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.disparity import resize_map
+from core.errors import UserError
+from core.files.colour import colour_map
+from core.files.inputs import OUTPUTS
+from core.options import PredictionOptions
+from core.prediction.files import WRITERS, PredictionWriter
+from tests.core.prediction.test_point_cloud import read_ply
+
+HEIGHT, WIDTH = 16, 64
+IMAGE = np.random.default_rng(0).integers(0, 256, (30, 200, 3), np.uint8)
+DISPARITY = np.linspace(0.02, 1, WIDTH).reshape(1, WIDTH).repeat(HEIGHT, axis=0)
+KITTI = [0.58, 1.92, 0.5, 0.5]
+
+
+def save(stem: Path, *kinds: str, disparity: np.ndarray = DISPARITY, **options: Any) -> None:
+    given = PredictionOptions(intrinsics=KITTI, **options)
+    PredictionWriter(given, list(kinds), "weights_3", max_depth=100.0).save(stem, IMAGE, disparity)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+METRES, RELATIVE = {"pred_metric_depth": True}, {}
+FACTORS = [
+    (METRES, 5.4, "metres"),
+    (RELATIVE, 1.0, "relative"),
+    ({"pred_depth_scale_factor": 30.0}, 30.0, "metres"),
+]
+
+
+@pytest.mark.parametrize(("options", "factor", "unit"), FACTORS)
+def test_the_files_of_an_image(tmp_path: Path, options: dict, factor: float, unit: str) -> None:
+    folder = tmp_path / "new"
+    save(folder / "a.b", "disparity", "depth", "colour", **options)
+    assert names(folder) == {"a.b_disp.npy", "a.b_disp.json", "a.b_depth.npz", "a.b_disp.jpeg"}
+    saved = np.load(folder / "a.b_disp.npy", allow_pickle=False)
+    assert saved.dtype == np.float32
+    np.testing.assert_array_equal(saved, DISPARITY[None, None].astype(np.float32))
+    said = json.loads((folder / "a.b_disp.json").read_text())
+    assert said["unit"].startswith(unit) and (said["scale_factor"], said["model"]) == (factor, "weights_3")
+    with np.load(folder / "a.b_depth.npz", allow_pickle=False) as file:
+        assert file["depth"].dtype == np.float32
+        np.testing.assert_allclose(file["depth"], factor / DISPARITY, rtol=1e-6)
+        assert file["scale_factor"] == factor and str(file["model"]) == "weights_3"
+        assert str(file["unit"]).startswith(unit)
+    with Image.open(folder / "a.b_disp.jpeg") as image:
+        painted = np.asarray(image).astype(float)
+    assert np.abs(painted - colour_map(DISPARITY, (30, 200))).mean() < 3  # JPEG
+
+
+def test_the_size_of_the_image(tmp_path: Path) -> None:
+    """The disparity is resized as evaluation does it, and only then inverted."""
+    save(tmp_path / "a", "disparity", "depth", "png", "points", "colour", size="original", **METRES)
+    resized = resize_map(DISPARITY, 30, 200)
+    np.testing.assert_allclose(np.load(tmp_path / "a_disp.npy")[0, 0], resized, rtol=1e-6)
+    with np.load(tmp_path / "a_depth.npz") as file:
+        np.testing.assert_allclose(file["depth"], 5.4 / resized, rtol=1e-6)
+    with Image.open(tmp_path / "a_depth.png") as image:
+        assert image.size == (200, 30)
+    _, points, colours = read_ply(tmp_path / "a_points.ply")
+    np.testing.assert_array_equal(colours, IMAGE.reshape(-1, 3))
+    np.testing.assert_allclose(points[:, 2], 5.4 / resized.ravel(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "factor", "step"), [(METRES, 5.4, 1 / 256), (RELATIVE, 1.0, 100 / 65535)]
+)
+def test_sixteen_bits(tmp_path: Path, options: dict, factor: float, step: float) -> None:
+    disparity = DISPARITY.copy()
+    disparity[0, 0], disparity[0, 1] = 0.01, 1e4
+    save(tmp_path / "a", "png", disparity=disparity, **options)
+    with Image.open(tmp_path / "a_depth.png") as image:
+        assert image.mode.startswith("I;16")
+        pixels, text = np.asarray(image).astype(float), image.text
+    depth = factor / disparity
+    assert pixels[0, 0] == 65535 and pixels[0, 1] == 1  # the far end of the range, and nothing is "unknown"
+    known = np.ones(depth.shape, bool)
+    known[0, :2] = False
+    known &= depth < 65535 * step
+    assert known.sum() > 0.9 * known.size and np.abs(pixels * step - depth)[known].max() <= step / 2 * 1.001
+    assert text["unit"].startswith("metres" if factor > 1 else "relative")
+    assert (float(text["scale_factor"]), text["model"]) == (factor, "weights_3")
+    assert text["depth"] == f"value * {step!r}" and text["limit"] == "65535: that far or farther"
+
+
+def test_points_have_the_colours_of_the_resized_image(tmp_path: Path) -> None:
+    save(tmp_path / "a", "points", depth_cap=20.0, **METRES)
+    comments, points, colours = read_ply(tmp_path / "a_points.ply")
+    near = 5.4 / DISPARITY <= 20
+    small = np.asarray(Image.fromarray(IMAGE).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
+    np.testing.assert_array_equal(colours, small[near])
+    v, u = np.nonzero(near)
+    z = 5.4 / DISPARITY[near]
+    x, y = z * (u - WIDTH / 2 + 0.5) / (0.58 * WIDTH), z * (v - HEIGHT / 2 + 0.5) / (1.92 * HEIGHT)
+    np.testing.assert_allclose(points, np.stack([x, y, z], 1), rtol=1e-5, atol=1e-6)
+    assert comments[:3] == ["unit: metres", "scale_factor: 5.4", "model: weights_3"]
+    assert comments[4] == "intrinsics relative to the image size: 0.58 1.92 0.5 0.5"
+
+
+def test_every_file_is_known_as_a_result(tmp_path: Path) -> None:
+    save(tmp_path / "a", *WRITERS)
+    assert (
+        all(name.endswith(OUTPUTS) for name in names(tmp_path)) and len(names(tmp_path)) == len(WRITERS) + 1
+    )
+
+
+def test_unwritable_place(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for kind in WRITERS:
+        with pytest.raises(UserError, match="cannot be written"):
+            save(tmp_path / "file" / "a", kind)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"save": ["points"]}, "points need --intrinsics"),
+        ({"save": ["auto", "png"]}, "auto stands alone"),
+        ({"intrinsics": [0.58, 1.92, 0.5]}, "are not four numbers, fx fy cx cy"),
+        ({"intrinsics": [721.5, 721.5, 609.6, 172.9]}, "divide pixels by the width"),
+        ({"depth_cap": 0.0}, "depth_cap: must be above 0"),
+        ({"pred_depth_scale_factor": 0.0}, "pred_depth_scale_factor: must be above 0"),
+        ({"frames": 0}, "frames: must be above 0"),
+        ({"depth_cap": 80.0}, "depth_cap: only for points; add --save points"),
+        ({"intrinsics": [0.58, 1.92, 0.5, 0.5], "save": ["depth"]}, "intrinsics: only for points"),
+    ],
+)
+def test_options_that_cannot_work(values: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        PredictionOptions(image_path="a.png", load_weights_folder="w", **values).validate()

@@ -1,0 +1,275 @@
+"""What a run leaves to be continued from: records, whole and damaged checkpoints, leftovers of a killed process."""
+
+import dataclasses
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from core.datasets.splits import SplitLine
+from core.errors import UserError
+from core.options import Monodepth2Options
+from core.training.interruption import Interrupted, Interruption
+from core.training.processes import Processes, read_processes
+from core.training.resume import (
+    HARMLESS,
+    Checkpoint,
+    Run,
+    best_so_far,
+    find_run,
+    remove_leftovers,
+    remove_steps,
+    resume_command,
+    step_folder,
+)
+
+DEFAULTS = dataclasses.asdict(Monodepth2Options())
+
+
+TRAIN, VAL = [SplitLine("a", frame, "l") for frame in range(10)], [SplitLine("b", 1, "l")]
+
+
+def begin(train: list[SplitLine] = TRAIN, val: list[SplitLine] = VAL, **changes: object) -> Run:
+    return Run.begin(Monodepth2Options(**changes), train, val, 1, "torch 2, cpu")  # type: ignore[arg-type]
+
+
+def checkpoint(folder: Path, run: Run, step: int, values: dict[str, float] | None = None) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "encoder.pth").write_bytes(bytes(range(100)))
+    (folder / "options.yaml").write_text("seed: 0\n")
+    Checkpoint(folder, run.started, step, values or {}).seal()
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run with a checkpoint after each of two epochs, and one in the third."""
+    run = begin()
+    run.write(tmp_path)
+    for name, step in (("weights_0", 20), ("weights_1", 40), ("step_50", 50)):
+        checkpoint(tmp_path / "models" / name, run, step)
+    return run
+
+
+# ---- which checkpoint ------------------------------------------------------------------------------------------
+
+
+def test_the_newest_is_found_by_its_step(tmp_path: Path, run: Run) -> None:
+    found, newest, notes = find_run(tmp_path, begin(), DEFAULTS)
+    assert found.started == run.started
+    assert newest is not None and (newest.folder.name, newest.step) == ("step_50", 50)
+    assert notes == [f"continues after step 50 from {newest.folder}"]
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+def test_a_damaged_newest_is_skipped_in_one_line(tmp_path: Path, run: Run, damage: str) -> None:
+    file = tmp_path / "models" / "step_50" / "encoder.pth"
+    content = file.read_bytes()
+    if damage == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(content[:50] if damage == "truncate" else b"\x01" + content[1:])
+    _, newest, notes = find_run(tmp_path, begin(), DEFAULTS)
+    assert newest is not None and newest.step == 40
+    assert notes[0] == f"{file.parent}: skipped, encoder.pth is damaged" and len(notes) == 2
+
+
+@pytest.mark.parametrize(
+    "record", ["", "[]", "{}", '{"run": "x"', '{"run": "x", "step": 1, "files": 3, "more": 1}']
+)
+def test_a_damaged_record_is_skipped(tmp_path: Path, run: Run, record: str) -> None:
+    (tmp_path / "models" / "step_50" / "checkpoint.json").write_text(record)
+    _, newest, notes = find_run(tmp_path, begin(), DEFAULTS)
+    assert newest is not None and newest.step == 40
+    assert notes[0] == f"{tmp_path / 'models' / 'step_50'}: skipped, its checkpoint.json is damaged"
+
+
+def test_what_is_no_checkpoint_of_this_run_is_left_alone(tmp_path: Path, run: Run) -> None:
+    models = tmp_path / "models"
+    checkpoint(models / "weights_9", begin(seed=4), 200)  # of an earlier run
+    checkpoint(models / "weights_best", run, 60)
+    checkpoint(models / ".weights_3-abcdefgh", run, 80)  # was about to be renamed
+    (models / "weights_7").mkdir()  # downloaded weights
+    assert find_run(tmp_path, begin(), DEFAULTS)[1].step == 50  # type: ignore[union-attr]
+
+
+def test_no_checkpoint_yet(tmp_path: Path) -> None:
+    begin().write(tmp_path)
+    _, newest, notes = find_run(tmp_path, begin(), DEFAULTS)
+    assert newest is None and "no whole checkpoint yet; the run begins anew" in notes[0]
+
+
+def test_the_best_is_that_of_this_run(tmp_path: Path) -> None:
+    run = begin()
+    folder = checkpoint(tmp_path / "weights_best", run, 20, {"loss": 0.5})
+    assert best_so_far(folder, run) == {"loss": 0.5}
+    assert best_so_far(folder, begin()) == {}
+    assert best_so_far(tmp_path / "absent", run) == {}
+
+
+# ---- what may change -------------------------------------------------------------------------------------------
+
+
+def test_changes_are_named(tmp_path: Path, run: Run) -> None:
+    with pytest.raises(
+        UserError, match=r"changed: batch_size 4 \(was 12\), no_ssim True \(was False\); change"
+    ):
+        find_run(tmp_path, begin(batch_size=4, no_ssim=True), DEFAULTS)
+    with pytest.raises(UserError, match=r"changed: processes 7 \(was 1\); change"):
+        find_run(tmp_path, dataclasses.replace(begin(), processes=7), DEFAULTS)
+
+
+def test_a_path_may_be_written_otherwise(tmp_path: Path) -> None:
+    begin(load_weights_folder="runs/a").write(tmp_path)
+    find_run(tmp_path, begin(load_weights_folder="./runs//a/"), DEFAULTS)
+
+
+def test_lists_may_move_but_not_change(tmp_path: Path) -> None:
+    begin(split="lists/own").write(tmp_path)
+    find_run(tmp_path, begin(split="elsewhere/own"), DEFAULTS)
+    with pytest.raises(UserError, match=r"changed: training samples 9 \(was 10\); change"):
+        find_run(tmp_path, begin(TRAIN[1:], split="lists/own"), DEFAULTS)
+    for lists in ([*TRAIN[1:], TRAIN[0]], VAL), (TRAIN, TRAIN):
+        with pytest.raises(UserError, match="changed: lines of the training or the validation list; change"):
+            find_run(tmp_path, begin(*lists, split="lists/own"), DEFAULTS)
+    dataclasses.replace(begin(), lists="").write(tmp_path)  # of an older version
+    find_run(tmp_path, begin(TRAIN[::-1]), DEFAULTS)
+    begin(split="lists/own").write(tmp_path)
+    with pytest.raises(UserError, match=r"split lists/other \(was lists/own\), lines of"):
+        find_run(tmp_path, begin(TRAIN[::-1], split="lists/other"), DEFAULTS)
+
+
+def test_harmless_changes_are_taken_over(tmp_path: Path, run: Run) -> None:
+    assert set(DEFAULTS) >= HARMLESS
+    found, _, _ = find_run(tmp_path, begin(num_epochs=40, device="cpu", num_workers=1), DEFAULTS)
+    assert found.options["num_epochs"] == 40 and found.started == run.started
+
+
+def test_another_machine_is_noted(tmp_path: Path, run: Run) -> None:
+    now = dataclasses.replace(begin(), environment="torch 3, cuda")
+    assert "it goes on, but not to the same last bits" in find_run(tmp_path, now, DEFAULTS)[2][0]
+
+
+def test_an_older_record_lacks_new_options(tmp_path: Path, run: Run) -> None:
+    record = json.loads((tmp_path / "run.json").read_text())
+    del record["options"]["precision"]
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    find_run(tmp_path, begin(), DEFAULTS)
+    with pytest.raises(UserError, match=r"precision bf16 \(was 32\)"):
+        find_run(tmp_path, begin(precision="bf16"), DEFAULTS)
+
+
+def test_no_run(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"no run to continue \(no run.json\); check --log_dir and --model_name"
+    ):
+        find_run(tmp_path, begin(), DEFAULTS)
+    (tmp_path / "run.json").write_text('{"started": 3')
+    with pytest.raises(
+        UserError, match=r"run\.json: not the record of a run .*; start anew without --resume"
+    ):
+        find_run(tmp_path, begin(), DEFAULTS)
+
+
+# ---- tidying up ------------------------------------------------------------------------------------------------
+
+
+def test_leftovers_of_a_killed_process_go_and_nothing_else(tmp_path: Path, run: Run) -> None:
+    models = tmp_path / "models"
+    left = [
+        models / ".weights_2-abcd_123",
+        models / ".weights_best-old-abcd1234",
+        models / ".step_60-abcdefgh",
+    ]
+    left += [tmp_path / ".nonfinite_step_3-abcdefgh"]
+    for folder in left:
+        folder.mkdir()
+        (folder / "encoder.pth").write_bytes(b"half")
+    files = [tmp_path / ".scalars-abcdefgh.jsonl", tmp_path / ".run-abcdefgh.json"]
+    kept = [tmp_path / ".gitignore", tmp_path / "notes.txt", models / ".weights_2"]
+    for file in (*files, *kept):
+        file.touch()
+    before = sorted(models.glob("[!.]*"))
+    remove_leftovers(tmp_path)
+    assert not any(path.exists() for path in (*left, *files)) and all(path.exists() for path in kept)
+    assert sorted(models.glob("[!.]*")) == before
+
+
+def test_older_steps_go(tmp_path: Path, run: Run) -> None:
+    newest = checkpoint(step_folder(tmp_path, 55), run, 55)
+    remove_steps(tmp_path, newest)
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [
+        "step_55",
+        "weights_0",
+        "weights_1",
+    ]
+
+
+def test_the_command_that_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.orig_argv", ["python", "train.py", "--model_name", "a b"])
+    monkeypatch.setattr("sys.argv", ["train.py", "--model_name", "a b", "--resume"])
+    assert resume_command(Processes()) == "python train.py --model_name 'a b' --resume"
+    four = Processes(0, 4, 0, ("torchrun", "--nproc_per_node", "4"))
+    several = Processes(0, 4, 0)
+    assert resume_command(several) == "the same launcher command with --resume"
+    assert resume_command(four) == "torchrun --nproc_per_node 4 train.py --model_name 'a b' --resume"
+
+
+# ---- signals and processes -------------------------------------------------------------------------------------
+
+
+def test_a_signal_is_noted_and_the_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Interruption() as interruption:
+        assert interruption.number == 0
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)  # handed on by a launcher, at once
+        assert interruption.number == signal.SIGTERM
+        with pytest.raises(Interrupted) as caught:
+            interruption.stop("saved")
+    assert caught.value.code == 143 and str(caught.value) == "saved"
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Interruption():
+        signal.raise_signal(signal.SIGINT)
+        later = time.monotonic() + 2
+        monkeypatch.setattr("time.monotonic", lambda: later)
+        with pytest.raises(Interrupted, match="nothing saved since the last checkpoint") as caught:
+            signal.raise_signal(signal.SIGINT)
+    assert caught.value.code == 130
+
+
+def test_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_processes("torch") == read_processes("paddle") == Processes()
+    for name, value in (("RANK", "3"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert read_processes("torch").launcher == ()  # two machines
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    found = read_processes("torch")
+    assert found.launcher == ("torchrun", "--nproc_per_node", "4")
+    with pytest.raises(UserError, match="--device cuda:1: 4 processes would share it; use --device cuda"):
+        found.check_device("cuda:1")
+    found.check_device("cuda")
+    Processes().check_device("cuda:1")
+    assert (found.rank, found.count, found.local_rank, found.is_first) == (3, 4, 1, False)
+    with pytest.raises(
+        UserError, match=r"--backend paddle: .* paddle.distributed.launch --nproc_per_node 4 train"
+    ):
+        read_processes("paddle")
+
+
+def test_the_gpu_that_paddle_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--devices 2,3` the first of its processes is to use GPU 2."""
+    for name, value in (
+        *(("PADDLE_TRAINER_ID", "0"), ("PADDLE_TRAINERS_NUM", "2"), ("PADDLE_LOCAL_SIZE", "2")),
+        *(("PADDLE_RANK_IN_NODE", "0"), ("FLAGS_selected_gpus", "2")),
+    ):
+        monkeypatch.setenv(name, value)
+    assert read_processes("paddle").local_rank == 2
+    monkeypatch.delenv("FLAGS_selected_gpus")
+    assert read_processes("paddle").local_rank == 0

@@ -1,0 +1,99 @@
+"""Means over a list, the better of two validations, losses that are not finite, and guards of the training."""
+
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.evaluation.metrics import training_metrics
+from core.options.schedule import step_seed
+from core.training.collapse import CollapseGuard
+from core.training.loss_scale import GROWTH_INTERVAL, LARGEST, LossScale
+from core.training.validation import Means, NotFiniteError, check_finite, describe, image_metrics, is_better
+
+
+def test_means_weigh_each_number_by_its_samples() -> None:
+    means = Means()
+    means.add({"loss": 1.0}, samples=3)
+    means.add({"loss": 2.0, "de/abs_rel": 0.5})
+    assert means.values() == {"loss": 1.25, "de/abs_rel": 0.5}
+
+
+def test_images_without_ground_truth_do_not_count() -> None:
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(1, 50, (2, 1, 24, 80)).astype(np.float32)
+    truth = np.zeros((2, 1, 375, 1242), np.float32)
+    truth[1, 0, 200:300] = rng.uniform(1, 50, (100, 1242))
+    metrics = image_metrics(depth, truth)
+    assert metrics == [training_metrics(depth[1:], truth[1:])]
+
+
+def test_the_better_has_the_smaller_abs_rel_or_else_photometric_loss() -> None:
+    one = {"loss": 1.0, "photometric/0": 0.2, "photometric/1": 0.2, "smoothness/0": 9.0}
+    other = {"loss": 9.0, "photometric/0": 0.1, "photometric/1": 0.2, "smoothness/0": 0.0}
+    assert is_better(one, {}) and is_better(other, one) and not is_better(one, other)
+    assert not is_better(one, one)
+    deep = [values | {"de/abs_rel": metric} for values, metric in ((one, 0.1), (other, 0.2))]
+    assert is_better(deep[0], deep[1]) and not is_better(deep[1], deep[0])
+    assert describe(deep[0]) == "loss 1.00000, abs_rel 0.10000"
+    assert describe(one) == "loss 1.00000, photometric 0.40000"
+
+
+def test_terms_that_are_not_finite_are_named_with_their_samples() -> None:
+    dataset = types.SimpleNamespace(
+        lines=["a", "b"],
+        describe=lambda index: f"line {index + 1}",
+        image_path=lambda line, frame: Path(f"/data/{line}_{frame}.jpg"),
+    )
+    batch = {"index": np.array([1])}
+    check_finite({"loss": 1.0}, batch, dataset)  # type: ignore[arg-type]
+    values = {"loss": float("nan"), "photometric/2": float("inf"), "smoothness/0": 0.0}
+    with pytest.raises(NotFiniteError) as caught:
+        check_finite(values, batch, dataset)  # type: ignore[arg-type]
+    assert "(loss nan, photometric/2 inf) for line 2 in /data/b_0.jpg; lower --learning_rate" in str(
+        caught.value
+    )
+    assert caught.value.batch is batch
+
+
+def test_a_stuck_scale_is_told_once() -> None:
+    guard = CollapseGuard()
+    healthy, far, near = (0.2, 0.7), (0.0, 0.0005), (0.9995, 1.0)
+    told = [guard.warnings({"0": healthy, "1": far}) for _ in range(12)]
+    assert [len(lines) for lines in told] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert told[4][0].startswith(
+        "warning: scale 1 predicts max_depth for every pixel of the last 5 log entries"
+    )
+    assert not guard.warnings({"0": near, "1": healthy})
+    for _ in range(3):
+        assert not guard.warnings({"0": near})
+    assert "scale 0 predicts min_depth" in guard.warnings({"0": near})[0]
+
+
+def test_a_scale_that_moves_again_is_not_told() -> None:
+    guard = CollapseGuard()
+    for n in range(20):
+        assert not guard.warnings({"0": (0.0, 0.0001) if n % 5 else (0.0, 0.002)})
+
+
+def test_loss_scale() -> None:
+    scale = LossScale()
+    assert not scale.update(finite=False) and scale.factor == LARGEST / 2
+    for _ in range(GROWTH_INTERVAL - 1):
+        assert scale.update(finite=True)
+    assert scale.factor == LARGEST / 2
+    again = LossScale(*scale.state())  # as a checkpoint brings it back
+    assert again.update(finite=True) and again.state() == [LARGEST, 0]
+
+
+def test_step_seeds_are_a_function_and_all_different() -> None:
+    seeds = {step_seed(seed, step, part) for seed in range(3) for step in range(30) for part in range(3)}
+    assert len(seeds) == 270 and all(0 <= seed < 2**31 for seed in seeds)
+    assert step_seed(1, 2) == step_seed(1, 2, 0) == step_seed(1, 2)
+
+
+@pytest.mark.parametrize("factor", [LARGEST, LARGEST / 2])
+def test_scaling_changes_no_digit(factor: float) -> None:
+    gradient = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    np.testing.assert_array_equal(gradient * np.float32(factor) / np.float32(factor), gradient)
