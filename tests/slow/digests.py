@@ -19,6 +19,7 @@ Not compared, because they name options, times or paths and may change with ever
 import argparse
 import contextlib
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -229,9 +230,9 @@ def parse_training(words: list[str]) -> Any:
     if hasattr(train, "parse_options"):
         return train.parse_options(words)
     from core.options import Monodepth2Options
-    from core.options.parsing import parse
 
-    return parse(Monodepth2Options, words)
+    place = "core.parsing" if importlib.util.find_spec("core.parsing") else "core.options.parsing"
+    return importlib.import_module(place).parse(Monodepth2Options, words)
 
 
 def metric_numbers(path: Path) -> list[Any]:
