@@ -24,9 +24,9 @@ from core.weights.npz import read_npz
 from core.weights.pdparams import write_pdparams
 from core.weights.pth import read_pth
 from tests.conftest import ROOT
-from tests.core import test_weights_h5, test_weights_npz, test_weights_safetensors
 from tests.core.payloads import MARKER, PAYLOADS, object_array
 from tests.core.weight_files import Raw, call, name, tensor, whole, write_legacy, write_pth, write_zip
+from tests.core.weights import test_weights_h5, test_weights_npz, test_weights_safetensors
 
 ARRAYS = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "v": np.array([1, 2])}
 SECONDS, MEMORY = 5, 2 << 30
