@@ -10,16 +10,16 @@ import tempfile
 from pathlib import Path
 
 from core.errors import UserError, run
-from core.options import ParityOptions
-from core.options.parsing import parse
+from core.options.parsing import parse_method
+from core.options.tools import parity_options
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parses, asks both backends, compares, reports."""
-    options = parse(ParityOptions, argv, __doc__ or "")
+    options = parse_method(argv, __doc__ or "", parity_options)
     from backends import BACKENDS, PACKAGES, installed_backends
     from core.files.whole import write_text
-    from core.parity.certificate import certificate, describe, table, versions
+    from core.parity.certificate import certificate, table, versions
     from core.parity.comparison import compare, with_metrics
     from core.parity.processes import BackendError, ask
     from core.parity.request import Request, requested_options
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
                 f"{BACKENDS[name]} is not installed, and two are compared; pip install {PACKAGES[name]}"
             )
     request = Request.make(requested_options(options), options.steps)
-    print(describe(request.options), flush=True)
+    print(request.options.describe(), flush=True)
     with tempfile.TemporaryDirectory(prefix="parity-") as folder:
         files = {name: Path(folder) / f"{name}.npz" for name in options.backends}
         request.save(Path(folder) / "request.npz")

@@ -147,7 +147,7 @@ def predict(options: PoseEvaluationOptions, lines: "list[SplitLine]") -> "np.nda
         pose_model_type=options.pose_model_type,
         pose_model_input=options.pose_model_input,
     )
-    windows = PoseWindows.plan(predictor.pose_frames, len(lines) + 1)
+    windows = PoseWindows.plan(predictor.pose_frames(), len(lines) + 1)
     first, size, workers = lines[0], options.batch_size, options.num_workers
     dataset = reader(options.dataset)(
         options.data_path,

@@ -1,16 +1,14 @@
 """Trains a depth network from video, stereo pairs or both: options → backend → Trainer(options).run()."""
 
-from dataclasses import replace
-
 from backends import load_backend
 from core.errors import UserError, run
-from core.options import Monodepth2Options
-from core.options.parsing import parse
+from core.options import Options
+from core.options.parsing import parse_method
 
 
 def main(argv: list[str] | None) -> None:
     """Parses the options of the chosen method and trains it."""
-    options = parse(Monodepth2Options, argv, __doc__)
+    options = parse_method(argv, __doc__ or "")
     from core.weights.zoo import with_weights
 
     try:
@@ -24,13 +22,13 @@ def main(argv: list[str] | None) -> None:
         load_backend(options.backend, "trainer").Trainer(options).run()
 
 
-def dry_run(options: Monodepth2Options) -> None:
+def dry_run(options: Options) -> None:
     """Says what the data look like, tries one batch, and writes nothing.
 
     Raises:
         UserError: an image is unreadable, and bad images are not skipped; or there are several processes.
     """
-    from core.datasets import open_dataset
+    from core.datasets import open_dataset, with_baseline
     from core.datasets.inspection import inspect
     from core.training.processes import read_processes
 
@@ -39,6 +37,7 @@ def dry_run(options: Monodepth2Options) -> None:
     unreadable = []
     for part in ("train", "val"):
         dataset = open_dataset(options, part)
+        options = with_baseline(options, dataset)
         lines, bad = inspect(dataset, options.dry_run_images, options.baseline)
         print(
             f"{part}: {options.dataset} in {dataset.root}, split {options.split}",
@@ -49,9 +48,7 @@ def dry_run(options: Monodepth2Options) -> None:
         unreadable += bad
     if unreadable and options.bad_images == "fail":
         raise UserError(f"{unreadable[0]} ({len(unreadable)} unreadable images); or use --bad_images skip")
-    # ImageNet weights would be fetched, and tell nothing about the data.
-    options = replace(options, weights_init="scratch")
-    losses = load_backend(options.backend, "trainer").Trainer(options).dry_run()
+    losses = load_backend(options.backend, "trainer").Trainer(options, pretrained=False).dry_run()
     print("one batch:", ", ".join(f"{name} {value:.5f}" for name, value in losses.items()))
     print("nothing was written")
 

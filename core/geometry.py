@@ -50,15 +50,16 @@ def intrinsics_at_scale(K: np.ndarray, height: int, width: int, scale: int) -> n
     return K * np.array(ratios, K.dtype)[:, None]
 
 
-def stereo_transform(side: str, mirrored: bool) -> np.ndarray:
+def stereo_transform(side: str, mirrored: bool, baseline: float = NOMINAL_BASELINE) -> np.ndarray:
     """T_source_target (4, 4) float32 from a target camera to the other one of the stereo pair.
 
     Args:
         side: "l" when the target is the left image, "r" when it is the right.
         mirrored: the images were mirrored (sides are not exchanged then, the sign is).
+        baseline: distance of the cameras, in the unit of depth.
     """
     T = np.eye(4, dtype=np.float32)
-    T[0, 3] = {"l": -1, "r": 1}[side] * (-1 if mirrored else 1) * NOMINAL_BASELINE
+    T[0, 3] = {"l": -1, "r": 1}[side] * (-1 if mirrored else 1) * baseline
     return T
 
 

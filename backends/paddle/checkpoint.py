@@ -90,12 +90,10 @@ def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, A
     )
 
 
-def save_networks(networks: dict[str, nn.Layer], folder: Path, scalars: dict[str, Any]) -> None:
-    """Writes one file per network into a folder; the encoder's also carries the scalars."""
+def save_networks(networks: dict[str, nn.Layer], folder: Path, scalars: dict[str, dict[str, Any]]) -> None:
+    """Writes one file per network into a folder, with the scalars of that file beside its tensors."""
     for name, network in networks.items():
-        write_weights(
-            folder / f"{name}{EXTENSION}", network_state(network), scalars if name == "encoder" else {}
-        )
+        write_weights(folder / f"{name}{EXTENSION}", network_state(network), scalars.get(name, {}))
 
 
 def load_networks(networks: dict[str, nn.Layer], folder: Path, names: Iterable[str]) -> None:
@@ -153,7 +151,8 @@ def load_optimizer(optimizer: paddle.optimizer.Adam, networks: dict[str, nn.Laye
             f"{path}: not a readable training state; remove it to start with fresh moments"
         ) from error
     transposed = _transposed(networks)
-    expected = dict(named_parameters(networks))
+    trained = {parameter.name for group in optimizer._param_groups for parameter in group["params"]}
+    expected = {name: p for name, p in named_parameters(networks) if p.name in trained}
     shapes = {
         name: tuple(parameter.shape)[:: -1 if name in transposed else 1]
         for name, parameter in expected.items()

@@ -21,11 +21,11 @@ class _Disparity(nn.Layer):
         self.method = method
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.method.disparity(image)
+        return self.method.predict({IMAGE: image})["disparity"]
 
 
 def to_onnx(method: Method, batch_size: int, height: int, width: int) -> bytes:
-    """Exports `method.disparity` for images of one size.
+    """Exports `method.predict` for images of one size.
 
     Args:
         method: in evaluation mode, on the CPU.

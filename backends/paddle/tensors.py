@@ -1,5 +1,6 @@
 """Arrays to tensors and back, the device, and the random state."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -7,6 +8,9 @@ import paddle
 from paddle import Tensor
 
 from core.errors import UserError
+
+# Name, shape and "normal" or "uniform" (in [0, 1)) to float32 numbers on a device.
+Draw = Callable[[str, tuple[int, ...], str], Tensor]
 
 
 def choose_device(name: str, local_rank: int = 0) -> paddle.CPUPlace | paddle.CUDAPlace:
@@ -108,6 +112,18 @@ def autocast(precision: str, device: paddle.CPUPlace | paddle.CUDAPlace) -> Abst
 def widen(tensor: Tensor) -> Tensor:
     """float32 in place of bfloat16 or float16; other tensors as they are."""
     return tensor.astype("float32") if tensor.dtype in (paddle.bfloat16, paddle.float16) else tensor
+
+
+def draw_on(device: paddle.CPUPlace | paddle.CUDAPlace) -> Draw:
+    """Draws from the random state of the framework, on a device: the one that `choose_device` chose."""
+
+    def draw(name: str, shape: tuple[int, ...], kind: str) -> Tensor:
+        return (paddle.randn if kind == "normal" else paddle.rand)(list(shape), dtype="float32")
+
+    return draw
+
+
+draw = draw_on(paddle.CPUPlace())
 
 
 def seed_everything(seed: int) -> None:

@@ -7,12 +7,11 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
-from backends.paddle import geometry
-from backends.paddle.methods.base import Method
+from backends.paddle.methods.base import Losses, Method
 from backends.paddle.tensors import to_array, to_batch, to_numbers
 from core.datasets.base import SequenceDataset
 from core.datasets.loader import batches, number_of_batches
-from core.datasets.sample import Sample
+from core.datasets.sample import Sample, input_key
 from core.evaluation.metrics import training_metrics
 from core.options import Options
 from core.training.log import loss_per_scale
@@ -86,7 +85,7 @@ class Validation:
                 values, maps, _, known_depth = self._evaluate(arrays)
                 means.add(values, len(arrays["index"]))
                 if known_depth is not None:
-                    for metrics in image_metrics(predicted_depth(maps, self.options), known_depth):
+                    for metrics in image_metrics(predicted_depth(maps), known_depth):
                         means.add(metrics)
                 if not goes_on():
                     break
@@ -97,31 +96,39 @@ class Validation:
         self.method.eval()
         with paddle.no_grad():
             batch = to_batch(arrays, self.device)
-            terms, maps = self.method.losses(batch)
-            loss = paddle.stack(list(terms.values())).sum()
-        return finite_numbers({"loss": loss, **terms}, arrays, self.dataset), maps, batch, known_depth
+            if not self.options.needs("val").sources:
+                return {}, self._predict(batch), batch, known_depth
+            losses = self.method.losses(batch)
+            maps = losses.maps
+            if known_depth is not None and "disparity" not in maps:
+                maps = maps | self._predict(batch)
+        return finite_numbers(losses, arrays, self.dataset), maps, batch, known_depth
+
+    def _predict(self, batch: Tensors) -> Tensors:
+        """The prediction for the targets."""
+        return self.method.predict({name: batch[input_key(name)] for name in self.method.inputs})
 
 
-def finite_numbers(terms: Tensors, arrays: Sample, dataset: SequenceDataset) -> Numbers:
+def finite_numbers(losses: Losses, arrays: Sample, dataset: SequenceDataset) -> Numbers:
     """The loss and its terms as numbers.
 
     Raises:
         NotFiniteError: one is not finite; names it and the samples.
     """
-    values = to_numbers(terms)
+    values = to_numbers({"loss": losses.loss, **losses.terms})
     check_finite(values, arrays, dataset)
     return values
 
 
-def predicted_depth(maps: Tensors, options: Options) -> np.ndarray:
-    """(B, 1, H, W), from the maps of `Method.losses`."""
-    return to_array(geometry.sigmoid_to_depth(maps["sigmoid_0"], options.min_depth, options.max_depth)[1])
+def predicted_depth(maps: Tensors) -> np.ndarray:
+    """(B, 1, H, W), from the maps of `Method.losses` or the result of `Method.predict`."""
+    return 1 / to_array(maps["disparity"])
 
 
-def log_values(values: Numbers, maps: Tensors, options: Options, known_depth: np.ndarray | None) -> Numbers:
+def log_values(values: Numbers, maps: Tensors, known_depth: np.ndarray | None) -> Numbers:
     """The terms of a batch, `loss/<scale>`, and depth metrics where depth is known, (B, 1, 375, 1242)."""
-    if known_depth is not None and "sigmoid_0" in maps:
-        values = values | (training_metrics(predicted_depth(maps, options), known_depth) or {})
+    if known_depth is not None and "disparity" in maps:
+        values = values | (training_metrics(predicted_depth(maps), known_depth) or {})
     return values | loss_per_scale(values)
 
 

@@ -82,12 +82,10 @@ def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, A
         raise OSError(f"{error}") from error
 
 
-def save_networks(networks: dict[str, nn.Module], folder: Path, scalars: dict[str, Any]) -> None:
-    """Writes one file per network into a folder; the encoder's also carries the scalars."""
+def save_networks(networks: dict[str, nn.Module], folder: Path, scalars: dict[str, dict[str, Any]]) -> None:
+    """Writes one file per network into a folder, with the scalars of that file beside its tensors."""
     for name, network in networks.items():
-        write_weights(
-            folder / f"{name}{EXTENSION}", network_state(network), scalars if name == "encoder" else {}
-        )
+        write_weights(folder / f"{name}{EXTENSION}", network_state(network), scalars.get(name, {}))
 
 
 def load_networks(networks: dict[str, nn.Module], folder: Path, names: Iterable[str]) -> None:
@@ -140,7 +138,8 @@ def load_optimizer(optimizer: torch.optim.Adam, networks: dict[str, nn.Module], 
         raise UserError(
             f"{path}: not a readable training state; remove it to start with fresh moments"
         ) from error
-    expected = dict(named_parameters(networks))
+    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    expected = {name: p for name, p in named_parameters(networks) if id(p) in trained}
     check_moments(arrays, {name: tuple(parameter.shape) for name, parameter in expected.items()}, path)
     for name, parameter in expected.items():
         if f"exp_avg/{name}" in arrays:

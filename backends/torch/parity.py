@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from backends.torch import checkpoint
-from backends.torch.methods import METHODS
+from backends.torch.methods import make_method
 from backends.torch.methods.base import Method
 from backends.torch.tensors import choose_device, to_array, to_batch, to_tensor
 from backends.torch.trainer import make_optimizer
-from core.datasets.sample import image_key
+from core.datasets.sample import input_key
 from core.errors import run
 from core.files.whole import find_weights
 from core.parity.bounds import LEARNING_RATE, PRECISIONS, is_compared
@@ -56,9 +56,12 @@ class Recorder:
 
 
 def build(request: Request, precision: str) -> Method:
-    """The method with the request's weights and noise."""
-    method = METHODS[request.options.method](request.options)
-    method.noise = lambda like, scale: to_tensor(request.noise(tuple(like.shape), scale)).to(like.dtype)
+    """The method with the request's weights and random numbers."""
+
+    def draw(name: str, shape: tuple[int, ...], kind: str) -> Tensor:
+        return to_tensor(request.draw(name, shape, kind))
+
+    method = make_method(request.options, draw=draw)
     fill(method.networks(), request)
     return method.to(dtype=getattr(torch, precision))
 
@@ -90,8 +93,8 @@ def prediction(method: Method, batch: dict[str, Tensor]) -> dict[str, Result]:
     method.eval()
     with torch.no_grad():
         with Recorder(method.networks()) as recorder:
-            terms, _ = method.losses(batch)
-        disparity = method.disparity(batch[image_key(0)])
+            terms = method.losses(batch).terms
+        disparity = method.predict({name: batch[input_key(name)] for name in method.inputs})["disparity"]
     return {
         "layers": recorder.layers,
         "terms": {name: to_array(term) for name, term in terms.items()},
@@ -99,9 +102,16 @@ def prediction(method: Method, batch: dict[str, Tensor]) -> dict[str, Result]:
     }
 
 
+def trained_parameters(method: Method) -> dict[str, nn.Parameter]:
+    """What the method trains, by official name, in the order of its files."""
+    trained = {id(parameter) for group in method.parameter_groups() for parameter in group["params"]}
+    named = checkpoint.named_parameters(method.networks())
+    return {name: parameter for name, parameter in named if id(parameter) in trained}
+
+
 def gradients(method: Method, scalar: Tensor) -> Result:
     """d scalar / d parameter of every parameter, by official name; zeros where it does not depend on it."""
-    parameters = dict(checkpoint.named_parameters(method.networks()))
+    parameters = trained_parameters(method)
     found = torch.autograd.grad(scalar, list(parameters.values()), retain_graph=True, allow_unused=True)
     return {
         name: sampled(np.zeros(tuple(parameter.shape))) if gradient is None else sampled(to_array(gradient))
@@ -115,9 +125,9 @@ def training(
     """One pass in training mode: loss terms, running statistics after it, gradients of two objectives."""
     method.train()
     with Recorder(method.networks()) as recorder:
-        terms, _ = method.losses(batch)
+        losses = method.losses(batch)
     sections = {
-        "training_terms": {name: to_array(term) for name, term in terms.items()},
+        "training_terms": {name: to_array(term) for name, term in losses.terms.items()},
         "statistics": {
             f"{network}/{name}": array
             for network, module in method.networks().items()
@@ -131,20 +141,19 @@ def training(
             cotangent = to_tensor(request.cotangent(name, tuple(output.shape))).to(output.dtype)
             parts.append((output * cotangent).mean())
         sections["objective_gradients"] = gradients(method, torch.stack(parts).sum())
-        sections["loss_gradients"] = gradients(method, torch.stack(list(terms.values())).sum())
+        sections["loss_gradients"] = gradients(method, losses.loss)
     return sections
 
 
 def steps(method: Method, batch: dict[str, Tensor], count: int) -> tuple[Result, Result]:
     """Updates in training mode: the parameters' change by the first, over the rate; the loss before each."""
     method.train()
-    parameters = dict(checkpoint.named_parameters(method.networks()))
+    parameters = trained_parameters(method)
     before = {name: sampled(to_array(parameter)).copy() for name, parameter in parameters.items()}
     optimizer = make_optimizer(method.parameter_groups(), LEARNING_RATE)
     change, losses = {}, {}
     for step in range(count):
-        terms, _ = method.losses(batch)
-        loss = torch.stack(list(terms.values())).sum()
+        loss = method.losses(batch).loss
         losses[f"step {step}"] = to_array(loss)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -8,15 +8,13 @@ import numpy as np
 import torch
 
 from backends.torch import checkpoint
-from backends.torch.methods import METHODS
+from backends.torch.methods import make_method
 from backends.torch.tensors import choose_device, to_array, to_image
 from core.disparity import blend_mirrored
 from core.files.images import as_images, resize_array
 from core.files.whole import find_weights
 from core.odometry.windows import PoseWindows
 from core.weights.folder import model_options
-
-POSE_NETWORKS = ("pose_encoder", "pose")
 
 
 class Predictor:
@@ -40,7 +38,7 @@ class Predictor:
         states = {name: checkpoint.read_weights(path) for name, path in files.items()}
         self.options = model_options(Path(folder), states, overrides)
         self.height, self.width = self.options.height, self.options.width
-        self.method = METHODS[self.options.method](self.options)
+        self.method = make_method(self.options)
         for name in names:
             checkpoint.load_weights(self.method.networks()[name], states[name], files[name])
         self.method.to(self.device, memory_format=torch.channels_last).eval()
@@ -63,17 +61,16 @@ class Predictor:
             return disparity
         return blend_mirrored(disparity, self._forward(batch[:, :, ::-1])[:, :, ::-1])
 
-    @property
     def pose_frames(self) -> list[int]:
         """Offsets in time of the images that the pose network sees at once, the target 0 first.
 
         Raises:
             UserError: the model has no pose network, or its files are missing or damaged.
         """
-        frames = self.method.pose_frames
+        frames = self.method.pose_frames()
         if not self._poses_loaded:  # late, because folders without them predict depth as well
             networks = self.method.networks()
-            names = [name for name in POSE_NETWORKS if name in networks]
+            names = [name for name in self.method.pose_networks if name not in self.method.depth_networks]
             for name, path in find_weights(self.folder, names, checkpoint.EXTENSION).items():
                 checkpoint.load_weights(networks[name], checkpoint.read_weights(path), path)
             self._poses_loaded = True
@@ -94,15 +91,15 @@ class Predictor:
         Raises:
             UserError: the model has no pose network, its files are missing, or the images are too few.
         """
-        windows = PoseWindows.plan(self.pose_frames, len(images))
+        windows = PoseWindows.plan(self.pose_frames(), len(images))
         resized = np.stack([resize_array(image, self.height, self.width) for image in images])
         parts = [windows.images[i : i + batch_size] for i in range(0, len(windows.images), batch_size)]
         T_sources_target = [self.T_sources_target(list(resized[part.T])) for part in parts]
         return windows.T_next_current(np.concatenate(T_sources_target))
 
     def T_sources_target(self, images: Sequence[np.ndarray]) -> np.ndarray:  # noqa: N802 (a transform's name)
-        """One image array, uint8 (B, height, width, 3), for each of `pose_frames` → float32 (B, sources, 4, 4)."""
-        assert len(images) == len(self.pose_frames)
+        """One image array, uint8 (B, height, width, 3), for each of `pose_frames()` → float32 (B, sources, 4, 4)."""
+        assert len(images) == len(self.pose_frames())
         with torch.no_grad():
             found = self.method.T_sources_target([to_image(image, self.device) for image in images])
         return np.stack([to_array(T) for T in found], axis=1)
@@ -110,4 +107,4 @@ class Predictor:
     def _forward(self, images: np.ndarray) -> np.ndarray:
         """uint8 (N, height, width, 3) → disparity (N, height, width)."""
         with torch.no_grad():
-            return to_array(self.method.disparity(to_image(images, self.device)))[:, 0]
+            return to_array(self.method.predict({"image": to_image(images, self.device)})["disparity"])[:, 0]

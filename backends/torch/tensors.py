@@ -1,5 +1,6 @@
 """Arrays to tensors and back, the device, and the random state."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -7,6 +8,9 @@ import torch
 from torch import Tensor
 
 from core.errors import UserError
+
+# Name, shape and "normal" or "uniform" (in [0, 1)) to float32 numbers on a device.
+Draw = Callable[[str, tuple[int, ...], str], Tensor]
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
@@ -97,6 +101,18 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
 def widen(tensor: Tensor) -> Tensor:
     """float32 in place of bfloat16 or float16; other tensors as they are."""
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+
+
+def draw_on(device: torch.device) -> Draw:
+    """Draws from the random state of the framework, on a device."""
+
+    def draw(name: str, shape: tuple[int, ...], kind: str) -> Tensor:
+        return (torch.randn if kind == "normal" else torch.rand)(shape, device=device)
+
+    return draw
+
+
+draw = draw_on(torch.device("cpu"))
 
 
 def seed_everything(seed: int) -> None:

@@ -8,28 +8,30 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from backends.torch import checkpoint, distributed
 from backends.torch.board import board_writer
-from backends.torch.methods import METHODS
+from backends.torch.methods import make_method
 from backends.torch.start import initialise_encoders, load_start
 from backends.torch.tensors import (
     check_precision,
     choose_device,
     device_name,
+    draw_on,
     seed_everything,
     to_array,
     to_batch,
 )
 from backends.torch.validation import Numbers, Tensors, Validation, finite_numbers, log_values, sigmoid_ranges
-from core.datasets import open_dataset
+from core.datasets import open_dataset, with_baseline
 from core.datasets.loader import batches, number_of_batches
 from core.datasets.sample import Sample
 from core.errors import UserError
 from core.files.whole import weights_folder, write_folder_atomically
 from core.options import Options
 from core.options.parsing import save_options
-from core.options.schedule import learning_rate, step_seed
+from core.options.schedule import step_seed
 from core.training import resume
 from core.training.collapse import CollapseGuard
 from core.training.interruption import Interruption
@@ -41,9 +43,23 @@ from core.training.validation import Means, NotFiniteError, describe, is_better,
 
 
 def make_optimizer(groups: list[dict], learning_rate: float) -> torch.optim.Adam:
-    """Adam as published: no weight decay, no clipping."""
+    """Adam as published; groups may have a `weight_decay`."""
     # One kernel for all of an update: 3 % less of a step than a loop over parameters on a CPU.
     return torch.optim.Adam(groups, lr=learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
+
+
+def set_rates(optimizer: torch.optim.Adam, rates: list[float]) -> None:
+    """Sets the learning rate of each parameter group."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+
+
+def clip_gradients(gradients: list[Tensor], largest: float) -> None:
+    """Scales gradients so that the norm of all of them together is at most `largest`."""
+    norm = torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt()
+    factor = (largest / (norm + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient *= factor
 
 
 class Trainer:
@@ -54,21 +70,26 @@ class Trainer:
 
     Args:
         options: of the method, validated.
+        pretrained: ImageNet's weights where the options ask for them; False leaves random ones, for a dry run.
 
     Raises:
         UserError: data, weights or device are not there, or there is no such run to resume.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, pretrained: bool = True) -> None:
         continues, options = options.resume, replace(options, resume=False)
-        self.options = options  # as files keep them
         self.processes = distributed.find_processes()
         self.processes.check_device(options.device)
         self.device = choose_device(options.device, self.processes.local_rank)
         check_precision(options.precision, self.device)
-        self.train_set, self.val_set = open_dataset(options, "train"), open_dataset(options, "val")
+        self.train_set = open_dataset(options, "train")
+        self.options = options = with_baseline(options, self.train_set)  # as files keep them
+        self.val_set = open_dataset(options, "val")
         self.step_size = options.batch_size * options.accumulate_steps * self.processes.count
-        self.steps_per_epoch = number_of_batches(len(self.train_set), self.step_size, drop_last=True)
+        self.order = options.order()
+        self.steps_per_epoch = self.order.steps or number_of_batches(
+            len(self.train_set), self.step_size, drop_last=True
+        )
         if self.steps_per_epoch == 0:
             raise UserError(
                 f"{len(self.train_set)} training samples do not fill one step of {self.step_size}; "
@@ -83,7 +104,7 @@ class Trainer:
         if continues:
             defaults = asdict(type(options)())
             self.record, self.start, self.notes = resume.find_run(self.run_folder, self.record, defaults)
-        self._build()
+        self._build(pretrained)
         self.validation = Validation(options, self.method, self.device, self.val_set)
         self.log, self.guard = RunLog(None, 0), CollapseGuard()
         self.interruption, self.stopping = Interruption(), False
@@ -104,8 +125,10 @@ class Trainer:
                 self.save(weights_folder(self.run_folder, "initial"))
             try:
                 if self.start and self.start.ends_epoch:
+                    self.method.progress = (first_step // self.steps_per_epoch - 1) / self.options.num_epochs
                     self._validate_all()  # the run may have been killed before it could
                 for epoch in range(first_step // self.steps_per_epoch, self.options.num_epochs):
+                    self.method.progress = epoch / self.options.num_epochs
                     self._train_epoch(epoch, first=max(0, first_step - epoch * self.steps_per_epoch))
                     self._end_epoch(epoch)
             except NotFiniteError as error:
@@ -132,11 +155,10 @@ class Trainer:
         if not (self.processes.is_first or batch is not None):
             return
         options, step = self.options, self.log.step
-        scalars = {"height": options.height, "width": options.width, "use_stereo": options.use_stereo}
         loss_scale = self.loss_scale.state() if self.loss_scale else []
 
         def fill(temporary: Path) -> None:
-            checkpoint.save_networks(self.networks, temporary, scalars)
+            checkpoint.save_networks(self.networks, temporary, self.method.scalars())
             checkpoint.save_optimizer(self.optimizer, self.networks, temporary / checkpoint.STATE_FILE, step)
             save_options(options, temporary / "options.yaml")
             if batch is not None:
@@ -146,17 +168,19 @@ class Trainer:
         write_folder_atomically(folder, fill)
         self.log.message(f"step {step}: weights in {folder}")
 
-    def _build(self) -> None:
+    def _build(self, pretrained: bool) -> None:
         """Networks and optimiser, with the numbers of the checkpoint to continue from, or those of a new run."""
         options = self.options
         seed_everything(options.seed)
-        self.method = METHODS[options.method](options)
+        self.method = make_method(options, draw=draw_on(self.device))
         self.networks = self.method.networks()
-        if self.start is None:
+        if self.start is None and pretrained:
             initialise_encoders(self.networks, options)
         # Channels last halves the time of a convolution on many devices and changes no number beyond rounding.
         self.method.to(self.device, memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(self.method.parameter_groups(), options.learning_rate)
+        groups = self.method.parameter_groups()
+        self.trained = [parameter for group in groups for parameter in group["params"]]
+        self.optimizer = make_optimizer(groups, options.learning_rate)
         state = self.start.loss_scale if self.start else []
         self.loss_scale = LossScale(*state) if options.precision == "16" else None
         if self.start is None:
@@ -200,6 +224,8 @@ class Trainer:
             drop_last=True,
             share=(self.processes.rank, self.processes.count),
             first=first * options.accumulate_steps,
+            order=self.order,
+            count=self.steps_per_epoch * options.accumulate_steps,
         )
 
     def _train_epoch(self, epoch: int, first: int) -> None:
@@ -263,41 +289,34 @@ class Trainer:
         """
         options, arrays, means = self.options, list(arrays), Means()
         factor = self.loss_scale.factor if self.loss_scale else 1.0
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(
-                step,
-                self.steps_per_epoch,
-                options.learning_rate,
-                options.scheduler_step_size,
-                decay_one_epoch_early=options.decay_one_epoch_early,
-            )
+        set_rates(self.optimizer, options.rates(step, self.steps_per_epoch))
         self.method.train()
         self.optimizer.zero_grad(set_to_none=True)
         for number, part in enumerate(arrays):
             position = number * self.processes.count + self.processes.rank
             seed_everything(step_seed(options.seed, step, position))
-            batch = to_batch(part, self.device)
-            terms, maps = self.method.losses(batch)
-            loss = torch.stack(list(terms.values())).sum()
-            means.add(finite_numbers({"loss": loss, **terms}, part, self.train_set))
-            (loss * (factor / len(arrays))).backward()
+            batch = self.method.prepare(to_batch(part, self.device))
+            losses = self.method.losses(batch)
+            means.add(finite_numbers(losses, part, self.train_set))
+            (losses.loss * (factor / len(arrays))).backward()
         self._update()
-        return means.values(), maps, batch
+        return means.values(), losses.maps, batch
 
     def _update(self) -> None:
         """Adam's step by the mean gradient of all processes; none where float16 was too narrow for the gradients."""
-        parameters = list(self.method.parameters())
         self.stopping = self.interruption.number != 0
         if self.processes.count > 1:
-            self.stopping = distributed.average_gradients(parameters, flag=self.stopping)
-        if self.loss_scale is None:
-            self.optimizer.step()
-            return
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        for gradient in gradients:
-            gradient /= self.loss_scale.factor
-        if self.loss_scale.update(all(bool(gradient.isfinite().all()) for gradient in gradients)):
-            self.optimizer.step()
+            self.stopping = distributed.average_gradients(self.trained, flag=self.stopping)
+        gradients = [parameter.grad for parameter in self.trained if parameter.grad is not None]
+        if self.loss_scale is not None:
+            for gradient in gradients:
+                gradient /= self.loss_scale.factor
+            finite = all(bool(gradient.isfinite().all()) for gradient in gradients)
+            if not self.loss_scale.update(finite):
+                return
+        if self.options.gradient_clip is not None:
+            clip_gradients(gradients, self.options.gradient_clip)
+        self.optimizer.step()
 
     def _validate_all(self) -> None:
         """The whole validation list, by the first process; the best weights so far are kept as `weights_best`.
@@ -315,10 +334,10 @@ class Trainer:
             self._stop()
         if not self.processes.is_first:
             return
-        self.log.message(f"validation: {describe(values)}")
+        self.log.message(f"validation: {describe(self.options, values)}")
         self.log.scalars(self.log.step, "validation", values)
         folder = weights_folder(self.run_folder, "best")
-        if is_better(values, resume.best_so_far(folder, self.record)):
+        if is_better(self.options, values, resume.best_so_far(folder, self.record)):
             self.save(folder, values)
 
     def _meet(self, busy: bool) -> bool:
@@ -330,7 +349,7 @@ class Trainer:
     def _log(
         self, step: int, part: str, values: Numbers, maps: Tensors, batch: Tensors, depth: np.ndarray | None
     ) -> None:
-        self.log.scalars(step, part, log_values(values, maps, self.options, depth))
+        self.log.scalars(step, part, log_values(values, maps, depth))
         if self.log.writer is not None:
             arrays = {name: to_array(tensor) for name, tensor in (batch | maps).items()}
             self.log.images(step, part, log_pictures(arrays))

@@ -3,14 +3,17 @@
 Imports no reader before it is asked for: whoever needs a split list needs no image library.
 """
 
+import dataclasses
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options import Options
 
 if TYPE_CHECKING:
     from core.datasets.base import SequenceDataset
+
+OptionsClass = TypeVar("OptionsClass", bound=Options)
 
 # The class of each reader. Layouts that need code of their own lie in `layouts/`.
 READERS = {
@@ -29,11 +32,8 @@ def reader(name: str) -> "type[SequenceDataset]":
     return found
 
 
-def open_dataset(options: Monodepth2Options, part: str) -> "SequenceDataset":
+def open_dataset(options: Options, part: str) -> "SequenceDataset":
     """The training or validation samples that the options ask for; only training samples are augmented.
-
-    Where the options name no baseline of the stereo cameras, that of the data set is entered into them: saved beside
-    the weights, it makes predictions metric.
 
     Args:
         part: train or val.
@@ -43,17 +43,18 @@ def open_dataset(options: Monodepth2Options, part: str) -> "SequenceDataset":
     """
     from core.datasets.splits import load_split
 
-    dataset = reader(options.dataset)(
-        options.data_path,
-        load_split(options.split, part),
-        options.frames,
+    needs, (listing,) = options.needs(part), options.listings(part)
+    dataset = reader(listing.dataset)(
+        listing.path,
+        load_split(listing.split, part),
+        list(needs.frames),
         options.height,
         options.width,
-        options.scales,
+        list(needs.scales),
         options.png,
         augment=part == "train",
         seed=options.seed,
-        all_scales=options.v1_multiscale,
+        all_scales=needs.all_scales,
         with_depth=part == "val",  # of training samples, only the few that are logged need it
         cache_images=options.cache_images,
         bad_images=options.bad_images,
@@ -61,9 +62,8 @@ def open_dataset(options: Monodepth2Options, part: str) -> "SequenceDataset":
         intrinsics=options.intrinsics,
     )
     dataset.check_files()
-    if options.use_stereo and options.baseline is None:
-        options.baseline = dataset.baseline
-    if options.known_poses:
+    if needs.known_motion:
+        options = with_baseline(options, dataset)
         if options.stereo_scale_factor is None:
             raise UserError(
                 "option known_poses: with use_stereo the distance of the cameras must be known, too: give --baseline "
@@ -72,7 +72,17 @@ def open_dataset(options: Monodepth2Options, part: str) -> "SequenceDataset":
         dataset.know_poses(options.stereo_scale_factor, options.baseline)
     if part == "train" and len(dataset) < options.batch_size:
         raise UserError(
-            f"split {options.split}: its {len(dataset)} training samples do not fill one batch of "
+            f"split {listing.split}: its {len(dataset)} training samples do not fill one batch of "
             f"{options.batch_size}; lower --batch_size"
         )
     return dataset
+
+
+def with_baseline(options: OptionsClass, dataset: "SequenceDataset") -> OptionsClass:
+    """Options that name the distance of the stereo cameras, if they need it: where they do not, that of the data set.
+
+    Saved beside the weights, it makes predictions metric.
+    """
+    if "s" not in options.needs("train").frames or options.baseline is not None:
+        return options
+    return dataclasses.replace(options, baseline=dataset.baseline)

@@ -12,6 +12,7 @@ import numpy as np
 
 from core.datasets.sample import Sample, collate
 from core.errors import UserError
+from core.options.needs import Order
 
 ORDER_STREAM = 0  # keeps the draw of the order apart from those of the samples (core/datasets/base.py)
 BATCHES_AHEAD = 2  # loaded while the caller works on one
@@ -32,11 +33,16 @@ def number_of_batches(length: int, batch_size: int, drop_last: bool) -> int:
     return length // batch_size if drop_last else -(-length // batch_size)
 
 
-def order(length: int, epoch: int, shuffle: bool, seed: int) -> list[int]:
+def shuffled(length: int, epoch: int, shuffle: bool, seed: int) -> list[int]:
     """The order of the samples in an epoch: a function of its arguments only."""
     if not shuffle:
         return list(range(length))
     return np.random.default_rng([ORDER_STREAM, seed, epoch]).permutation(length).tolist()
+
+
+def draws(length: int, count: int, epoch: int, seed: int) -> list[int]:
+    """So many samples for an epoch, each drawn from all of them: a function of its arguments only."""
+    return np.random.default_rng([ORDER_STREAM, seed, epoch]).integers(length, size=count).tolist()
 
 
 def batches(
@@ -49,6 +55,8 @@ def batches(
     drop_last: bool,
     share: tuple[int, int] = (0, 1),
     first: int = 0,
+    order: Order | None = None,
+    count: int | None = None,
 ) -> Iterator[Sample]:
     """One epoch of batches, the same sequence whatever the number of workers.
 
@@ -58,6 +66,8 @@ def batches(
         drop_last: leave out an incomplete last batch.
         share: this process and the number of processes, which take turns batch by batch, all equally often.
         first: number of the batch, of this process's, to begin with.
+        order: how a shuffled epoch goes through the samples; None: each once.
+        count: batches of the epoch for each process; None: as many as the samples fill.
 
     Returns:
         Dicts of stacked arrays. An error of a worker is raised when its batch is due; closing the iterator
@@ -67,11 +77,18 @@ def batches(
         UserError: not enough samples for one batch.
     """
     rank, processes = share
-    count = number_of_batches(len(dataset), batch_size, drop_last) // processes
-    if count == 0:
+    filled = number_of_batches(len(dataset), batch_size, drop_last) // processes
+    if filled == 0:
         one = "one batch" if processes == 1 else f"{processes} batches"
         raise UserError(f"{len(dataset)} samples do not fill {one} of {batch_size}; lower --batch_size")
-    indices = order(len(dataset), epoch, shuffle, seed)
+    replacement = order is not None and order.replacement
+    count = filled if count is None else count
+    if count > filled and not replacement:
+        raise UserError(f"{len(dataset)} samples do not fill {count * processes} batches of {batch_size}")
+    if replacement:
+        indices = draws(len(dataset), count * processes * batch_size, epoch, seed)
+    else:
+        indices = shuffled(len(dataset), epoch, shuffle, seed)
     chunks = [indices[n * batch_size : (n + 1) * batch_size] for n in range(count * processes)]
     chunks = chunks[rank::processes][first:]
     if num_workers == 0:

@@ -32,6 +32,11 @@ def augmented_key(frame: Frame) -> str:
     return f"augmented_{frame}"
 
 
+def input_key(name: str) -> str:
+    """Key of what a method's `predict` calls by a name, of the target: the plain image, or the name itself."""
+    return image_key(0) if name == "image" else name
+
+
 def motion_key(frame: Frame) -> str:
     """Key of the known T_source_target of a source."""
     return "T_stereo" if frame == "s" else f"T_{frame}"

@@ -7,7 +7,6 @@ turns a class into a command line. Imports neither NumPy nor a framework: `--hel
 from core.options.base import (
     DATASETS,
     KITTI_BASELINE,
-    MODEL_NAMES,
     NOMINAL_BASELINE,
     REPLACED,
     RESNET_LAYERS,
@@ -21,23 +20,22 @@ from core.options.evaluation import (
     PoseEvaluationOptions,
     ReportOptions,
 )
+from core.options.methods import OPTIONS
 from core.options.prediction import PredictionOptions
-from core.options.tools import MODEL_OPTIONS, ConversionOptions, OnnxOptions, ParityOptions, SplitOptions
-from core.options.training import Monodepth2Options, Options
+from core.options.tools import ConversionOptions, OnnxOptions, ParityOptions, SplitOptions
+from core.options.training import Options
 
 __all__ = [
     "DATASETS",
     "KITTI_BASELINE",
     "MAKE3D",
-    "MODEL_NAMES",
-    "MODEL_OPTIONS",
     "NOMINAL_BASELINE",
+    "OPTIONS",
     "REPLACED",
     "RESNET_LAYERS",
     "ConversionOptions",
     "EvaluationOptions",
     "ExportOptions",
-    "Monodepth2Options",
     "OnnxOptions",
     "Options",
     "ParityOptions",

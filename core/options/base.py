@@ -2,17 +2,15 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from typing import Any
 
 from core.errors import UserError
 
 RESNET_LAYERS = (18, 34, 50, 101, 152)
 DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "folder")
-NOMINAL_BASELINE = (
-    0.1  # what training calls the distance of the stereo cameras: the unit of depth follows from it
-)
+NOMINAL_BASELINE = 0.1  # what training usually calls the distance of the stereo cameras
 KITTI_BASELINE = 0.54  # metres
-MODEL_NAMES = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
 
 # What the published program had under another name; the parser tells whoever types the old one.
 REPLACED = {
@@ -24,7 +22,7 @@ REPLACED = {
 def option(
     default: Any,
     help: str,
-    choices: tuple[Any, ...] | None = None,
+    choices: tuple[Any, ...] | Callable[[], tuple[Any, ...]] | None = None,
     path: bool = False,
     positional: bool = False,
 ) -> Any:
@@ -33,7 +31,7 @@ def option(
     Args:
         default: value when neither YAML nor the command line says otherwise; a tuple for a list.
         help: one line for `--help`.
-        choices: the values allowed (of each element, for a list).
+        choices: the values allowed (of each element, for a list), or what tells them when they are asked for.
         path: the text is a path, in which a leading `~` stands for the home folder.
         positional: given on the command line without its name; one of a class at most.
     """

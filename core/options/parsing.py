@@ -14,13 +14,13 @@ import os
 import sys
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from core.errors import UserError
 from core.files.whole import write_yaml
-from core.options import MODEL_OPTIONS, REPLACED, EvaluationOptions, Monodepth2Options
+from core.options import OPTIONS, REPLACED, EvaluationOptions, Options
 
 OptionsClass = TypeVar("OptionsClass")
 
@@ -47,7 +47,7 @@ def parse(
         sys.argv[1:] if argv is None else argv
     )
     if rest:
-        _refuse_argument(rest[0], fields)
+        _refuse_argument(rest[0], options_class)
     arguments = vars(given)
     values: dict[str, Any] = {}
     for file in arguments.pop("config", []):
@@ -58,6 +58,53 @@ def parse(
     return _build(options_class, values)
 
 
+def parse_method(
+    argv: list[str] | None = None,
+    description: str = "",
+    options_of: Callable[[type[Options]], type] = lambda method: method,
+) -> Any:
+    """Makes the options of the method that `--method` names, on the command line or in a YAML file; see `parse`.
+
+    Args:
+        options_of: the class to parse into, from that of the method.
+
+    Raises:
+        UserError: as `parse` does, or there is no such method.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    return parse(options_of(OPTIONS[_method_of(argv)]), argv, description)
+
+
+def _method_of(argv: list[str]) -> str:
+    """The method's name that the command line says, else the last YAML file with one, else the first there is."""
+    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("--method")
+    given, _ = parser.parse_known_args(argv)
+    method = getattr(given, "method", None)
+    where = "option --method"
+    if method is None:
+        for file in given.config:
+            found = _yaml_content(Path(file)).get("method")
+            method, where = (found, f"{file}: method") if found is not None else (method, where)
+    if method is None:
+        return next(iter(OPTIONS))
+    return _known_method(method, where)
+
+
+def _known_method(method: Any, where: str) -> str:
+    """The name of a method.
+
+    Raises:
+        UserError: there is none of that name; says the nearest, or all.
+    """
+    if isinstance(method, str) and method in OPTIONS:
+        return method
+    nearest = difflib.get_close_matches(str(method)[:VALUE_SHOWN], OPTIONS, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(OPTIONS)}"
+    raise UserError(f"{where}: {_shown(method)} is no method that is here; {hint}")
+
+
 def save_options(options: Any, path: Path) -> None:
     """Writes every option as YAML, atomically; `load_options` and `--config` read it."""
     write_yaml(path, dataclasses.asdict(options))
@@ -66,6 +113,16 @@ def save_options(options: Any, path: Path) -> None:
 def load_options(options_class: type[OptionsClass], path: Path) -> OptionsClass:
     """Reads what `save_options` wrote. Absent keys keep their defaults; unknown ones raise UserError."""
     return _build(options_class, _read_yaml(options_class, path))
+
+
+def load_method_options(path: Path) -> Options:
+    """Reads what `save_options` wrote of a training, whichever its method.
+
+    Raises:
+        UserError: the file is damaged, or of a method that is not here.
+    """
+    method = _yaml_content(path).get("method", next(iter(OPTIONS)))
+    return load_options(OPTIONS[_known_method(method, f"{path}: method")], path)
 
 
 def _build(options_class: type[OptionsClass], values: dict[str, Any]) -> OptionsClass:
@@ -102,6 +159,9 @@ def _make_parser(options_class: type, description: str) -> argparse.ArgumentPars
         group = parser.add_argument_group((owner.__doc__ or owner.__name__).splitlines()[0].rstrip("."))
         for field in fields:
             _add_argument(group, field)
+    known = _fields(options_class)
+    for alias, name in _aliases(options_class).items():
+        _add_argument(parser, dataclasses.replace(known[name], alias=alias))
     return parser
 
 
@@ -111,11 +171,11 @@ def _add_argument(group: Any, field: "_Field") -> None:
         # Optional here: it may stand in a YAML file, and `validate` asks for it.
         group.add_argument(field.name, nargs="?", metavar=field.name.upper(), help=help_text)
         return
+    flag = field.alias or field.name
     if field.kind is bool:
-        group.add_argument(f"--{field.name}", action="store_true", help=help_text)
-        group.add_argument(
-            f"--no_{field.name}", action="store_false", dest=field.name, help=argparse.SUPPRESS
-        )
+        shown = argparse.SUPPRESS if field.alias else help_text
+        group.add_argument(f"--{flag}", action="store_true", dest=field.name, help=shown)
+        group.add_argument(f"--no_{flag}", action="store_false", dest=field.name, help=argparse.SUPPRESS)
         return
     metavar = field.kind.__name__.upper()
     if field.choices:
@@ -125,36 +185,45 @@ def _add_argument(group: Any, field: "_Field") -> None:
     else:
         default = " ".join(map(str, field.default)) if field.is_list else str(field.default)
     group.add_argument(
-        f"--{field.name}",
+        f"--{flag}",
+        dest=field.name,
         nargs="+" if field.is_list else None,
         metavar=(metavar, "...") if field.is_list else metavar,
-        help=f"{help_text} (default: {default})",
+        help=argparse.SUPPRESS if field.alias else f"{help_text} (default: {default})",
     )
 
 
-def _refuse_argument(argument: str, fields: "dict[str, _Field]") -> NoReturn:
+def _refuse_argument(argument: str, options_class: type) -> NoReturn:
     if not argument.startswith("-"):
         raise UserError(f"unexpected argument {argument!r}: options start with -- (see --help)")
     name = argument.lstrip("-").partition("=")[0]
-    flags = [f"no_{field.name}" for field in fields.values() if field.kind is bool]
+    flags = [f"no_{field.name}" for field in _fields(options_class).values() if field.kind is bool]
     raise UserError(
-        f"unknown option {argument.partition('=')[0]}{_hint(name, fields, [*flags, 'config'], '--')}"
+        f"unknown option {argument.partition('=')[0]}{_hint(name, options_class, [*flags, 'config'], '--')}"
     )
 
 
-def _hint(name: str, fields: "dict[str, _Field]", more: Iterable[str] = (), prefix: str = "") -> str:
-    """ ": did you mean …?", or the cure for a name that the published program, or another script, has."""
-    name = name.replace("-", "_")
-    if name in REPLACED:
-        return f": {REPLACED[name]}"
-    of_model = {name, name.removeprefix("no_")} & {*MODEL_OPTIONS, "height", "width"}
-    if of_model and "load_weights_folder" in fields:
+def _hint(name: str, options_class: type, more: Iterable[str] = (), prefix: str = "") -> str:
+    """ ": did you mean …?", or the cure for a name that a published program, another method or another script has."""
+    name, fields = name.replace("-", "_"), _fields(options_class)
+    replaced = {**REPLACED, **getattr(options_class, "REJECTED", {})}
+    if name in replaced:
+        return f": {replaced[name]}"
+    plain = name.removeprefix("no_")
+    of_methods = [method for method, owner in OPTIONS.items() if plain in _fields(owner)]
+    if of_methods and "method" in fields:
+        return f": an option of --method {' and '.join(of_methods)}; leave it out"
+    shaping = {"height", "width"}.union(*(method.MODEL for method in OPTIONS.values()))
+    if plain in shaping and "load_weights_folder" in fields:
         return ": an option of train.py; here it follows from the weights folder: leave it out"
     nearest = difflib.get_close_matches(name, [*fields, *more], n=1)
     if nearest:
         return f": did you mean {prefix}{nearest[0]}?"
-    for script, owner in (("train.py", Monodepth2Options), ("evaluate_depth.py", EvaluationOptions)):
-        if name in _fields(owner):
+    for script, known in (
+        ("train.py", bool(of_methods)),
+        ("evaluate_depth.py", name in _fields(EvaluationOptions)),
+    ):
+        if known:
             return f": an option of {script}; leave it out"
     return " (see --help)"
 
@@ -175,6 +244,7 @@ class _Field:
     choices: tuple[Any, ...] | None
     path: bool
     positional: bool
+    alias: str | None = None  # another name on the command line
 
 
 def _resolve(field: dataclasses.Field[Any], annotation: Any) -> _Field:
@@ -186,7 +256,10 @@ def _resolve(field: dataclasses.Field[Any], annotation: Any) -> _Field:
     if kind not in TYPE_NAMES:
         raise TypeError(f"option {field.name}: the parser knows no type {annotation}")
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    return _Field(field.name, kind, is_list, may_be_none, default, **field.metadata)
+    metadata = dict(field.metadata)
+    if callable(metadata["choices"]):
+        metadata["choices"] = metadata["choices"]()
+    return _Field(field.name, kind, is_list, may_be_none, default, **metadata)
 
 
 def _fields(options_class: type) -> dict[str, _Field]:
@@ -258,7 +331,8 @@ def _cast(kind: type, value: Any) -> Any:
 # --- YAML ---
 
 
-def _read_yaml(options_class: type, path: Path) -> dict[str, Any]:
+def _yaml_content(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, not yet checked."""
     import yaml
 
     try:
@@ -278,12 +352,26 @@ def _read_yaml(options_class: type, path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected lines `option: value`, not a {type(content).__name__}")
-    fields = _fields(options_class)
-    for key in content:
-        if key not in fields:
-            hint = _hint(key[:VALUE_SHOWN], fields) if isinstance(key, str) else " (see --help)"
+    return content
+
+
+def _read_yaml(options_class: type, path: Path) -> dict[str, Any]:
+    content = _yaml_content(path)
+    fields, aliases = _fields(options_class), _aliases(options_class)
+    values = {}
+    for key, value in content.items():
+        name = aliases.get(key, key) if isinstance(key, str) else key
+        if name not in fields:
+            hint = _hint(key[:VALUE_SHOWN], options_class) if isinstance(key, str) else " (see --help)"
             raise UserError(f"{path}: unknown option {_shown(key)}{hint}")
-    return {key: _convert(fields[key], value, f"{path}: {key}") for key, value in content.items()}
+        values[name] = _convert(fields[name], value, f"{path}: {key}")
+    return values
+
+
+def _aliases(options_class: type) -> Mapping[str, str]:
+    """What the authors of a method call its options: our names."""
+    found: Mapping[str, str] = getattr(options_class, "ALIASES", {})
+    return found
 
 
 def _without_aliases(path: Path, text: str) -> str:

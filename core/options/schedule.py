@@ -1,10 +1,15 @@
-"""The learning rate and the random state as pure functions of the step: nothing to save, nothing to restore."""
+"""The learning rate and the random state as pure functions of the step: nothing to save, nothing to restore.
+
+A method's `rates` (`core/options/training.py`) is made of them.
+"""
+
+from collections.abc import Sequence
 
 # Keeps these draws apart from those of order and samples (core/datasets/loader.py, core/datasets/base.py).
 STEP_STREAM = 2
 
 
-def learning_rate(
+def step_decay(
     step: int,
     steps_per_epoch: int,
     base_rate: float,
@@ -23,6 +28,19 @@ def learning_rate(
     """
     epoch = step // steps_per_epoch
     return float(base_rate * gamma ** ((epoch + decay_one_epoch_early) // step_size))
+
+
+def milestones(
+    step: int, steps_per_epoch: int, base_rate: float, epochs: Sequence[int], gamma: float = 0.1
+) -> float:
+    """The rate of a training step: multiplied by gamma at the start of each of some epochs, counted from 0."""
+    epoch = step // steps_per_epoch
+    return float(base_rate * gamma ** sum(epoch >= milestone for milestone in epochs))
+
+
+def linear_warmup(step: int, steps: int, start: float) -> float:
+    """What a rate is multiplied by in the first steps: from `start` at step 0 to 1 after so many steps, linearly."""
+    return 1.0 if step >= steps else start + (1 - start) * step / steps
 
 
 def step_seed(seed: int, step: int, part: int = 0) -> int:

@@ -1,11 +1,12 @@
 """Options of make_split.py, check_parity.py, convert_weights.py and export_onnx.py."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
-from dataclasses import dataclass
+import typing
+from dataclasses import dataclass, make_dataclass
 from typing import Any
 
 from core.options.base import option, require, require_at_least, require_depth_range, require_seed
-from core.options.training import Monodepth2Options
+from core.options.training import Options, method_names
 
 
 @dataclass
@@ -35,25 +36,11 @@ class SplitOptions:
         )
 
 
-# What shapes the networks and the loss, as far as `check_parity.py` asks for it.
-MODEL_OPTIONS = (
-    *("num_layers", "frame_ids", "use_stereo", "known_poses", "scales", "min_depth", "max_depth"),
-    *("v1_multiscale", "avg_reprojection", "disable_automasking", "predictive_mask", "no_ssim"),
-    *("disparity_smoothness", "pose_model_type", "pose_model_input", "warp_align_corners_false"),
-)
-
-
-def model_option(name: str) -> Any:
-    """An option of Monodepth2 that may be left open: then it is as in the weights' folder, else its default."""
-    metadata = Monodepth2Options.__dataclass_fields__[name].metadata
-    return option(None, metadata["help"], metadata["choices"])
-
-
 @dataclass
 class ParityOptions:
-    """Comparison of the backends; what is none is as in the weights' folder, else as train.py has it."""
+    """Comparison of the backends."""
 
-    method: str = option("monodepth2", "which paper", choices=("monodepth2",))
+    method: str = option("", "which paper", choices=method_names)
     backends: list[str] = option(("torch", "paddle"), "the two to compare", choices=("torch", "paddle"))
     load_weights_folder: str | None = option(
         None, "folder of weights, or a name of the zoo; none: weights made from the seed", path=True
@@ -66,22 +53,6 @@ class ParityOptions:
     seed: int = option(0, "of everything that is made up")
     threads: int = option(1, "of each backend; more of them add up in another order at every run")
     timeout: float = option(1800.0, "seconds after which a backend counts as hanging")
-    num_layers: int | None = model_option("num_layers")
-    frame_ids: list[int] | None = model_option("frame_ids")
-    use_stereo: bool | None = model_option("use_stereo")
-    known_poses: bool | None = model_option("known_poses")
-    scales: list[int] | None = model_option("scales")
-    min_depth: float | None = model_option("min_depth")
-    max_depth: float | None = model_option("max_depth")
-    v1_multiscale: bool | None = model_option("v1_multiscale")
-    avg_reprojection: bool | None = model_option("avg_reprojection")
-    disable_automasking: bool | None = model_option("disable_automasking")
-    predictive_mask: bool | None = model_option("predictive_mask")
-    no_ssim: bool | None = model_option("no_ssim")
-    disparity_smoothness: float | None = model_option("disparity_smoothness")
-    pose_model_type: str | None = model_option("pose_model_type")
-    pose_model_input: str | None = model_option("pose_model_input")
-    warp_align_corners_false: bool | None = model_option("warp_align_corners_false")
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
@@ -89,6 +60,23 @@ class ParityOptions:
         require(two, f"option backends: {' '.join(self.backends)} is no pair to compare; use torch paddle")
         require_at_least(self, 1, "batch_size", "steps", "threads", "timeout")
         require_seed(self.seed)
+
+
+def parity_options(method: type[Options]) -> type[ParityOptions]:
+    """The options of check_parity.py for a method: beside its own, those that shape the model, which may be left open.
+
+    What is none is as in the weights' folder, else as train.py has it.
+    """
+    fields: list[tuple[str, Any, Any]] = []
+    annotations = typing.get_type_hints(method)
+    for name in method.MODEL:
+        metadata = method.__dataclass_fields__[name].metadata
+        fields.append((name, annotations[name] | None, option(None, metadata["help"], metadata["choices"])))
+    fields.append(("method", str, option(method().method, "which paper", method_names)))
+    first = (method.__doc__ or method.__name__).splitlines()[0]
+    made: type[ParityOptions] = make_dataclass("ModelOptions", fields, bases=(ParityOptions,))
+    made.__doc__ = f"{first.rstrip('.')}; none: as in the weights' folder, else as train.py has it."
+    return made
 
 
 @dataclass

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from core.options import MODEL_OPTIONS, Monodepth2Options
 from core.parity.bounds import LEARNING_RATE, PRECISIONS, SECTIONS
 from core.parity.comparison import Check, Item
 from core.parity.request import Request
@@ -17,18 +16,6 @@ from core.parity.results import Result, digest
 
 CELL = 15
 FIXED = ("height", "width", "batch_size", "seed", "load_weights_folder")
-
-
-def describe(options: Monodepth2Options) -> str:
-    """One line: the model, its input, its weights."""
-    frames = " ".join(map(str, options.frames))
-    pose = "known" if options.known_poses else f"{options.pose_model_type} {options.pose_model_input}"
-    pose = f", pose {pose}" if len(options.frame_ids) > 1 else ""
-    weights = options.load_weights_folder or f"made from seed {options.seed}"
-    return (
-        f"{options.method}, ResNet-{options.num_layers}, {options.width}x{options.height}, batch {options.batch_size}, "
-        f"frames {frames}{pose}; weights: {weights}"
-    )
 
 
 def versions(results: dict[str, Result], threads: int) -> str:
@@ -96,7 +83,7 @@ def certificate(
     """Everything, as types that `json` writes: verdict, machine, versions, digests, options, and every difference."""
     return {
         "passed": all(check.passed for check in checks),
-        "description": describe(request.options),
+        "description": request.options.describe(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "backends": {name: str(result["version"]) for name, result in results.items()},
         "python": platform.python_version(),
@@ -104,7 +91,9 @@ def certificate(
         "system": platform.platform(),
         "processor": processor(),
         "threads": threads,
-        "options": {name: getattr(request.options, name) for name in ("method", *FIXED, *MODEL_OPTIONS)},
+        "options": {
+            name: getattr(request.options, name) for name in ("method", *FIXED, *request.options.MODEL)
+        },
         "learning_rate_of_steps": LEARNING_RATE,
         "sha256_of_inputs": {name: str(digest(array)) for name, array in request.batch.items()},
         "sha256_of_weights": {name: weight_digests(result) for name, result in results.items()},

@@ -19,7 +19,7 @@ from core.disparity import resize_map
 from core.files.images import resize_array
 from core.files.whole import EXTENSIONS, find_weights
 from core.geometry import nominal_intrinsics, rigid, stereo_transform
-from core.options import MODEL_OPTIONS, Monodepth2Options, ParityOptions
+from core.options import OPTIONS, Options, ParityOptions
 from core.weights.folder import model_options
 from core.weights.layouts import read_state
 from core.weights.zoo import resolve_weights
@@ -40,12 +40,12 @@ class Request:
         steps: training steps to take.
     """
 
-    options: Monodepth2Options
+    options: Options
     batch: Sample
     steps: int
 
     @classmethod
-    def make(cls, options: Monodepth2Options, steps: int) -> "Request":
+    def make(cls, options: Options, steps: int) -> "Request":
         """The request of these options, with a made-up batch."""
         batch = collate([_sample(options, number) for number in range(options.batch_size)])
         return cls(options, batch, steps)
@@ -61,7 +61,8 @@ class Request:
         """Reads what `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             batch = {name: file[name] for name in file.files}
-        options = Monodepth2Options(**json.loads(str(batch.pop("options"))))
+        record = json.loads(str(batch.pop("options")))
+        options = OPTIONS[record["method"]](**record)
         return cls(options, batch, int(batch.pop("steps")))
 
     def weights(self, network: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -78,9 +79,10 @@ class Request:
                 made[name] = generator.uniform(*_weight_range(name, shapes), shape).astype(np.float32)
         return made
 
-    def noise(self, shape: tuple[int, ...], scale: int) -> np.ndarray:
-        """N(0, 1), float64, in place of what a method draws itself."""
-        return self._generator(f"noise/{scale}").standard_normal(shape)
+    def draw(self, name: str, shape: tuple[int, ...], kind: str) -> np.ndarray:
+        """Random numbers in place of what a method draws itself, float64: normal, or uniform in [0, 1)."""
+        generator = self._generator(name)
+        return generator.standard_normal(shape) if kind == "normal" else generator.random(shape)
 
     def ground_truth(self) -> list[SparseDepth]:
         """Made-up depth for every sample: 3 to 60 metres at 3 of 10 pixels, at twice the size of the input."""
@@ -101,26 +103,27 @@ class Request:
         return _generator(self.options.seed, name)
 
 
-def requested_options(options: ParityOptions) -> Monodepth2Options:
+def requested_options(options: ParityOptions) -> Options:
     """The method's options: those given, else those of the weights' folder, else the method's defaults.
 
     Raises:
         UserError: the folder's files are missing, damaged, or contradict an option; a value is impossible.
     """
-    given = {name: value for name in MODEL_OPTIONS if (value := getattr(options, name)) is not None}
+    method = OPTIONS[options.method]
+    given = {name: value for name in method.MODEL if (value := getattr(options, name)) is not None}
     fixed: dict[str, Any] = {
-        name: getattr(options, name) for name in ("method", "height", "width", "batch_size", "seed")
+        name: getattr(options, name) for name in ("height", "width", "batch_size", "seed")
     }
     if options.load_weights_folder is None:
-        model = Monodepth2Options(**given)
+        model = method(**given)
     else:
         folder = resolve_weights(options.load_weights_folder).resolve()
         files = find_weights(folder, ["encoder", "depth"], EXTENSIONS["torch"])
         states = {name: read_state(path)[0] for name, path in files.items()}
         model = model_options(folder, states, given)
         fixed["load_weights_folder"] = str(folder)
-    kept = {name: getattr(model, name) for name in MODEL_OPTIONS}
-    complete = Monodepth2Options(**kept, **fixed, device="cpu")
+    kept = {name: getattr(model, name) for name in method.MODEL}
+    complete = method(**kept, **fixed, device="cpu")
     complete.validate()
     return complete
 
@@ -149,22 +152,22 @@ def _ends_residual_block(layer: str, shapes: dict[str, tuple[int, ...]]) -> bool
     return name == "bn" and number > "1" and f"{block}bn{int(number) + 1}.weight" not in shapes
 
 
-def _sample(options: Monodepth2Options, number: int) -> Sample:
+def _sample(options: Options, number: int) -> Sample:
     """One sample: a texture that every frame sees from another place, with noise; colours changed where augmented."""
-    height, width = options.height, options.width
+    height, width, needs = options.height, options.width, options.needs("train")
     texture = _texture(_generator(options.seed, f"texture/{number}"), height, width + 2 * MARGIN)
     sample: Sample = {}
-    for frame in options.frames:
+    for frame in needs.frames:
         generator = _generator(options.seed, f"frame/{number}/{frame}")
         left = MARGIN + (STEREO_SHIFT if frame == "s" else SHIFT * int(frame)) % MARGIN
         view = texture[:, left : left + width] + generator.uniform(-0.02, 0.02, (height, width, 3))
         sample |= _pyramid(frame, _to_bytes(view))
         sample[augmented_key(frame)] = _to_bytes(0.9 * view + 0.03)
     sample["K"] = nominal_intrinsics(height, width)
-    if options.use_stereo:
+    if "s" in needs.frames:
         sample["T_stereo"] = stereo_transform("lr"[number % 2], mirrored=False)
-    if options.known_poses:
-        for frame in options.frame_ids[1:]:
+    if needs.known_motion:
+        for frame in (int(source) for source in needs.sources if source != "s"):
             generator = _generator(options.seed, f"motion/{number}/{frame}")
             T = rigid(generator.uniform(-0.02, 0.02, 3), np.array([0, 0, -0.2 * frame]))
             sample[motion_key(frame)] = T.astype(np.float32)

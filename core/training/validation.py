@@ -9,8 +9,7 @@ from core.datasets.base import SequenceDataset
 from core.datasets.sample import Sample
 from core.errors import UserError
 from core.evaluation.metrics import training_metrics
-
-DEPTH_METRIC = "de/abs_rel"
+from core.options import Options
 
 
 def known_depth(dataset: SequenceDataset, epoch: int, arrays: Sample) -> np.ndarray | None:
@@ -49,23 +48,19 @@ class Means:
         return {name: total / self.counts[name] for name, total in self.sums.items()}
 
 
-def criterion(values: Mapping[str, float]) -> tuple[str, float]:
-    """The number to go by, smaller is better: abs_rel where there is depth, else the photometric loss."""
-    if DEPTH_METRIC in values:
-        return DEPTH_METRIC, values[DEPTH_METRIC]
-    return "photometric", sum(value for name, value in values.items() if name.startswith("photometric/"))
+def is_better(options: Options, values: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    """Whether a validation is better than the best so far, which may be empty, by the criterion of the options."""
+    if not best:
+        return True
+    (name, value), (best_name, best_value) = options.criterion(values), options.criterion(best)
+    return name != best_name or value < best_value
 
 
-def is_better(values: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Whether a validation is better than the best so far, which may be empty."""
-    (name, value), (best_name, best_value) = criterion(values), criterion(best)
-    return not best or name != best_name or value < best_value
-
-
-def describe(values: Mapping[str, float]) -> str:
+def describe(options: Options, values: Mapping[str, float]) -> str:
     """A validation in a few words."""
-    name, value = criterion(values)
-    return f"loss {values['loss']:.5f}, {name.removeprefix('de/')} {value:.5f}"
+    name, value = options.criterion(values)
+    decisive = f"{name.removeprefix('de/')} {value:.5f}"
+    return f"loss {values['loss']:.5f}, {decisive}" if "loss" in values else decisive
 
 
 class NotFiniteError(UserError):

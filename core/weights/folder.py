@@ -9,8 +9,9 @@ import numpy as np
 
 from core.errors import UserError
 from core.files.whole import EXTENSIONS, find_file
-from core.options import Monodepth2Options
-from core.options.parsing import load_options
+from core.options import Options
+from core.options.methods.monodepth2 import Monodepth2Options
+from core.options.parsing import load_method_options
 from core.weights.families import recognise
 from core.weights.families.base import Network
 from core.weights.families.monodepth2 import Decoder, Encoder, PoseCNN, PoseDecoder
@@ -21,7 +22,7 @@ OPTIONS_FILE = "options.yaml"
 FRAMES = (0, -1, 1, -2, 2, -3, 3, -4, 4)
 
 
-def model_options(folder: Path, states: Mapping[str, State], overrides: dict[str, Any]) -> Monodepth2Options:
+def model_options(folder: Path, states: Mapping[str, State], overrides: dict[str, Any]) -> Options:
     """The options of the model in a folder: `options.yaml`, or what the files of an official release tell.
 
     Size and stereo are numbers in the encoder file; the ResNet, the scales and the kind of the pose network follow from
@@ -38,10 +39,10 @@ def model_options(folder: Path, states: Mapping[str, State], overrides: dict[str
     overrides = {name: value for name, value in overrides.items() if value is not None}
     encoder = _recognise(states.get("encoder", {}))
     if (folder / OPTIONS_FILE).is_file():
-        options = load_options(Monodepth2Options, folder / OPTIONS_FILE)
+        options = load_method_options(folder / OPTIONS_FILE)
     else:
-        options = Monodepth2Options(**_size(folder, states.get("encoder", {})))
-        options = dataclasses.replace(options, **_networks(folder, states, options.use_stereo))
+        size = _size(folder, states.get("encoder", {}))
+        options = Monodepth2Options(**size, **_networks(folder, states, size["use_stereo"]))
     if isinstance(encoder, Encoder) and overrides.get("num_layers", encoder.num_layers) != encoder.num_layers:
         raise UserError(
             f"{folder}: --num_layers {overrides['num_layers']}, but its encoder is a ResNet-{encoder.num_layers}; "

@@ -11,7 +11,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.files.whole import EXTENSIONS, check_names, shown_name
-from core.options import MODEL_NAMES
+from core.options.methods.monodepth2 import NETWORKS
 from core.weights import format_of
 from core.weights.families import explain, paddle_monodepthv2, recognise
 from core.weights.families.base import Network, is_counter
@@ -80,7 +80,7 @@ def read_source(source: Path) -> list[WeightsFile]:
 def network_files(folder: Path) -> dict[str, list[Path]]:
     """The files of each network in a folder, `{"encoder": [encoder.pth, …]}`: by name, whatever the suffix."""
     found: dict[str, list[Path]] = {}
-    for name in MODEL_NAMES:
+    for name in NETWORKS:
         paths = sorted(path for path in folder.glob(f"{name}.*") if path.is_file() and _is_weights(path))
         if paths:
             found[name] = paths

@@ -12,10 +12,10 @@ from safetensors.numpy import load_file
 import train
 from core.datasets import open_dataset
 from core.datasets.kitti import image_path
-from core.datasets.loader import batches, order
+from core.datasets.loader import batches, shuffled
 from core.datasets.splits import load_split
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 from tests.backends.drive import training, weights_of
 from tests.scripts import ENVIRONMENT, ROOT
@@ -28,7 +28,7 @@ LAUNCHERS = {
 WORKER = """
 import sys
 import numpy as np
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from tests.backends.adapter import Adapter
 from tests.backends.test_distributed import build
 
@@ -38,7 +38,7 @@ distributed, method = backend.module("distributed"), build(backend)
 processes = distributed.find_processes()
 distributed.connect(processes, backend.tensors.choose_device("cpu"), method.networks())
 half = {name: array[processes.rank :: 2] for name, array in arrays.items()}
-sum(method.losses(backend.batch(half, "float64"))[0].values()).backward()
+method.losses(backend.batch(half, "float64")).loss.backward()
 parameters = dict(backend.module("checkpoint").named_parameters(method.networks()))
 stop = distributed.average_gradients(parameters.values(), flag=processes.rank == 1)
 if processes.is_first:
@@ -51,7 +51,7 @@ distributed.disconnect()
 CASES = """
 import signal, sys, time
 from core.errors import run
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 from backends import load_backend
 
@@ -119,7 +119,7 @@ def test_the_averaged_gradient_is_that_of_the_joined_batch(backend, drive, tmp_p
     assert found.pop("stop")  # only the second process wanted to
     method = build(backend)
     parameters = dict(backend.module("checkpoint").named_parameters(method.networks()))
-    loss = sum(method.losses(backend.batch(arrays, "float64"))[0].values())
+    loss = method.losses(backend.batch(arrays, "float64")).loss
     expected = dict(zip(parameters, backend.gradients(loss, list(parameters.values())), strict=True))
     assert len(found) > 100 and set(found) <= set(expected)
     for name, gradient in found.items():
@@ -147,7 +147,7 @@ def test_an_error_of_one_ends_all(backend, drive, runs, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(drive, data)
     lines = load_split(str(data / "splits"), "train")
-    line = lines[order(len(lines), 0, True, 0)[1]]
+    line = lines[shuffled(len(lines), 0, True, 0)[1]]
     path = image_path(data, line.folder, line.frame, line.camera, ".jpg")
     path.write_bytes(path.read_bytes()[:500])
     more = ["--width", 64, "--batch_size", 1]

@@ -14,7 +14,7 @@ from core.datasets.kitti import annotated_depth_path, image_path
 from core.datasets.sample import collate
 from core.datasets.splits import load_split
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import load_options
 from tests.backends.drive import HEIGHT, WIDTH, training, weights_of
 from tests.backends.test_monodepth2 import collate as noise_batch
@@ -47,8 +47,10 @@ def test_a_known_motion_warps_as_the_same_motion_predicted(backend):
     batch = backend.batch(arrays, "float32")
     with backend.no_gradients():
         sigmoids = known.depth(known.encoder(batch["augmented_0"]))
-        terms, maps = known.synthesis_losses(batch, sigmoids, {}, None)
-        expected_terms, expected_maps = predicting.synthesis_losses(batch, sigmoids, poses, None)
+        found = known.synthesis_losses(batch, sigmoids, {}, None)
+        expected = predicting.synthesis_losses(batch, sigmoids, poses, None)
+        terms, maps = found.terms, found.maps
+        expected_terms, expected_maps = expected.terms, expected.maps
     for found, expected in ((terms, expected_terms), (maps, expected_maps)):
         assert found.keys() == expected.keys()
         for name, tensor in found.items():
@@ -83,7 +85,7 @@ def test_exact_depth_rebuilds_the_target(backend, drive, mirrored):
         batch = backend.batch(collate([sample]), "float32")
         with backend.no_gradients():
             tensor = backend.tensor(sigmoid[None, None].astype(np.float32))
-            _, maps = method.synthesis_losses(batch, {0: tensor}, {}, None)
+            maps = method.synthesis_losses(batch, {0: tensor}, {}, None).maps
         views = {frame: backend.array(maps[f"warped_{frame}_0"])[0] for frame in method.sources}
         return {frame: np.abs(view - target)[:, known].mean() for frame, view in views.items()}
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from tests.tolerances import assert_close
 
 pytestmark = pytest.mark.every_device
@@ -100,21 +100,22 @@ def masks(arrays, options):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_losses_maps_and_gradients(backend, recorded, arrays, variant, monkeypatch):
+def test_losses_maps_and_gradients(backend, recorded, arrays, variant):
     options, noisy = options_of(recorded, variant)
     module = backend.module("methods.monodepth2")
     method = module.Monodepth2(options)
 
-    def noise(like, scale):
-        shape = tuple(like.shape)
+    def draw(name, shape, kind):
+        assert kind == "normal"
+        name = name.replace("/", "_")
         drawn = (
-            arrays.uniform(f"golden/losses/noise_{scale}", shape, -300, 300)
+            arrays.uniform(f"golden/losses/{name}", shape, -300, 300)
             if noisy
             else np.zeros(shape, np.float32)
         )
         return backend.tensor(drawn)
 
-    monkeypatch.setattr(method, "noise", noise)
+    method.draw = draw
     batch = backend.batch(collate(recorded, options), "float32")
     inputs = {
         f"sigmoid_{scale}": backend.tensor(x, gradient=True) for scale, x in sigmoids(arrays, options).items()
@@ -130,15 +131,15 @@ def test_losses_maps_and_gradients(backend, recorded, arrays, variant, monkeypat
         poses[frame] = module.Pose(
             inputs[f"axisangle_{frame}"], inputs[f"translation_{frame}"], invert=frame < 0
         )
-    terms, maps = method.synthesis_losses(
+    losses = method.synthesis_losses(
         batch,
         {scale: inputs[f"sigmoid_{scale}"] for scale in options.scales},
         poses,
         {scale: inputs[f"mask_{scale}"] for scale in options.scales} if options.predictive_mask else None,
     )
-    total = sum(terms.values())
-    check_losses(backend, recorded, variant, options, terms, total)
-    check_maps(backend, recorded, variant, options, maps)
+    total = losses.loss
+    check_losses(backend, recorded, variant, options, losses.terms, total)
+    check_maps(backend, recorded, variant, options, losses.maps)
     check_gradients(
         recorded, variant, dict(zip(inputs, backend.gradients(total, list(inputs.values())), strict=True))
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.geometry import invert_rigid, nominal_intrinsics, rigid, stereo_transform
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from tests.tolerances import assert_close
 
 HEIGHT, WIDTH = 64, 96
@@ -67,7 +67,8 @@ def collate(options, count=2):
 def test_every_network_learns(backend, variant):
     method = make(backend, **VARIANTS[variant])
     method.train()
-    terms, maps = method.losses(backend.batch(collate(method.options), "float32"))
+    losses = method.losses(backend.batch(collate(method.options), "float32"))
+    terms, maps = losses.terms, losses.maps
     scales = method.options.scales
     kinds = ("photometric", "smoothness", *(["mask"] if method.options.predictive_mask else []))
     assert set(terms) == {f"{kind}/{scale}" for kind in kinds for scale in scales}
@@ -90,7 +91,9 @@ def test_every_tensor_is_made_on_the_device_of_the_batch(backend, changes):
         pytest.skip("PaddlePaddle has no such device, and makes tensors on the chosen one unasked")
     device = backend.framework.device("meta")
     method = make(backend, **changes).to(device)
-    terms, maps = method.losses(backend.tensors.to_batch(collate(method.options), device))
+    method.draw = backend.tensors.draw_on(device)
+    losses = method.losses(backend.tensors.to_batch(collate(method.options), device))
+    terms, maps = losses.terms, losses.maps
     sum(terms.values()).backward()
     assert {tensor.device.type for tensor in [*terms.values(), *maps.values()]} == {"meta"}
 
@@ -105,8 +108,8 @@ def test_network_sees_temporal_order(backend):
     tensors = backend.batch(batch, "float32")
     with backend.no_gradients():
         poses = method.poses(tensors, {})
-        forward = backend.array(method.T_source_target(tensors["augmented_-1"], tensors["augmented_0"]))
-        future = backend.array(method.T_source_target(tensors["augmented_0"], tensors["augmented_1"]))
+        forward = backend.array(method.T_sources_target([tensors["augmented_-1"], tensors["augmented_0"]])[0])
+        future = backend.array(method.T_sources_target([tensors["augmented_0"], tensors["augmented_1"]])[0])
     assert_close(backend.array(poses[1].transform()), future, (0, 1e-6))
     assert_close(
         backend.array(poses[-1].transform()), np.stack([invert_rigid(T) for T in forward]), (0, 1e-6)
@@ -117,9 +120,9 @@ def test_validation_draws_no_noise(backend):
     method = make(backend)
     like = backend.tensor(np.ones((1, 2, 4, 4), np.float32))
     method.train()
-    assert np.abs(backend.array(method.noise(like, 0))).max() > 0
+    assert np.abs(backend.array(method._noise(like, 0))).max() > 0
     method.eval()
-    assert np.all(backend.array(method.noise(like, 0)) == 0)
+    assert np.all(backend.array(method._noise(like, 0)) == 0)
 
 
 def test_disparity_is_the_finest_scale_within_the_depth_range(backend):
@@ -127,6 +130,6 @@ def test_disparity_is_the_finest_scale_within_the_depth_range(backend):
     method.eval()
     image = backend.tensor(np.random.default_rng(0).random((1, 3, HEIGHT, WIDTH), np.float32))
     with backend.no_gradients():
-        disparity = backend.array(method.disparity(image))
+        disparity = backend.array(method.predict({"image": image})["disparity"])
         sigmoid = backend.array(method.depth(method.encoder(image))[0])
     assert_close(disparity, 1 / 20 + (1 / 0.5 - 1 / 20) * sigmoid)

@@ -9,7 +9,7 @@ import make_split
 import train
 from core.datasets.kitti import CalibrationFile
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import load_options
 from tests.backends.drive import HEIGHT, WIDTH, training, weights_of
 from tests.scripts import assert_says, listing, refused, succeeds

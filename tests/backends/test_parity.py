@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.parity.bounds import SECTIONS, is_compared
 from core.parity.request import Request
 from tests.tolerances import assert_close
@@ -52,8 +52,10 @@ def test_weights_and_noise_are_those_of_the_request(backend, parity, method, que
         for key, array in made.items():
             assert_close(state[key], array, "exact", label=f"{name} {key}")
     method.train()
-    drawn = method.noise(backend.tensor(np.zeros((1, 2, 4, 4), np.float32)), 1)
-    assert_close(backend.array(drawn), question.noise((1, 2, 4, 4), 1).astype(np.float32), "exact")
+    drawn = method._noise(backend.tensor(np.zeros((1, 2, 4, 4), np.float32)), 1)
+    assert_close(
+        backend.array(drawn), question.draw("noise/1", (1, 2, 4, 4), "normal").astype(np.float32), "exact"
+    )
 
 
 def test_gradients_are_those_of_a_formula(backend, parity, method):

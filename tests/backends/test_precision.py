@@ -6,7 +6,7 @@ import pytest
 from core.datasets import open_dataset
 from core.datasets.loader import batches
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 from core.training.loss_scale import LossScale
 from tests.backends.drive import training

@@ -23,7 +23,7 @@ from core.evaluation.disparity_files import benchmark_pixels
 from core.files.colour import colour_map
 from core.files.video import VideoReader, write_video
 from core.geometry import backproject, relative_intrinsics
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import load_options, save_options
 from tests.backends.drive import HEIGHT, WIDTH, link_weights
 from tests.core.prediction.test_point_cloud import read_ply

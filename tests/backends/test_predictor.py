@@ -48,7 +48,9 @@ def test_disparity_of_images_of_any_size(backend, predictor, images):
     assert disparity.min() > LOW and disparity.max() < HIGH
     with backend.no_gradients():
         array = images[0].transpose(2, 0, 1)[None] / np.float32(255)
-        expected = backend.array(predictor.method.disparity(backend.tensor(array)))[0, 0]
+        expected = backend.array(predictor.method.predict({"image": backend.tensor(array)})["disparity"])[
+            0, 0
+        ]
     assert_close(disparity[0], expected, "operator")
 
 

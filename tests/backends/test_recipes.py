@@ -9,7 +9,7 @@ import pytest
 
 from core.datasets import open_dataset
 from core.datasets.loader import batches
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "configs" / "monodepthv2" / "recipes"
@@ -63,7 +63,7 @@ def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(backend, request, trained) -> tuple[str, Any, Any]:
     """The name of a recipe, its method and optimiser: small, from scratch, or from weights where it says so."""
     options = recipe(request.param)
-    method = backend.module("methods").METHODS[options.method](options)
+    method = backend.module("methods").make_method(options)
     if options.load_weights_folder is not None:
         names = [network for network in options.models_to_load if network in method.networks()]
         backend.module("checkpoint").load_networks(method.networks(), trained, names)
@@ -83,7 +83,7 @@ def take_two_steps(backend, model: tuple[str, Any, Any], *where: object) -> None
     method.train()
     dataset, losses = open_dataset(recipe(name, *where), "train"), []
     for arrays in batches(dataset, 0, 2, shuffle=True, seed=0, num_workers=0, drop_last=True):
-        terms, _ = method.losses(backend.batch(arrays, "float32"))
+        terms = method.losses(backend.batch(arrays, "float32")).terms
         total = sum(terms.values())
         losses.append(float(backend.array(total.detach())))
         backend.step(optimizer, total)

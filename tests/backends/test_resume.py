@@ -15,7 +15,7 @@ import pytest
 
 import train
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 from core.training.interruption import Interrupted
 from tests.backends.drive import training

@@ -11,7 +11,7 @@ import evaluate_depth
 import predict
 import train
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import load_options
 from tests.backends.drive import HEIGHT, NETWORKS, WIDTH, link_weights, training, weights_of
 from tests.scripts import assert_says, succeeds

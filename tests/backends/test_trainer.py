@@ -8,7 +8,7 @@ import pytest
 
 import train
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 from core.weights.releases import VARIABLE
 from tests.backends.drive import training, weights_of

@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import UserError
 from core.evaluation.metrics import LOG_NAMES
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 from core.training.processes import Processes
 from core.training.validation import NotFiniteError

@@ -12,7 +12,7 @@ from PIL import Image
 import evaluate_depth
 import predict
 import train
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import load_options
 from core.weights.releases import VARIABLE
 from tests.backends.drive import HEIGHT, WIDTH, training, weights_of

@@ -229,8 +229,10 @@ def parse_training(words: list[str]) -> Any:
 
     if hasattr(train, "parse_options"):
         return train.parse_options(words)
-    from core.options import Monodepth2Options
+    from core.options.methods.monodepth2 import Monodepth2Options
 
+    if importlib.util.find_spec("core.options.needs"):
+        return importlib.import_module("core.options.parsing").parse_method(words)
     place = "core.parsing" if importlib.util.find_spec("core.parsing") else "core.options.parsing"
     return importlib.import_module(place).parse(Monodepth2Options, words)
 

@@ -1,6 +1,20 @@
-"""One paper per file; this dict is the registry."""
+"""One paper per file; this dict is the registry, and imports a method when it is asked for."""
 
-from backends.torch.methods.base import Method
-from backends.torch.methods.monodepth2 import Monodepth2
+import importlib
+from typing import TYPE_CHECKING, Any
 
-METHODS: dict[str, type[Method]] = {"monodepth2": Monodepth2}
+if TYPE_CHECKING:
+    from backends.torch.methods.base import Method
+    from core.options import Options
+
+METHODS = {"monodepth2": "backends.torch.methods.monodepth2.Monodepth2"}
+
+
+def make_method(options: "Options", **settings: Any) -> "Method":
+    """The method that the options are of, with fresh weights.
+
+    Args:
+        settings: `draw`, see `Method`.
+    """
+    module, _, name = METHODS[options.method].rpartition(".")
+    return getattr(importlib.import_module(module), name)(options, **settings)

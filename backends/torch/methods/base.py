@@ -1,36 +1,97 @@
-"""What the trainer and the predictor ask of a method."""
+"""What the trainer, validation, predictor, export and parity ask of a method: this and nothing else."""
+
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
+from backends.torch.tensors import Draw, draw
+from core.errors import UserError
+from core.options import Options
+from core.options.needs import Input
+
+
+@dataclass
+class Losses:
+    """What a training step is by.
+
+    Attributes:
+        loss: scalar, what is differentiated.
+        terms: scalars for the log, weighted; they need not sum to `loss`.
+        maps: detached, for pictures and the collapse guard: `sigmoid_<scale>`, `warped_<frame>_0`, masks; and
+            `disparity` (B, 1, h, w), the prediction for the target, where the loss makes one.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    maps: dict[str, Tensor] = field(default_factory=dict)
+
 
 class Method(nn.Module):
-    """The networks, forward pass and losses of one paper."""
+    """The networks, forward pass and losses of one paper.
+
+    Everything random in it (noise, dropout, flips; a permutation is the order of uniform numbers) is asked of
+    `draw`, and nothing is drawn in evaluation mode.
+
+    Attributes:
+        depth_networks: names of the files that prediction needs; none for a method that predicts no depth.
+        pose_networks: names of the files that motion needs, besides.
+        inputs: what `predict` takes, by name.
+        progress: epoch / number of epochs, the same within an epoch. Set by whoever runs the method; one that reads it
+            keeps it in `scalars()`.
+
+    Args:
+        options: of the method.
+        draw: name, shape and "normal" or "uniform" (in [0, 1)) → float32 numbers on the device; those of the
+            framework's random state unless said otherwise.
+    """
+
+    depth_networks: tuple[str, ...] = ()
+    pose_networks: tuple[str, ...] = ()
+    inputs: dict[str, Input] = {"image": Input(3)}  # noqa: RUF012 (never changed, only replaced)
+    progress: float = 1.0
+
+    def __init__(self, options: Options, draw: Draw = draw) -> None:
+        super().__init__()
+        self.options, self.draw = options, draw
 
     def networks(self) -> dict[str, nn.Module]:
         """The networks by the name of their weight file, in the order of the optimiser's parameters."""
         raise NotImplementedError
 
-    def losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """A batch on the device → weighted scalar terms, to be summed; and maps for the log, detached."""
+    def parameter_groups(self) -> list[dict]:
+        """What is trained, in the optimiser's groups: the only place that says so. What is frozen is absent."""
+        return [{"params": [p for network in self.networks().values() for p in network.parameters()]}]
+
+    def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A training batch on the device as the losses take it, such as with parts of its samples exchanged."""
+        return batch
+
+    def losses(self, batch: dict[str, Tensor]) -> Losses:
+        """The losses of a batch on the device, see `core/datasets/sample.py`: images (B, 3, H, W) in [0, 1]."""
         raise NotImplementedError
 
-    def disparity(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] → 1 / depth, (B, 1, H, W)."""
+    def predict(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Inputs by the names of `inputs`, (B, channels, H, W), images in [0, 1] → the prediction.
+
+        Returns:
+            `disparity` (B, 1, h, w): 1 / depth; together with `rays` (B, 3, h, w), unit vectors, 1 / range along them;
+            perhaps `valid` (B, 1, h, w).
+        """
         raise NotImplementedError
 
-    def T_source_target(self, target: Tensor, source: Tensor) -> Tensor:  # noqa: N802
-        """Two images (B, 3, H, W), the source later than the target → (B, 4, 4)."""
-        raise NotImplementedError
-
-    @property
     def pose_frames(self) -> list[int]:
-        """Offsets in time of the images that the pose network sees at once, the target 0 first."""
-        return [0, 1]
+        """Offsets in time of the images that the pose network sees at once, the target 0 first.
+
+        Raises:
+            UserError: the model has no pose network.
+        """
+        raise UserError(f"{self.options.method}: has no pose network, so it cannot tell the camera's motion")
 
     def T_sources_target(self, images: list[Tensor]) -> list[Tensor]:  # noqa: N802
-        """Images (B, 3, H, W) in the order of `pose_frames` → T_source_target (B, 4, 4) of each source."""
-        return [self.T_source_target(*images)]
+        """Images (B, 3, H, W) in the order of `pose_frames()` → T_source_target (B, 4, 4) of each source."""
+        raise NotImplementedError
 
-    def parameter_groups(self) -> list[dict]:
-        """The optimiser's parameter groups."""
-        return [{"params": [p for network in self.networks().values() for p in network.parameters()]}]
+    def scalars(self) -> dict[str, dict[str, Any]]:
+        """Python's numbers kept beside the tensors of a weight file, by the file's name; arrays are buffers."""
+        return {}

@@ -1,6 +1,7 @@
 """Monodepth2: minimum reprojection, auto-masking, full-resolution multi-scale (Godard et al., ICCV 2019)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +10,15 @@ from backends.torch import geometry
 from backends.torch.losses.photometric import PhotometricError
 from backends.torch.losses.reprojection import mask_prior, minimum_error
 from backends.torch.losses.smoothness import normalize_by_mean, smoothness_loss
-from backends.torch.methods.base import Method
+from backends.torch.methods.base import Losses, Method
 from backends.torch.networks.depth_decoder import DepthDecoder
 from backends.torch.networks.pose_cnn import PoseCNN
 from backends.torch.networks.pose_decoder import PoseDecoder
 from backends.torch.networks.resnet import ResNetEncoder
-from backends.torch.tensors import autocast, widen
+from backends.torch.tensors import Draw, autocast, draw, widen
 from core.datasets.sample import motion_key
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 
 AUTOMASK_NOISE = 1e-5
 
@@ -39,9 +40,10 @@ class Pose:
 class Monodepth2(Method):
     """Depth and pose networks trained by view synthesis from video, from stereo, or from both."""
 
-    def __init__(self, options: Monodepth2Options) -> None:
-        super().__init__()
-        self.options = options
+    depth_networks = ("encoder", "depth")
+
+    def __init__(self, options: Monodepth2Options, draw: Draw = draw) -> None:
+        super().__init__(options, draw)
         self.times: list[int] = list(options.frame_ids)
         self.sources: list[int | str] = options.frames[1:]
         self.encoder = ResNetEncoder(options.num_layers)
@@ -52,6 +54,9 @@ class Monodepth2(Method):
             else None
         )
         self.pose_encoder, self.pose = self._pose_networks()
+        self.pose_networks = tuple(
+            name for name in ("pose_encoder", "pose") if getattr(self, name) is not None
+        )
 
     def _pose_networks(self) -> tuple[nn.Module | None, nn.Module | None]:
         options, frames = self.options, len(self.times)
@@ -72,27 +77,11 @@ class Monodepth2(Method):
         names = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
-    def disparity(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] → 1 / depth at the finest scale, (B, 1, H, W).
+    def predict(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`disparity` of `image`, at the finest scale. If metric, the unit of depth is 10 baselines: 5.4 m on KITTI."""
+        sigmoids = self.depth(self.encoder(inputs["image"]))
+        return {"disparity": self._range(sigmoids[min(sigmoids)])[0]}
 
-        If metric, the unit of depth is 10 baselines: 5.4 m on KITTI, and for known poses of one camera.
-        """
-        sigmoids = self.depth(self.encoder(image))
-        return self._range(sigmoids[min(sigmoids)])[0]
-
-    def T_source_target(self, target: Tensor, source: Tensor) -> Tensor:  # noqa: N802
-        """Target and the following frame, (B, 3, H, W) each → T_source_target, (B, 4, 4).
-
-        The translation is the network's own; PoseCNN's is multiplied by the mean disparity only when warping.
-
-        Raises:
-            UserError: the model has no pose network for pairs.
-        """
-        if self.pose_frames != [0, 1]:
-            raise UserError("this model's pose network sees all frames at once, not pairs of them")
-        return self._pair_pose(target, source, None, None, invert=False).transform()
-
-    @property
     def pose_frames(self) -> list[int]:
         """Offsets in time of the images that the pose network sees at once, the target 0 first.
 
@@ -105,14 +94,24 @@ class Monodepth2(Method):
         return self.times if self.options.pose_model_input == "all" else [0, 1]
 
     def T_sources_target(self, images: list[Tensor]) -> list[Tensor]:  # noqa: N802
-        """Images (B, 3, H, W) in the order of `pose_frames` → T_source_target (B, 4, 4) of each source."""
-        if self.pose_frames == [0, 1]:
-            return [self.T_source_target(*images)]
+        """Images (B, 3, H, W) in the order of `pose_frames()` → T_source_target (B, 4, 4) of each source.
+
+        The translation is the network's own; PoseCNN's is multiplied by the mean disparity only when warping.
+        """
+        if self.pose_frames() == [0, 1]:
+            target, following = images
+            return [self._pair_pose(target, following, None, None, invert=False).transform()]
         shared = self.options.pose_model_type == "shared"
         features = [self.encoder(image) for image in images] if shared else []
         return [pose.transform() for pose in self._joint_poses(images, features)]
 
-    def losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def scalars(self) -> dict[str, dict[str, Any]]:
+        """As the official encoder files have them."""
+        options = self.options
+        numbers = {"height": options.height, "width": options.width, "use_stereo": options.use_stereo}
+        return {"encoder": numbers}
+
+    def losses(self, batch: dict[str, Tensor]) -> Losses:
         """Photometric, smoothness and mask terms of every scale; see `core/datasets/sample.py` for the batch."""
         with autocast(self.options.precision, batch["K"].device):  # the networks alone
             features = self._features(batch)
@@ -193,7 +192,7 @@ class Monodepth2(Method):
         sigmoids: dict[int, Tensor],
         poses: dict[int, Pose],
         masks: dict[int, Tensor] | None,
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    ) -> Losses:
         """The losses of given network outputs.
 
         Args:
@@ -204,7 +203,7 @@ class Monodepth2(Method):
 
         Returns:
             Weighted terms `photometric/{scale}`, `smoothness/{scale}`, `mask/{scale}`, whose sum is the loss; and
-            detached maps `sigmoid_{scale}`, `reprojection_{scale}`, `identity_{scale}` (without noise),
+            detached maps `disparity`, `sigmoid_{scale}`, `reprojection_{scale}`, `identity_{scale}` (without noise),
             `automask_{scale}`, `predictive_mask_{source}_{scale}`, `warped_{source}_0`.
         """
         options = self.options
@@ -237,8 +236,9 @@ class Monodepth2(Method):
             if automask is not None:
                 maps[f"automask_{scale}"] = automask
             if scale == 0:
+                maps["disparity"] = self._range(sigmoids[0].detach())[0]
                 maps |= {f"warped_{frame}_0": view.detach() for frame, view in warped.items()}
-        return terms, maps
+        return Losses(torch.stack(list(terms.values())).sum(), terms, maps)
 
     def _range(self, sigmoid: Tensor) -> tuple[Tensor, Tensor]:
         return geometry.sigmoid_to_depth(sigmoid, self.options.min_depth, self.options.max_depth)
@@ -281,14 +281,14 @@ class Monodepth2(Method):
             reprojection = reprojection.mean(dim=1, keepdim=True)
             identity = None if identity is None else identity.mean(dim=1, keepdim=True)
         if identity is not None:
-            identity = identity + AUTOMASK_NOISE * self.noise(identity, scale)
+            identity = identity + AUTOMASK_NOISE * self._noise(identity, scale)
         return minimum_error(reprojection, identity)
 
-    def noise(self, like: Tensor, scale: int) -> Tensor:
+    def _noise(self, like: Tensor, scale: int) -> Tensor:
         """N(0, 1) of the shape of `like`, drawn anew at every scale: breaks ties of identity errors.
 
         Zeros in evaluation mode, so that validation leaves the random numbers of training alone.
         """
         if not self.training:
             return like * 0
-        return torch.randn_like(like)
+        return self.draw(f"noise/{scale}", tuple(like.shape), "normal").to(like.dtype)

@@ -7,7 +7,7 @@ from core.datasets import kitti, open_dataset, reader
 from core.datasets.loader import batches
 from core.datasets.splits import SplitLine
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from tests.core.kitti_folder import DRIVE, write_drive
 
 FRAMES = 30

@@ -13,7 +13,7 @@ from core.datasets.ground_truth import log_depth
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.images import load_image, resize, to_array
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 from tests.core.kitti_folder import DRIVE, write_drive
 

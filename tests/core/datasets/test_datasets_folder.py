@@ -10,7 +10,7 @@ from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.images import load_image, resize, to_array
 from core.geometry import backproject, mirror_intrinsics, project, relative_intrinsics, warp
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from tests.core.own_images import HEIGHT, WIDTH, numbered, write_images
 from tests.tolerances import assert_close
 

@@ -8,7 +8,8 @@ from core.datasets import READERS, open_dataset, reader
 from core.datasets.kitti import annotated_depth_path
 from core.datasets.splits import SplitLine
 from core.errors import UserError
-from core.options import DATASETS, Monodepth2Options
+from core.options import DATASETS
+from core.options.methods.monodepth2 import Monodepth2Options
 from tests.core.kitti_folder import DRIVE, HEIGHT, WIDTH, noise, write_annotated, write_drive
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from core import datasets
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from tests.conftest import ROOT
 from tests.core.kitti_folder import noise
 

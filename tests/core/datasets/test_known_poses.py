@@ -14,8 +14,9 @@ from core.datasets.kitti import image_path
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.geometry import mirror_motion, nominal_intrinsics, warp
-from core.options import Monodepth2Options, ParityOptions
-from core.options.parsing import parse
+from core.options.methods.monodepth2 import Monodepth2Options
+from core.options.parsing import parse_method
+from core.options.tools import parity_options
 from core.parity.request import Request, requested_options
 from core.rendering.camera import render
 from core.rendering.rig import Rig
@@ -596,7 +597,7 @@ def test_resuming_needs_the_same_choice():
 
 
 def test_parity_of_such_models():
-    options = requested_options(parse(ParityOptions, ["--known_poses"]))
+    options = requested_options(parse_method(["--known_poses"], options_of=parity_options))
     batch = Request.make(options, steps=1).batch
     for frame in options.frame_ids[1:]:
         T = batch[f"T_{frame}"]

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from core.datasets.loader import batches, number_of_batches, order
+from core.datasets.loader import batches, number_of_batches, shuffled
 from core.datasets.sample import collate
 from core.errors import UserError
 
@@ -70,12 +70,12 @@ def test_number_of_batches(length, drop_last, expected):
 
 
 def test_order():
-    drawn = order(100, epoch=1, shuffle=True, seed=5)
+    drawn = shuffled(100, epoch=1, shuffle=True, seed=5)
     assert sorted(drawn) == list(range(100)) != drawn
-    assert drawn == order(100, epoch=1, shuffle=True, seed=5)
-    assert drawn != order(100, epoch=2, shuffle=True, seed=5)
-    assert drawn != order(100, epoch=1, shuffle=True, seed=6)
-    assert order(5, epoch=1, shuffle=False, seed=5) == [0, 1, 2, 3, 4]
+    assert drawn == shuffled(100, epoch=1, shuffle=True, seed=5)
+    assert drawn != shuffled(100, epoch=2, shuffle=True, seed=5)
+    assert drawn != shuffled(100, epoch=1, shuffle=True, seed=6)
+    assert shuffled(5, epoch=1, shuffle=False, seed=5) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("num_workers", [1, 3, 20])

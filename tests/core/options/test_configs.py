@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from core.options import EvaluationOptions, ExportOptions, Monodepth2Options, ReportOptions
+from core.options import EvaluationOptions, ExportOptions, ReportOptions
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 from core.rendering.options import RenderOptions
 

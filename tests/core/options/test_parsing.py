@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from core.options import EvaluationOptions, Monodepth2Options, PoseEvaluationOptions, SplitOptions, option
+from core.options import EvaluationOptions, PoseEvaluationOptions, SplitOptions, option
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import load_options, parse, save_options
 from tests.conftest import ROOT
 
@@ -318,7 +319,7 @@ def test_options_of_another_script(options_class: type, name: str, cure: str) ->
 SCRIPT = """
 import sys
 from core.errors import run
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 def main(argv):
     parse(Monodepth2Options, argv, "Trains a depth network.")

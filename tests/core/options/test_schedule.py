@@ -2,13 +2,13 @@
 
 import pytest
 
-from core.options.schedule import learning_rate
+from core.options.schedule import step_decay
 
 STEPS = 7
 
 
 def rate(epoch: int, **switches: bool) -> float:
-    return learning_rate(epoch * STEPS, STEPS, 1e-4, 15, **switches)
+    return step_decay(epoch * STEPS, STEPS, 1e-4, 15, **switches)
 
 
 def test_first_fifteen_epochs_run_at_the_full_rate() -> None:
@@ -18,8 +18,8 @@ def test_first_fifteen_epochs_run_at_the_full_rate() -> None:
 
 
 def test_rate_changes_at_the_first_step_of_an_epoch() -> None:
-    assert learning_rate(15 * STEPS - 1, STEPS, 1e-4, 15) == 1e-4
-    assert learning_rate(15 * STEPS, STEPS, 1e-4, 15) == pytest.approx(1e-5)
+    assert step_decay(15 * STEPS - 1, STEPS, 1e-4, 15) == 1e-4
+    assert step_decay(15 * STEPS, STEPS, 1e-4, 15) == pytest.approx(1e-5)
 
 
 def test_switch_decays_one_epoch_early() -> None:
@@ -29,4 +29,4 @@ def test_switch_decays_one_epoch_early() -> None:
 
 
 def test_gamma() -> None:
-    assert learning_rate(2, 1, 0.8, 1, gamma=0.5) == pytest.approx(0.2)
+    assert step_decay(2, 1, 0.8, 1, gamma=0.5) == pytest.approx(0.2)

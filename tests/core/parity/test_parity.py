@@ -13,8 +13,9 @@ import pytest
 import check_parity
 from backends import BACKENDS, installed_backends
 from core.errors import UserError
-from core.options import Monodepth2Options, ParityOptions
-from core.options.parsing import parse
+from core.options.methods.monodepth2 import Monodepth2Options
+from core.options.parsing import parse_method
+from core.options.tools import parity_options
 from core.parity.bounds import PRECISIONS, SECTIONS
 from core.parity.certificate import certificate, table
 from core.parity.comparison import Check, compare
@@ -200,7 +201,9 @@ def test_a_request_survives_its_file_and_depends_on_the_seed_alone(
         Monodepth2Options(height=64, width=96, batch_size=2, use_stereo=True, seed=1), steps=3
     )
     assert not np.array_equal(other.batch["image_0_0"], request_of.batch["image_0_0"])
-    assert not np.array_equal(other.noise((2, 3), 0), request_of.noise((2, 3), 0))
+    assert not np.array_equal(
+        other.draw("noise/0", (2, 3), "normal"), request_of.draw("noise/0", (2, 3), "normal")
+    )
 
 
 def test_the_batch_is_what_training_gets(request_of: Request) -> None:
@@ -225,7 +228,9 @@ def test_the_batch_is_what_training_gets(request_of: Request) -> None:
 
 
 def test_options_of_the_method_keep_its_defaults_unless_given() -> None:
-    options = requested_options(parse(ParityOptions, ["--pose_model_type", "posecnn", "--seed", "3"]))
+    options = requested_options(
+        parse_method(["--pose_model_type", "posecnn", "--seed", "3"], options_of=parity_options)
+    )
     assert (options.pose_model_type, options.seed, options.height, options.width) == ("posecnn", 3, 64, 96)
     defaults = Monodepth2Options()
     assert (options.num_layers, options.frame_ids) == (defaults.num_layers, defaults.frame_ids)
@@ -246,7 +251,7 @@ def test_options_of_the_method_keep_its_defaults_unless_given() -> None:
 )
 def test_a_wrong_request_is_refused(arguments: list[str], said: str) -> None:
     with pytest.raises(UserError) as caught:
-        requested_options(parse(ParityOptions, arguments))
+        requested_options(parse_method(arguments, options_of=parity_options))
     assert_says(str(caught.value), said)
     assert "\n" not in str(caught.value)
 
@@ -371,10 +376,10 @@ SAVE = """
 import sys
 from pathlib import Path
 from backends.torch.checkpoint import save_networks
-from backends.torch.methods import METHODS
-from core.options import Monodepth2Options
+from backends.torch.methods import make_method
+from core.options.methods.monodepth2 import Monodepth2Options
 options = Monodepth2Options(height=64, width=96, frame_ids=[0], use_stereo=True)
-save_networks(METHODS["monodepth2"](options).networks(), Path(sys.argv[1]), {})
+save_networks(make_method(options).networks(), Path(sys.argv[1]), {})
 """
 
 

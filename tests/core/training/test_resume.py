@@ -10,7 +10,7 @@ import pytest
 
 from core.datasets.splits import SplitLine
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.training.interruption import Interrupted, Interruption
 from core.training.processes import Processes, read_processes
 from core.training.resume import (

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from core.evaluation.metrics import training_metrics
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.schedule import step_seed
 from core.training.collapse import CollapseGuard
 from core.training.loss_scale import GROWTH_INTERVAL, LARGEST, LossScale
 from core.training.validation import Means, NotFiniteError, check_finite, describe, image_metrics, is_better
+
+OPTIONS = Monodepth2Options()
 
 
 def test_means_weigh_each_number_by_its_samples() -> None:
@@ -32,12 +35,14 @@ def test_images_without_ground_truth_do_not_count() -> None:
 def test_the_better_has_the_smaller_abs_rel_or_else_photometric_loss() -> None:
     one = {"loss": 1.0, "photometric/0": 0.2, "photometric/1": 0.2, "smoothness/0": 9.0}
     other = {"loss": 9.0, "photometric/0": 0.1, "photometric/1": 0.2, "smoothness/0": 0.0}
-    assert is_better(one, {}) and is_better(other, one) and not is_better(one, other)
-    assert not is_better(one, one)
+    assert (
+        is_better(OPTIONS, one, {}) and is_better(OPTIONS, other, one) and not is_better(OPTIONS, one, other)
+    )
+    assert not is_better(OPTIONS, one, one)
     deep = [values | {"de/abs_rel": metric} for values, metric in ((one, 0.1), (other, 0.2))]
-    assert is_better(deep[0], deep[1]) and not is_better(deep[1], deep[0])
-    assert describe(deep[0]) == "loss 1.00000, abs_rel 0.10000"
-    assert describe(one) == "loss 1.00000, photometric 0.40000"
+    assert is_better(OPTIONS, deep[0], deep[1]) and not is_better(OPTIONS, deep[1], deep[0])
+    assert describe(OPTIONS, deep[0]) == "loss 1.00000, abs_rel 0.10000"
+    assert describe(OPTIONS, one) == "loss 1.00000, photometric 0.40000"
 
 
 def test_terms_that_are_not_finite_are_named_with_their_samples() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import UserError
-from core.options import Monodepth2Options
+from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import save_options
 from core.weights.families.base import Network
 from core.weights.families.monodepth2 import Decoder, Encoder, PoseCNN, PoseDecoder

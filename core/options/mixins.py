@@ -1,0 +1,115 @@
+"""Options that several methods share, for their classes to choose from."""
+# ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
+
+from dataclasses import dataclass
+
+from core.options.base import (
+    KITTI_BASELINE,
+    RESNET_LAYERS,
+    option,
+    require,
+    require_at_least,
+    require_depth_range,
+)
+from core.options.needs import Frame
+from core.options.schedule import step_decay
+from core.options.training import Options
+
+
+@dataclass
+class ResNetOptions(Options):
+    """ResNet encoders."""
+
+    num_layers: int = option(18, "layers of the ResNet encoders", choices=RESNET_LAYERS)
+    weights_init: str = option(
+        "pretrained",
+        "ImageNet weights in the encoders, fetched if they are not there; or none",
+        choices=("pretrained", "scratch"),
+    )
+
+
+@dataclass
+class SigmoidRange(Options):
+    """Depth from a sigmoid."""
+
+    min_depth: float = option(0.1, "depth where the network's sigmoid is 1")
+    max_depth: float = option(100.0, "depth where the network's sigmoid is 0")
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        super().validate()
+        require_depth_range(self.min_depth, self.max_depth)
+
+
+@dataclass
+class StepDecay(Options):
+    """A learning rate that falls in steps."""
+
+    scheduler_step_size: int = option(15, "epochs between divisions of the learning rate by 10")
+
+    def rates(self, step: int, steps_per_epoch: int) -> list[float]:
+        """One rate for all parameters."""
+        return [step_decay(step, steps_per_epoch, self.learning_rate, self.scheduler_step_size)]
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        super().validate()
+        require_at_least(self, 1, "scheduler_step_size")
+
+
+@dataclass
+class VideoSources(Options):
+    """Source views from video."""
+
+    frame_ids: list[int] = option((0, -1, 1), "frames as offsets in time; the first, the target, is 0")
+    known_poses: bool = option(
+        False,
+        "the camera's motion is measured, not predicted, and depth is metric: oxts of KITTI raw, poses/ of KITTI "
+        "odometry, poses.txt in the folder of each sequence",
+    )
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The target 0 and the sources."""
+        return list(self.frame_ids)
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        super().validate()
+        ids = self.frame_ids
+        require(ids[0] == 0, f"option frame_ids: the first must be 0, the target, not {ids[0]}")
+        require(len(set(ids)) == len(ids), f"option frame_ids: {ids} names a frame twice")
+        require(
+            len(self.frames) > 1, "no source view: add frames to frame_ids (such as 0 -1 1) or use_stereo"
+        )
+        require(
+            len(ids) > 1 or not self.known_poses,
+            "option known_poses: there is no motion to know; add frames to frame_ids (such as 0 -1 1)",
+        )
+
+
+@dataclass
+class StereoSources(VideoSources):
+    """Source views from video, from the other camera of a stereo pair, or from both."""
+
+    use_stereo: bool = option(False, "add the other camera of the stereo pair as a source")
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The target 0, the sources in time, and "s" for the other camera."""
+        return [*self.frame_ids, *(["s"] if self.use_stereo else [])]
+
+    @property
+    def stereo_scale_factor(self) -> float | None:
+        """Metres in a unit of depth, for a model trained with stereo or known poses; None where it is not known.
+
+        Training calls the baseline `NOMINAL_BASELINE`. Known poses of a single camera are divided by the unit of KITTI.
+        """
+        nominal = self.dataset != "folder" or (self.known_poses and not self.use_stereo)
+        baseline = KITTI_BASELINE if self.baseline is None and nominal else self.baseline
+        return None if baseline is None else baseline / self.NOMINAL_BASELINE
+
+    @property
+    def metres_per_unit(self) -> float | None:
+        """`stereo_scale_factor` where training knew a distance between its views."""
+        return self.stereo_scale_factor if self.use_stereo or self.known_poses else None
