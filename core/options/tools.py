@@ -73,6 +73,10 @@ def parity_options(method: type[Options]) -> type[ParityOptions]:
         metadata = method.__dataclass_fields__[name].metadata
         fields.append((name, annotations[name] | None, option(None, metadata["help"], metadata["choices"])))
     fields.append(("method", str, option(method().method, "which paper", method_names)))
+    for name in ("height", "width"):  # as small as the method allows
+        side = max(ParityOptions.__dataclass_fields__[name].default, method.LEAST_SIDE)
+        side = -(-side // method.SIDE_MULTIPLE) * method.SIDE_MULTIPLE
+        fields.append((name, int, option(side, ParityOptions.__dataclass_fields__[name].metadata["help"])))
     first = (method.__doc__ or method.__name__).splitlines()[0]
     made: type[ParityOptions] = make_dataclass("ModelOptions", fields, bases=(ParityOptions,))
     made.__doc__ = f"{first.rstrip('.')}; none: as in the weights' folder, else as train.py has it."
