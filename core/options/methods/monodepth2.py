@@ -9,7 +9,7 @@ from core.options.base import option, require
 from core.options.mixins import ResNetOptions, SigmoidRange, StepDecay, StereoSources
 from core.options.needs import Needs
 from core.options.schedule import step_decay
-from core.options.training import DEPTH_METRIC
+from core.options.training import DEPTH_METRIC, method_names
 
 NETWORKS = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
 
@@ -25,7 +25,7 @@ class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
     )
     SMALL: ClassVar[Mapping[str, Any]] = {"num_layers": 18, "height": 64, "width": 64, "batch_size": 1}
 
-    method: str = option("monodepth2", "which paper", choices=("monodepth2",))
+    method: str = option("monodepth2", "which paper", choices=method_names)
     models_to_load: list[str] = option(
         ("encoder", "depth", "pose_encoder", "pose"), "which networks to load from it", choices=NETWORKS
     )
