@@ -42,9 +42,9 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(backend: Adapter, drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The weights of two steps of mono+stereo, trained by `train.py` as a user would; not to be changed."""
+    """The weights of two steps of mono+stereo, trained by `train.py`; not to be changed."""
     runs = tmp_path_factory.mktemp("runs")
-    succeeds("train.py", *training(backend.name, drive, runs, "trained", "mono+stereo"))
+    succeeds("train.py", *training(backend.name, drive, runs, "trained", "mono+stereo"), here=True)
     yield weights_of(runs, "trained")
     shutil.rmtree(runs)
 
