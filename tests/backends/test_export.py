@@ -8,7 +8,7 @@ import pytest
 
 import export_onnx
 from core.errors import UserError
-from core.prediction.files import onnx_file
+from core.prediction import onnx_file
 from tests.backends.drive import HEIGHT, WIDTH
 from tests.scripts import ROOT, assert_says, refused, succeeds
 from tests.tolerances import assert_close
