@@ -355,7 +355,7 @@ class Trainer:
     def _log(
         self, step: int, part: str, values: Numbers, maps: Tensors, batch: Tensors, depth: np.ndarray | None
     ) -> None:
-        self.log.scalars(step, part, log_values(values, maps, depth))
+        self.log.scalars(step, part, log_values(self.options, values, maps, depth))
         if self.log.writer is not None:
             arrays = {name: to_array(tensor) for name, tensor in (batch | maps).items()}
             self.log.images(step, part, log_pictures(arrays))

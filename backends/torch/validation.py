@@ -12,10 +12,10 @@ from backends.torch.tensors import to_array, to_batch, to_numbers
 from core.datasets.base import SequenceDataset
 from core.datasets.loader import batches, number_of_batches
 from core.datasets.sample import Sample, input_key
-from core.evaluation.metrics import training_metrics
+from core.evaluation.comparison import z_disparity
 from core.options import Options
 from core.training.log import loss_per_scale
-from core.training.validation import Means, check_finite, image_metrics
+from core.training.validation import Means, batch_metrics, check_finite, image_metrics
 
 Numbers = dict[str, float]
 Tensors = dict[str, Tensor]
@@ -81,7 +81,7 @@ class Validation:
                 values, maps, _, known_depth = self._evaluate(arrays)
                 means.add(values, len(arrays["index"]))
                 if known_depth is not None:
-                    for metrics in image_metrics(predicted_depth(maps), known_depth):
+                    for metrics in image_metrics(self.options, predicted_disparity(maps), known_depth):
                         means.add(metrics)
                 if not goes_on():
                     break
@@ -116,15 +116,16 @@ def finite_numbers(losses: Losses, arrays: Sample, dataset: SequenceDataset) -> 
     return values
 
 
-def predicted_depth(maps: Tensors) -> np.ndarray:
-    """(B, 1, H, W), from the maps of `Method.losses` or the result of `Method.predict`."""
-    return 1 / to_array(maps["disparity"])
+def predicted_disparity(maps: Tensors) -> np.ndarray:
+    """1 / z (B, 1, h, w), from the maps of `Method.losses` or the result of `Method.predict`."""
+    disparity = to_array(maps["disparity"])
+    return z_disparity(disparity, to_array(maps["rays"])) if "rays" in maps else disparity
 
 
-def log_values(values: Numbers, maps: Tensors, known_depth: np.ndarray | None) -> Numbers:
-    """The terms of a batch, `loss/<scale>`, and depth metrics where depth is known, (B, 1, 375, 1242)."""
+def log_values(options: Options, values: Numbers, maps: Tensors, known_depth: np.ndarray | None) -> Numbers:
+    """The terms of a batch, `loss/<scale>`, and depth metrics where depth is known, (B, 1, H, W)."""
     if known_depth is not None and "disparity" in maps:
-        values = values | (training_metrics(predicted_depth(maps), known_depth) or {})
+        values = values | (batch_metrics(options, predicted_disparity(maps), known_depth) or {})
     return values | loss_per_scale(values)
 
 

@@ -15,7 +15,6 @@ from core.options.base import (
     require,
 )
 from core.options.evaluation import (
-    MAKE3D,
     EvaluationOptions,
     ExportOptions,
     PoseEvaluationOptions,
@@ -23,6 +22,7 @@ from core.options.evaluation import (
 )
 from core.options.methods import OPTIONS
 from core.options.prediction import PredictionOptions
+from core.options.protocols import MAKE3D
 from core.options.tools import ConversionOptions, OnnxOptions, ParityOptions, SplitOptions
 from core.options.training import Options
 

@@ -4,7 +4,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from core.options.base import (
     DATASETS,
@@ -17,6 +17,7 @@ from core.options.base import (
     require_seed,
 )
 from core.options.needs import Listing, Needs, Order
+from core.options.protocols import measuring_names
 
 MAX_SIDE = 8192  # of the network input
 DEPTH_METRIC = "de/abs_rel"  # of a validation, where depth is known
@@ -88,6 +89,11 @@ class Options:
         True,
         "validate on the whole list after every checkpoint of an epoch, and keep the best as weights_best",
     )
+    protocol: str = option(
+        "eigen",
+        "how depth is measured where it is known, in the log and in validations",
+        choices=measuring_names,
+    )
     resume: bool = option(False, "continue the run in LOG_DIR/MODEL_NAME from its newest whole checkpoint")
     num_workers: int = option(12, "threads that load samples; 0 loads in the main thread")
     cache_images: int = option(0, "resized images to keep in memory; 0 keeps none")
@@ -143,6 +149,11 @@ class Options:
     def stereo_scale_factor(self) -> float | None:
         """`metres_per_unit` of a model trained with a stereo pair of this data set, whether or not this one is."""
         return self.metres_per_unit
+
+    @property
+    def scaling(self) -> Literal["median", "unit", "none"]:
+        """How a validation gets predictions into metres: by `median`, by `unit` (`metres_per_unit`) or `none`."""
+        return "median"
 
     @property
     def is_metric(self) -> bool:

@@ -8,8 +8,10 @@ import numpy as np
 from core.datasets.base import SequenceDataset
 from core.datasets.sample import Sample
 from core.errors import UserError
-from core.evaluation.metrics import training_metrics
+from core.evaluation.comparison import Scaling
+from core.evaluation.depth import training_metrics
 from core.options import Options
+from core.options.protocols import PROTOCOLS
 
 
 def known_depth(dataset: SequenceDataset, epoch: int, arrays: Sample) -> np.ndarray | None:
@@ -19,14 +21,27 @@ def known_depth(dataset: SequenceDataset, epoch: int, arrays: Sample) -> np.ndar
     return np.stack(found) if found else None
 
 
-def image_metrics(depth: np.ndarray, truth: np.ndarray) -> list[dict[str, float]]:
-    """The training log's depth metrics of every image that has ground truth, each scaled by its own median.
+def batch_metrics(options: Options, disparity: np.ndarray, truth: np.ndarray) -> dict[str, float] | None:
+    """Depth metrics of a batch by the protocol of the run, for the log: all images scaled by one median.
 
     Args:
-        depth: (B, 1, H, W) of scale 0.
-        truth: (B, 1, 375, 1242) metres, 0 where unknown.
+        disparity: (B, 1, h, w) predictions of 1 / depth.
+        truth: (B, 1, H, W) metres, 0 where unknown.
+
+    Returns:
+        By their names in the log; None without truth.
     """
-    metrics = [training_metrics(depth[[i]], truth[[i]]) for i in range(len(depth))]
+    kind = options.scaling
+    factor = options.metres_per_unit if kind == "unit" else 1.0
+    if factor is None:
+        raise ValueError(f"{options.method}: scaling by a unit that is not known")
+    scaling = Scaling(kind, factor)
+    return training_metrics(disparity[:, 0], truth[:, 0], PROTOCOLS[options.protocol], scaling)
+
+
+def image_metrics(options: Options, disparity: np.ndarray, truth: np.ndarray) -> list[dict[str, float]]:
+    """The same of every image that has truth, each scaled by its own median; see `batch_metrics`."""
+    metrics = [batch_metrics(options, disparity[[i]], truth[[i]]) for i in range(len(disparity))]
     return [values for values in metrics if values is not None]
 
 

@@ -92,7 +92,7 @@ def test_evaluation_of_saved_disparities_needs_no_framework(data: Path, tmp_path
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert_close(written["per_image"], np.stack(expected))
     assert_close([written["mean"][name] for name in METRIC_NAMES], np.mean(expected, axis=0))
-    assert written["images"] == 3 and written["protocol"]["max_depth"] == 60
+    assert written["images"] == 3 and written["protocol"]["subject"]["cap"] == 60
     first, *rest = printed.splitlines()
     assert_says(first, data / "split", "crop none", "cap 60 m", "median scaling", "3 images")
     assert f"{np.mean(expected, axis=0)[0]:.3f}" in rest[-1]

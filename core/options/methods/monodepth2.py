@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from core.options.base import option, require
 from core.options.mixins import ResNetOptions, SigmoidRange, StepDecay, StereoSources
 from core.options.needs import Needs
+from core.options.protocols import measuring_names
 from core.options.schedule import step_decay
 from core.options.training import DEPTH_METRIC, method_names
 
@@ -26,6 +27,11 @@ class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
     SMALL: ClassVar[Mapping[str, Any]] = {"num_layers": 18, "height": 64, "width": 64, "batch_size": 1}
 
     method: str = option("monodepth2", "which paper", choices=method_names)
+    protocol: str = option(
+        "monodepth2_log",
+        "how depth is measured where it is known, in the log and in validations",
+        choices=measuring_names,
+    )
     models_to_load: list[str] = option(
         ("encoder", "depth", "pose_encoder", "pose"), "which networks to load from it", choices=NETWORKS
     )

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.evaluation.metrics import training_metrics
+from core.evaluation.depth import training_metrics
 from core.options.methods.monodepth2 import Monodepth2Options
+from core.options.protocols import PROTOCOLS
 from core.options.schedule import step_seed
 from core.training.collapse import CollapseGuard
 from core.training.loss_scale import GROWTH_INTERVAL, LARGEST, LossScale
@@ -25,11 +26,11 @@ def test_means_weigh_each_number_by_its_samples() -> None:
 
 def test_images_without_ground_truth_do_not_count() -> None:
     rng = np.random.default_rng(0)
-    depth = rng.uniform(1, 50, (2, 1, 24, 80)).astype(np.float32)
+    disparity = 1 / rng.uniform(1, 50, (2, 1, 24, 80)).astype(np.float32)
     truth = np.zeros((2, 1, 375, 1242), np.float32)
     truth[1, 0, 200:300] = rng.uniform(1, 50, (100, 1242))
-    metrics = image_metrics(depth, truth)
-    assert metrics == [training_metrics(depth[1:], truth[1:])]
+    metrics = image_metrics(OPTIONS, disparity, truth)
+    assert metrics == [training_metrics(disparity[1], truth[1], PROTOCOLS["monodepth2_log"])]
 
 
 def test_the_better_has_the_smaller_abs_rel_or_else_photometric_loss() -> None:
