@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     from core.evaluation.metrics import METRIC_NAMES
     from core.evaluation.report import load_frames, picture, spread, table, yardsticks
     from core.files.whole import write_atomically, write_text
+    from core.options.needs import Needs, Preparation
 
     assert options.split is not None and options.disparities is not None  # validated by the parser
     root, output = Path(options.data_path), Path(options.output)
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         [protocol.describe(len(truth)), "", table({name: m.mean for name, m in measured.items()} | results)]
     )
     chosen = spread(len(lines), options.rows)
-    dataset = reader("kitti")(root, lines, [0], 64, 64, [0], png=None, augment=False, seed=0)
+    dataset = reader("kitti")(root, lines, Needs(), Preparation(64, 64))  # only its paths are asked for
     images = load_frames([dataset.image_path(lines[i], 0) for i in chosen])
     shown = picture(images, [disparities[i] for i in chosen], [truth[i] for i in chosen], protocol)
     write_text(output / "report.md", text + "\n")
