@@ -9,13 +9,20 @@ from torch import Tensor
 
 from backends.torch.methods.base import Losses, Method
 from backends.torch.tensors import to_array, to_batch, to_numbers
-from core.datasets.base import SequenceDataset
 from core.datasets.loader import batches, number_of_batches
 from core.datasets.sample import Sample, input_key
 from core.evaluation.comparison import z_disparity
 from core.options import Options
 from core.training.log import loss_per_scale
-from core.training.validation import Means, batch_metrics, check_finite, image_metrics
+from core.training.validation import (
+    LOG_DEPTH,
+    AnyDataset,
+    Means,
+    WithLogDepth,
+    batch_metrics,
+    check_finite,
+    image_metrics,
+)
 
 Numbers = dict[str, float]
 Tensors = dict[str, Tensor]
@@ -31,9 +38,7 @@ class Validation:
         dataset: the samples.
     """
 
-    def __init__(
-        self, options: Options, method: Method, device: torch.device, dataset: SequenceDataset
-    ) -> None:
+    def __init__(self, options: Options, method: Method, device: torch.device, dataset: AnyDataset) -> None:
         self.options, self.method, self.device, self.dataset = options, method, device, dataset
         self.batch_size = min(options.batch_size, len(dataset))
 
@@ -46,7 +51,7 @@ class Validation:
         per_epoch = number_of_batches(len(self.dataset), self.batch_size, drop_last=True)
         epoch, number = divmod(step, per_epoch)
         loader = batches(
-            self.dataset,
+            WithLogDepth(self.dataset),
             epoch,
             self.batch_size,
             shuffle=True,
@@ -68,7 +73,7 @@ class Validation:
         """
         means = Means()
         loader = batches(
-            self.dataset,
+            WithLogDepth(self.dataset),
             epoch=0,
             batch_size=self.batch_size,
             shuffle=False,
@@ -88,7 +93,7 @@ class Validation:
         return means.values()
 
     def _evaluate(self, arrays: Sample) -> tuple[Numbers, Tensors, Tensors, np.ndarray | None]:
-        known_depth = arrays.pop("depth", None)
+        known_depth = arrays.pop(LOG_DEPTH, None)
         self.method.eval()
         with torch.no_grad():
             batch = to_batch(arrays, self.device)
@@ -105,7 +110,7 @@ class Validation:
         return self.method.predict({name: batch[input_key(name)] for name in self.method.inputs})
 
 
-def finite_numbers(losses: Losses, arrays: Sample, dataset: SequenceDataset) -> Numbers:
+def finite_numbers(losses: Losses, arrays: Sample, dataset: AnyDataset) -> Numbers:
     """The loss and its terms as numbers.
 
     Raises:

@@ -90,15 +90,6 @@ def _minimum_of_duplicates(depth: np.ndarray, u: np.ndarray, v: np.ndarray, valu
     depth[v[first], u[first]] = minima[counts > 1]
 
 
-def log_depth(scan: np.ndarray, calibration: Calibration, camera: int, mirrored: bool) -> np.ndarray:
-    """Depth of the target for the training log: camera z, resized to 375×1242 by nearest neighbour, mirrored.
-
-    Returns:
-        (1, 375, 1242) float32, metres, 0 = unknown.
-    """
-    return resize_for_log(scan_to_depth(scan, calibration, camera, "camera_z"), mirrored)
-
-
 def resize_for_log(depth: np.ndarray, mirrored: bool) -> np.ndarray:
     """A depth map (h, w) resized to 375×1242 by nearest neighbour and mirrored, (1, 375, 1242)."""
     depth = depth[np.ix_(*map(_nearest_rows, LOG_SIZE, depth.shape))]

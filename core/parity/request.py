@@ -167,7 +167,7 @@ def _sample(options: Options, number: int) -> Sample:
     sample["K"] = nominal_intrinsics(height, width)
     if "s" in needs.frames:
         sample["T_stereo"] = stereo_transform("lr"[number % 2], mirrored=False)
-    if needs.known_motion:
+    if needs.motion:
         for frame in (int(source) for source in needs.sources if source != "s"):
             generator = _generator(options.seed, f"motion/{number}/{frame}")
             T = rigid(generator.uniform(-0.02, 0.02, 3), np.array([0, 0, -0.2 * frame]))

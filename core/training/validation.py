@@ -5,20 +5,43 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from core.datasets.base import SequenceDataset
+from core.datasets.joined import JoinedDataset
 from core.datasets.sample import Sample
+from core.datasets.samples import SequenceDataset
 from core.errors import UserError
 from core.evaluation.comparison import Scaling
 from core.evaluation.depth import training_metrics
 from core.options import Options
 from core.options.protocols import PROTOCOLS
 
+AnyDataset = SequenceDataset | JoinedDataset
+LOG_DEPTH = "log_depth"
 
-def known_depth(dataset: SequenceDataset, epoch: int, arrays: Sample) -> np.ndarray | None:
-    """Depth of a batch from its scans, (B, 1, 375, 1242) metres, or None without scans."""
-    depths = [dataset.depth((epoch, int(index))) for index in arrays["index"]]
+
+def known_depth(dataset: AnyDataset, epoch: int, arrays: Sample) -> np.ndarray | None:
+    """True depth of a batch for the log, (B, 1, 375, 1242) metres, or None without any."""
+    depths = [dataset.log_depth(epoch, int(index)) for index in arrays["index"]]
     found = [depth for depth in depths if depth is not None]
     return np.stack(found) if found else None
+
+
+class WithLogDepth:
+    """Samples together with their true depth for the log, so that the loader's threads read it."""
+
+    def __init__(self, dataset: AnyDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        sample = self.dataset[key]
+        depth = self.dataset.log_depth(key[0], int(sample["index"]))
+        return sample if depth is None else sample | {LOG_DEPTH: depth}
+
+    def describe(self, index: int) -> str:
+        """Where a sample comes from, for messages."""
+        return self.dataset.describe(index)
 
 
 def batch_metrics(options: Options, disparity: np.ndarray, truth: np.ndarray) -> dict[str, float] | None:
@@ -90,7 +113,7 @@ class NotFiniteError(UserError):
         self.batch = batch
 
 
-def check_finite(values: Mapping[str, float], batch: Sample, dataset: SequenceDataset) -> None:
+def check_finite(values: Mapping[str, float], batch: Sample, dataset: AnyDataset) -> None:
     """Makes sure that the loss and its terms are finite.
 
     Raises:
@@ -99,6 +122,6 @@ def check_finite(values: Mapping[str, float], batch: Sample, dataset: SequenceDa
     bad = [f"{name} {value}" for name, value in values.items() if not math.isfinite(value)]
     if bad:
         indices = [int(index) for index in batch["index"]]
-        samples = [f"{dataset.describe(i)} in {dataset.image_path(dataset.lines[i], 0)}" for i in indices]
+        samples = [f"{dataset.describe(i)} in {dataset.target_path(i)}" for i in indices]
         message = f"the loss is not finite ({', '.join(bad)}) for {', '.join(samples)}"
         raise NotFiniteError(f"{message}; lower --learning_rate or look at these images", batch)

@@ -14,7 +14,7 @@ from core.datasets.ground_truth import (
     choose_source,
     ground_truth,
     load_ground_truth,
-    log_depth,
+    resize_for_log,
     save_ground_truth,
     scan_to_depth,
 )
@@ -55,7 +55,8 @@ def test_recorded_maps(recorded, real, frame, camera, value):
 def test_recorded_training_targets(recorded, real, height_width, mirrored):
     calibration, scans = real
     height, width = map(int, height_width.split("x"))
-    depth = log_depth(scans[0], replace(calibration, image_size=(height, width)), 2, mirrored)
+    truth = scan_to_depth(scans[0], replace(calibration, image_size=(height, width)), 2, "camera_z")
+    depth = resize_for_log(truth, mirrored)
     name = f"training_target/{height_width}_flip{int(mirrored)}"
     assert depth.shape == (1, *recorded[f"{name}/shape"]) and depth.dtype == np.float32
     np.testing.assert_array_equal(np.flatnonzero(depth), recorded[f"{name}/index"])
