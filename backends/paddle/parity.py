@@ -124,7 +124,7 @@ def training(
     """One pass in training mode: loss terms, running statistics after it, gradients of two objectives."""
     method.train()
     with Recorder(method.networks()) as recorder:
-        losses = method.losses(batch)
+        losses = method.losses(method.prepare(batch))
     sections = {
         "training_terms": {name: to_array(term) for name, term in losses.terms.items()},
         "statistics": {
@@ -152,7 +152,7 @@ def steps(method: Method, batch: dict[str, Tensor], count: int) -> tuple[Result,
     optimizer = make_optimizer(method.parameter_groups(), LEARNING_RATE)
     change, losses = {}, {}
     for step in range(count):
-        loss = method.losses(batch).loss
+        loss = method.losses(method.prepare(batch)).loss
         losses[f"step {step}"] = to_array(loss)
         optimizer.clear_grad(set_to_zero=False)
         loss.backward()
