@@ -7,8 +7,10 @@ from paddle import Tensor, nn
 from backends.paddle.methods.base import Losses, Method
 from backends.paddle.networks.initialization import initialize_decoder
 from backends.paddle.networks.layers import BatchNorm2D
-from backends.paddle.tensors import Draw, draw
+from backends.paddle.tensors import Draw, draw, to_tensor
 from core.options.needs import Input
+from core.weights.verification import fixed_images
+from tests.tiny.family import TinyPair
 from tests.tiny.options import TinyOptions
 
 HINTED, KEPT = 0.1, 0.75  # shares of the pixels: with a hint, and not dropped
@@ -114,3 +116,13 @@ class Tiny(Method):
     def scalars(self) -> dict[str, dict[str, float]]:
         """The progress, which the loss depends on."""
         return {"tiny": {"progress": self.progress}}
+
+
+def make_network(rule: TinyPair) -> nn.Layer:
+    """The file's networks, with fresh weights."""
+    return Pair(rule.channels)
+
+
+def network_outputs(rule: TinyPair, networks: dict[str, nn.Layer]) -> list[Tensor]:
+    """The disparity of a fixed image."""
+    return [networks[rule.file](to_tensor(fixed_images(1)))]

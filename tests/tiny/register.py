@@ -19,15 +19,22 @@ SITE = Path(__file__).resolve().parent / "site"
 NAME = "tiny"
 
 
-def _options() -> Any:
-    return importlib.import_module("tests.tiny.options").TinyOptions
+def _attribute(module: str, name: str) -> Callable[[], Any]:
+    return lambda: getattr(importlib.import_module(module), name)
 
 
-# Module: its registry, and what makes the row.
-ROWS: dict[str, tuple[str, Callable[[], Any]]] = {
-    "core.options.methods": ("OPTIONS", _options),
-    "backends.torch.methods": ("METHODS", lambda: "tests.tiny.torch_method.Tiny"),
-    "backends.paddle.methods": ("METHODS", lambda: "tests.tiny.paddle_method.Tiny"),
+def _text(text: str) -> Callable[[], Any]:
+    return lambda: text
+
+
+# Module: its registry, the key of the row, and what makes the row.
+ROWS: dict[str, tuple[str, str, Callable[[], Any]]] = {
+    "core.options.methods": ("OPTIONS", NAME, _attribute("tests.tiny.options", "TinyOptions")),
+    "core.weights.families": ("FAMILIES", NAME, _attribute("tests.tiny.family", "FAMILY")),
+    "backends.torch.methods": ("METHODS", NAME, _text("tests.tiny.torch_method.Tiny")),
+    "backends.paddle.methods": ("METHODS", NAME, _text("tests.tiny.paddle_method.Tiny")),
+    "backends.torch.builders": ("BUILDERS", "Tiny", _text("tests.tiny.torch_method")),
+    "backends.paddle.builders": ("BUILDERS", "Tiny", _text("tests.tiny.paddle_method")),
 }
 
 
@@ -58,8 +65,8 @@ def _then_add(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], N
 
 
 def _add(module: ModuleType) -> None:
-    registry, row = ROWS[module.__name__]
-    getattr(module, registry)[NAME] = row()
+    registry, key, row = ROWS[module.__name__]
+    getattr(module, registry)[key] = row()
 
 
 def register() -> None:
@@ -75,9 +82,9 @@ def unregister() -> None:
     """Takes the rows out again."""
     if FINDER in sys.meta_path:
         sys.meta_path.remove(FINDER)
-    for name, (registry, _) in ROWS.items():
+    for name, (registry, key, _) in ROWS.items():
         if name in sys.modules:
-            getattr(sys.modules[name], registry).pop(NAME, None)
+            getattr(sys.modules[name], registry).pop(key, None)
 
 
 @contextmanager

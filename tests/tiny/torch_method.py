@@ -6,8 +6,10 @@ from torch import Tensor, nn
 
 from backends.torch.methods.base import Losses, Method
 from backends.torch.networks.initialization import initialize_decoder
-from backends.torch.tensors import Draw, draw
+from backends.torch.tensors import Draw, draw, to_tensor
 from core.options.needs import Input
+from core.weights.verification import fixed_images
+from tests.tiny.family import TinyPair
 from tests.tiny.options import TinyOptions
 
 HINTED, KEPT = 0.1, 0.75  # shares of the pixels: with a hint, and not dropped
@@ -113,3 +115,13 @@ class Tiny(Method):
     def scalars(self) -> dict[str, dict[str, float]]:
         """The progress, which the loss depends on."""
         return {"tiny": {"progress": self.progress}}
+
+
+def make_network(rule: TinyPair) -> nn.Module:
+    """The file's networks, with fresh weights."""
+    return Pair(rule.channels)
+
+
+def network_outputs(rule: TinyPair, networks: dict[str, nn.Module]) -> list[Tensor]:
+    """The disparity of a fixed image."""
+    return [networks[rule.file](to_tensor(fixed_images(1)))]
