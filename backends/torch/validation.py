@@ -10,7 +10,7 @@ from torch import Tensor
 from backends.torch.methods.base import Losses, Method
 from backends.torch.tensors import to_array, to_batch, to_numbers
 from core.datasets.loader import batches, number_of_batches
-from core.datasets.sample import Sample, input_key
+from core.datasets.sample import Sample
 from core.evaluation.comparison import z_disparity
 from core.options import Options
 from core.training.log import loss_per_scale
@@ -107,7 +107,7 @@ class Validation:
 
     def _predict(self, batch: Tensors) -> Tensors:
         """The prediction for the targets."""
-        return self.method.predict({name: batch[input_key(name)] for name in self.method.inputs})
+        return self.method.predict(self.method.inputs_of(batch))
 
 
 def finite_numbers(losses: Losses, arrays: Sample, dataset: AnyDataset) -> Numbers:
