@@ -1,4 +1,4 @@
-"""A table of evaluations beside three yardsticks, and a picture: what `configs/monodepthv2/mdp.sh` ends with."""
+"""A table of evaluations beside three yardsticks, and a picture: what the scripts of recipes end with."""
 
 import json
 from pathlib import Path

@@ -21,7 +21,7 @@ from core.datasets.sample import input_key
 from core.errors import run
 from core.files.whole import find_weights
 from core.parity.bounds import LEARNING_RATE, PRECISIONS, is_compared
-from core.parity.request import Request
+from core.parity.request import PROGRESS, Request
 from core.parity.results import Result, digest, leaves, sampled, save_result, unused
 
 
@@ -62,6 +62,7 @@ def build(request: Request, precision: str) -> Method:
         return to_tensor(request.draw(name, shape, kind))
 
     method = make_method(request.options, draw=draw)
+    method.progress = PROGRESS
     fill(method.networks(), request)
     return method.to(dtype=getattr(torch, precision))
 
@@ -125,7 +126,7 @@ def training(
     """One pass in training mode: loss terms, running statistics after it, gradients of two objectives."""
     method.train()
     with Recorder(method.networks()) as recorder:
-        losses = method.losses(batch)
+        losses = method.losses(method.prepare(batch))
     sections = {
         "training_terms": {name: to_array(term) for name, term in losses.terms.items()},
         "statistics": {
@@ -153,7 +154,7 @@ def steps(method: Method, batch: dict[str, Tensor], count: int) -> tuple[Result,
     optimizer = make_optimizer(method.parameter_groups(), LEARNING_RATE)
     change, losses = {}, {}
     for step in range(count):
-        loss = method.losses(batch).loss
+        loss = method.losses(method.prepare(batch)).loss
         losses[f"step {step}"] = to_array(loss)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

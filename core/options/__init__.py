@@ -1,7 +1,8 @@
 """Every option of the scripts, once: source of the command line, of YAML keys, `--help` and `options.yaml`.
 
-Names and defaults are those that users of Monodepth2 know (`num_layers`, `frame_ids`, …); `core.options.parsing`
-turns a class into a command line. Imports neither NumPy nor a framework: `--help` has to be instant.
+Names and defaults are those that users of the published programs know (`num_layers`, `frame_ids`, …);
+`core.options.parsing` turns a class into a command line. Imports neither NumPy nor a framework: `--help` has to be
+instant.
 """
 
 from core.options.base import (

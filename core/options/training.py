@@ -174,6 +174,10 @@ class Options:
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
+        from core.options.methods import OPTIONS
+
+        own = self.method in OPTIONS and isinstance(self, OPTIONS[self.method])
+        require(own, f"option method: {self.method!r} is not the method that these options are of")
         require_at_least(self, 1, "batch_size", "accumulate_steps")
         require_at_least(self, 1, "log_frequency", "save_frequency")
         require_at_least(self, 0, "num_epochs", "num_workers", "cache_images", "save_steps")

@@ -27,6 +27,7 @@ from core.weights.zoo import resolve_weights
 CELLS = (4, 8, 16, 32)  # sides of the texture's squares, pixels: something to match at every scale
 MARGIN = 16  # pixels of texture beyond the image's sides, for the views that look there
 SHIFT = 2  # pixels by which a frame's view is moved per unit of time
+PROGRESS = 0.5  # of the training that a step is taken from
 STEREO_SHIFT = 5  # pixels, for the other camera
 
 

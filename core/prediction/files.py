@@ -102,7 +102,7 @@ class PredictionWriter:
             write(self, stem.with_name(stem.name + suffix), prediction)
 
     def save_disparity(self, path: Path, prediction: Prediction) -> None:
-        """(1, 1, H, W) float32 as Monodepth2 writes it, and a `.json` beside it with what it means."""
+        """(1, 1, H, W) float32 as published programs write it, and a `.json` beside it with what it means."""
         array = prediction.disparity[None, None].astype(np.float32)
         write_atomically(path, lambda temporary: np.save(temporary, array))
         record = DISPARITY | self.record

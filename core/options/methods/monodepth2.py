@@ -10,7 +10,7 @@ from core.options.mixins import ResNetOptions, SigmoidRange, StepDecay, StereoSo
 from core.options.needs import Needs
 from core.options.protocols import measuring_names
 from core.options.schedule import step_decay
-from core.options.training import DEPTH_METRIC
+from core.options.training import DEPTH_METRIC, method_names
 
 NETWORKS = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
 
@@ -26,7 +26,7 @@ class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
     )
     SMALL: ClassVar[Mapping[str, Any]] = {"num_layers": 18, "height": 64, "width": 64, "batch_size": 1}
 
-    method: str = option("monodepth2", "which paper", choices=("monodepth2",))
+    method: str = option("monodepth2", "which paper", choices=method_names)
     protocol: str = option(
         "monodepth2_log",
         "how depth is measured where it is known, in the log and in validations",
