@@ -17,7 +17,7 @@ from core.evaluation.comparison import GroundTruth, Known, Pixels, Scaling, meas
 from core.evaluation.disparity_files import checked_disparity
 from core.evaluation.metrics import IN_LOG
 from core.files.whole import write_text
-from core.options.protocols import Protocol
+from core.options.protocols import PROTOCOLS, Protocol
 
 MEDIAN = Scaling()
 
@@ -30,7 +30,9 @@ def describe(protocol: Protocol, scaling: Scaling, images: int | None = None, em
     """
     subject, rule = protocol.subject, protocol.rule
     split = subject.list or "none"
-    head = f"split {split}" if protocol.title == split else f"protocol {protocol.title} | split {split}"
+    # A list of one's own is no published preset: its crop and cap, which follow, say all.
+    plain = protocol.title == split or protocol.name not in PROTOCOLS
+    head = f"split {split}" if plain else f"protocol {protocol.title} | split {split}"
     cap = f"cap {subject.cap:g} m" + ("" if rule.limit_truth else " (predictions only)")
     line = f"{head} | crop {subject.crop.name} | {cap} | {scaling.describe()}"
     if images is None:

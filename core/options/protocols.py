@@ -196,9 +196,17 @@ def measuring_names() -> tuple[str, ...]:
 
 def of_split(split: str) -> Protocol:
     """The protocol of a published list by its name, also as the last part of a path; of any other list the rule of
-    `eigen_benchmark`, under the name of the list."""
+    `eigen_benchmark`, under the name of the list.
+
+    Raises:
+        UserError: it is the name of a protocol, but of no list.
+    """
     path = os.path.normpath(split)
     name = os.path.basename(path)
+    if path in PROTOCOLS and PROTOCOLS[path].subject.list != path:
+        raise UserError(
+            f"option eval_split: {path} is a protocol; use --protocol {path}, and --eval_split for its list"
+        )
     row = PROTOCOLS.get(name)
     if row is None or row.subject.list != name or (name == MAKE3D and path != MAKE3D):
         row = PROTOCOLS["eigen_benchmark"]

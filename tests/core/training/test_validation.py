@@ -6,13 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.evaluation.depth import training_metrics
+from core.evaluation.depth import evaluate_depth, training_metrics
+from core.evaluation.metrics import IN_LOG
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.protocols import PROTOCOLS
 from core.options.schedule import step_seed
 from core.training.collapse import CollapseGuard
 from core.training.loss_scale import GROWTH_INTERVAL, LARGEST, LossScale
-from core.training.validation import Means, NotFiniteError, check_finite, describe, image_metrics, is_better
+from core.training.validation import (
+    Means,
+    NotFiniteError,
+    batch_metrics,
+    check_finite,
+    describe,
+    image_metrics,
+    is_better,
+)
 
 OPTIONS = Monodepth2Options()
 
@@ -31,6 +40,30 @@ def test_images_without_ground_truth_do_not_count() -> None:
     truth[1, 0, 200:300] = rng.uniform(1, 50, (100, 1242))
     metrics = image_metrics(OPTIONS, disparity, truth)
     assert metrics == [training_metrics(disparity[1], truth[1], PROTOCOLS["monodepth2_log"])]
+
+
+@pytest.mark.parametrize("name", ["eigen", "make3d"])
+def test_the_protocol_of_the_run_measures(name: str) -> None:
+    rng = np.random.default_rng(0)
+    disparity = rng.uniform(0.02, 1, (2, 1, 24, 80)).astype(np.float32)
+    truth = rng.uniform(1, 100, (2, 1, 60, 200)).astype(np.float32)
+    found = image_metrics(Monodepth2Options(protocol=name), disparity, truth)
+    expected = evaluate_depth(disparity[:, 0], truth[:, 0], PROTOCOLS[name])
+    assert [list(values.values()) for values in found] == expected.per_image.tolist()
+    assert list(found[0]) == [IN_LOG[metric] for metric in PROTOCOLS[name].rule.metrics]
+
+
+def test_a_run_may_scale_by_its_unit() -> None:
+    class Metric(Monodepth2Options):
+        scaling = "unit"
+
+    disparity, truth = np.full((1, 1, 8, 8), 0.5, np.float32), np.full((1, 1, 60, 200), 10.8, np.float32)
+    options = Metric(protocol="eigen", use_stereo=True)
+    found = batch_metrics(options, disparity, truth)
+    assert found is not None and found["de/abs_rel"] == pytest.approx(0, abs=1e-6)
+    assert (batch_metrics(options, 2 * disparity, truth) or {})["de/abs_rel"] == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="a unit that is not known"):
+        batch_metrics(Metric(protocol="eigen"), disparity, truth)
 
 
 def test_the_better_has_the_smaller_abs_rel_or_else_photometric_loss() -> None:
