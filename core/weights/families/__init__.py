@@ -53,7 +53,7 @@ def _match(family: MethodFamily, files: Mapping[str, Shapes]) -> Match:
         for part, own in family.parts(name, shapes).items():
             rule = family.recognise(own)
             if rule is not None:
-                networks[part] = rule
+                networks[part] = rule.named(part)
                 exact += rule.needed == {key: own[key] for key in own if key not in rule.optional}
     return Match(family, networks, exact)
 
