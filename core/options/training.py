@@ -165,6 +165,11 @@ class Options:
         """Whether depth can be told in metres."""
         return self.metres_per_unit is not None
 
+    @property
+    def largest_depth(self) -> float | None:
+        """The largest depth that the network can give, before scaling; None where it has no bound."""
+        return None
+
     def criterion(self, values: Mapping[str, float]) -> tuple[str, float]:
         """The number of a validation that the best checkpoint has least: its name and value."""
         name = DEPTH_METRIC if DEPTH_METRIC in values else "loss"
