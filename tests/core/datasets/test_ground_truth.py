@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from core.evaluation.depth.comparison import Known, mirror, resized_truth
+from core.evaluation.comparison import Known, mirror, resized_truth
 
 import export_gt_depth
 from core.datasets import kitti

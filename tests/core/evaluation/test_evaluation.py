@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from core.evaluation.depth.comparison import Scaling, select
+from core.evaluation.comparison import Scaling, select
 
 from core.disparity import blend_mirrored, resize_map
 from core.errors import UserError

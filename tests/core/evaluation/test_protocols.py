@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from core.evaluation.depth.comparison import Scaling, z_disparity
+from core.evaluation.comparison import Scaling, z_disparity
 
 from core.errors import UserError
 from core.evaluation.depth import evaluate_depth, save_csv, training_metrics

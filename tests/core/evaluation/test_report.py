@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from core.evaluation.depth.comparison import Scaling, select
+from core.evaluation.comparison import Scaling, select
 from PIL import Image
 
 from core.datasets.ground_truth import SparseDepth
