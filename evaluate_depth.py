@@ -167,10 +167,10 @@ def open_images(
 
         return Make3D(lines, height, width)
     from core.datasets import reader
+    from core.options.needs import Needs, Preparation
 
-    dataset = reader(options.reader)(
-        options.data_path, lines, [0], height, width, [0], options.png, augment=False, seed=0
-    )
+    needs, preparation = Needs(augmented=False), Preparation(height, width)
+    dataset = reader(options.reader)(options.data_path, lines, needs, preparation, png=options.png)
     dataset.check_files()
     return dataset
 

@@ -138,6 +138,7 @@ def predict(options: PoseEvaluationOptions, lines: "list[SplitLine]") -> "np.nda
     from core.datasets.sample import image_key
     from core.datasets.splits import SplitLine
     from core.odometry.windows import PoseWindows
+    from core.options.needs import Needs, Preparation
 
     assert options.load_weights_folder is not None  # validated by the parser
     predictor = load_backend(options.backend, "predictor").Predictor(
@@ -152,13 +153,9 @@ def predict(options: PoseEvaluationOptions, lines: "list[SplitLine]") -> "np.nda
     dataset = reader(options.dataset)(
         options.data_path,
         [SplitLine(first.folder, first.frame + int(centre), first.side) for centre in windows.centres],
-        list(windows.frames),
-        predictor.height,
-        predictor.width,
-        [0],
-        options.png or None,
-        augment=False,
-        seed=0,
+        Needs(frames=tuple(windows.frames), augmented=False),
+        Preparation(predictor.height, predictor.width),
+        png=options.png or None,
         cache_images=4 * (size + workers),  # an image belongs to several windows: decoded once
     )
     dataset.check_files()

@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     from core.evaluation.metrics import METRIC_NAMES
     from core.evaluation.report import load_frames, picture, spread, table, yardsticks
     from core.files.whole import write_atomically, write_text
+    from core.options.needs import Needs, Preparation
     from core.options.protocols import PROTOCOLS, Protocol, on_list
 
     assert options.split is not None and options.disparities is not None  # validated by the parser
@@ -69,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
         ]
     )
     chosen = spread(len(lines), options.rows)
-    dataset = reader("kitti")(root, lines, [0], 64, 64, [0], png=None, augment=False, seed=0)
+    dataset = reader("kitti")(root, lines, Needs(), Preparation(64, 64))  # only its paths are asked for
     images = load_frames([dataset.image_path(lines[i], 0) for i in chosen])
     shown = picture(images, [disparities[i] for i in chosen], [truth[i] for i in chosen], protocol, scaling)
     write_text(output / "report.md", text + "\n")

@@ -28,7 +28,7 @@ def dry_run(options: Options) -> None:
     Raises:
         UserError: an image is unreadable, and bad images are not skipped; or there are several processes.
     """
-    from core.datasets import open_dataset, with_baseline
+    from core.datasets import open_datasets, with_baseline
     from core.datasets.inspection import inspect
     from core.training.processes import read_processes
 
@@ -36,16 +36,16 @@ def dry_run(options: Options) -> None:
         raise UserError("--dry_run runs in one process: leave the launcher out")
     unreadable = []
     for part in ("train", "val"):
-        dataset = open_dataset(options, part)
-        options = with_baseline(options, dataset)
-        lines, bad = inspect(dataset, options.dry_run_images, options.baseline)
-        print(
-            f"{part}: {options.dataset} in {dataset.root}, split {options.split}",
-            *lines,
-            sep="\n  ",
-            flush=True,
-        )
-        unreadable += bad
+        for listing, dataset in zip(options.listings(part), open_datasets(options, part), strict=True):
+            options = with_baseline(options, dataset)
+            lines, bad = inspect(dataset, options.dry_run_images, options.baseline)
+            print(
+                f"{part}: {listing.dataset} in {dataset.root}, split {listing.split}",
+                *lines,
+                sep="\n  ",
+                flush=True,
+            )
+            unreadable += bad
     if unreadable and options.bad_images == "fail":
         raise UserError(f"{unreadable[0]} ({len(unreadable)} unreadable images); or use --bad_images skip")
     losses = load_backend(options.backend, "trainer").Trainer(options, pretrained=False).dry_run()

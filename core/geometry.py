@@ -37,11 +37,29 @@ def relative_intrinsics(values: Sequence[float], height: int, width: int) -> np.
     return np.array(rows, np.float32)
 
 
-def mirror_intrinsics(K: np.ndarray, width: int) -> np.ndarray:
-    """K (…, 3, 3) of the mirrored image: pixel u goes to width - 1 - u, and so does the principal point."""
-    mirrored = K.copy()
-    mirrored[..., 0, 2] = width - 1 - K[..., 0, 2]
-    return mirrored
+def scaled_intrinsics(
+    values: Sequence[float], image_size: tuple[int, int], height: int, width: int
+) -> np.ndarray:
+    """K (3, 3) float32, as `relative_intrinsics`, but the rows of the file's own K times the ratio of the sizes.
+
+    The outer edge of the image does not stay where it was.
+
+    Args:
+        image_size: (height, width) of the image's file.
+    """
+    own = relative_intrinsics(values, *image_size).astype(np.float64)
+    ratios = width / image_size[1], height / image_size[0], 1.0
+    return (own * np.array(ratios)[:, None]).astype(np.float32)
+
+
+def mapped_intrinsics(K: np.ndarray, A: np.ndarray) -> np.ndarray:
+    """K' (3, 3) = A K of an image whose pixels u went to A u (3, 3), in the precision of K.
+
+    Where A exchanges left and right the scene is taken to be mirrored, too: fx stays above 0.
+    """
+    mapped = A @ K.astype(np.float64)
+    mapped[:, 0] *= np.sign(A[0, 0])
+    return (mapped + 0.0).astype(K.dtype)  # no -0
 
 
 def intrinsics_at_scale(K: np.ndarray, height: int, width: int, scale: int) -> np.ndarray:

@@ -17,7 +17,6 @@ from backends.paddle.methods import make_method
 from backends.paddle.methods.base import Method
 from backends.paddle.tensors import choose_device, to_array, to_batch, to_tensor
 from backends.paddle.trainer import make_optimizer
-from core.datasets.sample import input_key
 from core.errors import run
 from core.files.whole import find_weights
 from core.parity.bounds import LEARNING_RATE, PRECISIONS, is_compared
@@ -95,7 +94,7 @@ def prediction(method: Method, batch: dict[str, Tensor]) -> dict[str, Result]:
     with paddle.no_grad():
         with Recorder(method.networks()) as recorder:
             terms = method.losses(batch).terms
-        disparity = method.predict({name: batch[input_key(name)] for name in method.inputs})["disparity"]
+        disparity = method.predict(method.inputs_of(batch))["disparity"]
     return {
         "layers": recorder.layers,
         "terms": {name: to_array(term) for name, term in terms.items()},

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.datasets.sample import is_image
 from core.errors import UserError
 
 # Name, shape and "normal" or "uniform" (in [0, 1)) to float32 numbers on a device.
@@ -66,8 +67,9 @@ def to_numbers(scalars: dict[str, Tensor]) -> dict[str, float]:
 def to_image(
     array: np.ndarray, device: torch.device | None = None, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """uint8 (B, H, W, 3) → (B, 3, H, W) in [0, 1]."""
-    return to_tensor(array, device).permute(0, 3, 1, 2).to(dtype).contiguous() / 255
+    """uint8 (B, H, W, 3), or float32 in [0, 1] → (B, 3, H, W) in [0, 1]."""
+    greatest = 255 if array.dtype == np.uint8 else 1
+    return to_tensor(array, device).permute(0, 3, 1, 2).to(dtype).contiguous() / greatest
 
 
 def to_batch(
@@ -76,7 +78,7 @@ def to_batch(
     """A collated sample (see `core/datasets/sample.py`) → tensors on the device; images as (B, 3, H, W) in [0, 1]."""
     tensors = {}
     for name, array in batch.items():
-        if array.dtype == np.uint8:
+        if is_image(name):
             tensors[name] = to_image(array, device, dtype)
         elif np.issubdtype(array.dtype, np.floating):
             tensors[name] = to_tensor(array, device).to(dtype)

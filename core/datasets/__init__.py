@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import UserError
 from core.options import Options
+from core.options.needs import Listing
 
 if TYPE_CHECKING:
-    from core.datasets.base import SequenceDataset
+    from core.datasets.joined import JoinedDataset
+    from core.datasets.samples import SequenceDataset
+
+    AnyDataset = SequenceDataset | JoinedDataset
 
 OptionsClass = TypeVar("OptionsClass", bound=Options)
 
@@ -32,8 +36,8 @@ def reader(name: str) -> "type[SequenceDataset]":
     return found
 
 
-def open_dataset(options: Options, part: str) -> "SequenceDataset":
-    """The training or validation samples that the options ask for; only training samples are augmented.
+def open_dataset(options: Options, part: str) -> "AnyDataset":
+    """The training or validation samples that the options ask for, all lists of the part as one data set.
 
     Args:
         part: train or val.
@@ -41,28 +45,45 @@ def open_dataset(options: Options, part: str) -> "SequenceDataset":
     Raises:
         UserError: the split, the data set or any image it needs is not there, or the split is smaller than a batch.
     """
+    from core.datasets.joined import JoinedDataset
+
+    datasets, listings = open_datasets(options, part), options.listings(part)
+    repeats = [listing.repeat for listing in listings]
+    dataset = datasets[0] if repeats == [1] else JoinedDataset(datasets, repeats)
+    if part == "train" and len(dataset) < options.batch_size:
+        names = ", ".join(listing.split for listing in listings)
+        raise UserError(
+            f"split {names}: its {len(dataset)} training samples do not fill one batch of "
+            f"{options.batch_size}; lower --batch_size"
+        )
+    return dataset
+
+
+def open_datasets(options: Options, part: str) -> "list[SequenceDataset]":
+    """The samples of each list of a part on its own; see `open_dataset`."""
+    return [open_listing(options, part, listing) for listing in options.listings(part)]
+
+
+def open_listing(options: Options, part: str, listing: Listing) -> "SequenceDataset":
+    """The samples of a list; see `open_dataset`."""
     from core.datasets.splits import load_split
 
-    needs, (listing,) = options.needs(part), options.listings(part)
+    needs, lines = options.needs(part), load_split(listing.split, part)
+    if listing.camera is not None:
+        lines = [line if line.side else dataclasses.replace(line, side=listing.camera) for line in lines]
     dataset = reader(listing.dataset)(
-        listing.path,
-        load_split(listing.split, part),
-        list(needs.frames),
-        options.height,
-        options.width,
-        list(needs.scales),
-        options.png,
-        augment=part == "train",
+        listing,
+        lines,
+        needs,
+        options.preparation(part),
         seed=options.seed,
-        all_scales=needs.all_scales,
-        with_depth=part == "val",  # of training samples, only the few that are logged need it
+        png=options.png,
         cache_images=options.cache_images,
         bad_images=options.bad_images,
-        mirroring=options.mirroring,
-        intrinsics=options.intrinsics,
+        given_intrinsics=options.intrinsics,
     )
     dataset.check_files()
-    if needs.known_motion:
+    if needs.motion:
         options = with_baseline(options, dataset)
         if options.stereo_scale_factor is None:
             raise UserError(
@@ -70,15 +91,10 @@ def open_dataset(options: Options, part: str) -> "SequenceDataset":
                 "METRES, or baseline in intrinsics.yaml"
             )
         dataset.know_poses(options.stereo_scale_factor, options.baseline)
-    if part == "train" and len(dataset) < options.batch_size:
-        raise UserError(
-            f"split {listing.split}: its {len(dataset)} training samples do not fill one batch of "
-            f"{options.batch_size}; lower --batch_size"
-        )
     return dataset
 
 
-def with_baseline(options: OptionsClass, dataset: "SequenceDataset") -> OptionsClass:
+def with_baseline(options: OptionsClass, dataset: "AnyDataset") -> OptionsClass:
     """Options that name the distance of the stereo cameras, if they need it: where they do not, that of the data set.
 
     Saved beside the weights, it makes predictions metric.

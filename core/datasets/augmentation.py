@@ -2,12 +2,37 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-FACTOR_RANGE = (0.8, 1.2)  # of brightness, contrast and saturation
-HUE_RANGE = (-0.1, 0.1)  # in turns of the colour circle
+from core.options.needs import AugmentationPolicy
+
+# Operations and their factors in the order in which they are done; empty for plain colours.
+Jitter = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """An image enlarged, and a part of its former size cut out.
+
+    Attributes:
+        x, y: factors of the width and of the height, from 1.
+        left, top: where the part lies, 0 at one end to 1 at the other.
+    """
+
+    x: float
+    y: float
+    left: float
+    top: float
+
+    def place(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(height, width) of an image when enlarged, and (left, top) of the part, pixels."""
+        enlarged = int(height * self.y), int(width * self.x)
+        # Whole offsets 0 … enlarged - former, both ends alike.
+        top, left = int(self.top * (enlarged[0] - height + 1)), int(self.left * (enlarged[1] - width + 1))
+        return enlarged, (left, top)
 
 
 @dataclass(frozen=True)
@@ -15,29 +40,60 @@ class Augmentation:
     """What happens to all images of one item.
 
     Attributes:
-        jitter: operations and their factors in the order in which they are done; empty for plain colours.
+        jitter: of the target; of the sources, too, unless they have their own.
         mirrored: left and right exchanged.
+        zoom: None for none.
+        jitter_of_sources: of each, where each frame draws its own; empty otherwise.
     """
 
-    jitter: tuple[tuple[str, float], ...] = ()
+    jitter: Jitter = ()
     mirrored: bool = False
+    zoom: Zoom | None = None
+    jitter_of_sources: tuple[Jitter, ...] = ()
 
-    def apply_colours(self, image: Image.Image) -> Image.Image:
-        """The image with its colours augmented, each operation rounded to 8 bit."""
-        for name, factor in self.jitter:
+    def apply_colours(self, image: Image.Image, number: int = 0) -> Image.Image:
+        """The image with its colours augmented, each operation rounded to 8 bit.
+
+        Args:
+            number: of the frame in the item; 0 is the target.
+        """
+        own = number > 0 and self.jitter_of_sources
+        for name, factor in self.jitter_of_sources[number - 1] if own else self.jitter:
             image = OPERATIONS[name](image, factor)
         return image
 
 
-def draw(rng: np.random.Generator) -> Augmentation:
-    """Draws what happens to a training item: jitter in half of the cases, mirroring in half."""
-    with_colour, mirrored = (rng.random(2) > 0.5).tolist()
-    if not with_colour:
-        return Augmentation(mirrored=mirrored)
-    factors = {name: rng.uniform(*FACTOR_RANGE) for name in ("brightness", "contrast", "saturation")}
-    factors["hue"] = rng.uniform(*HUE_RANGE)
-    names = list(factors)
-    return Augmentation(tuple((names[i], factors[names[i]]) for i in rng.permutation(len(names))), mirrored)
+def draw(
+    rng: np.random.Generator, policy: AugmentationPolicy, zoom: float = 1.0, sources: int = 0
+) -> Augmentation:
+    """Draws what happens to a training item.
+
+    The order is fixed, and what a policy does not ask for takes no number: so an item stays what it was when policies
+    learn something new, which is drawn last.
+
+    Args:
+        zoom: its greatest factor.
+        sources: how many there are.
+    """
+    with_colour, mirrored = (rng.random(2) > (1 - policy.jitter, 1 - policy.mirroring)).tolist()
+    jitter = draw_jitter(rng, policy) if with_colour else ()
+    drawn_zoom = None
+    if zoom > 1:
+        x, y = rng.uniform(1, zoom, 2).tolist()
+        top, left = rng.random(2).tolist()
+        drawn_zoom = Zoom(x, y, left, top)
+    own = range(sources) if with_colour and policy.per_frame else ()
+    return Augmentation(jitter, mirrored, drawn_zoom, tuple(draw_jitter(rng, policy) for _ in own))
+
+
+def draw_jitter(rng: np.random.Generator, policy: AugmentationPolicy) -> Jitter:
+    """Draws factors and their order; those of the channels come last."""
+    ranges = {name: getattr(policy, name) for name in ("brightness", "contrast", "saturation", "hue")}
+    factors = [(name, rng.uniform(*limits)) for name, limits in ranges.items()]
+    jitter = tuple(factors[number] for number in rng.permutation(len(factors)))
+    if policy.channels != (1, 1):
+        jitter += (("channels", tuple(rng.uniform(*policy.channels, 3).tolist())),)
+    return jitter
 
 
 def brightness(image: Image.Image, factor: float) -> Image.Image:
@@ -65,9 +121,16 @@ def hue(image: Image.Image, shift: float) -> Image.Image:
     return Image.merge("HSV", (hues, saturations, values)).convert("RGB")
 
 
-OPERATIONS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
+def channels(image: Image.Image, factors: tuple[float, float, float]) -> Image.Image:
+    """Scales red, green and blue, each by its factor."""
+    red, green, blue = factors
+    return image.convert("RGB", (red, 0, 0, 0, 0, green, 0, 0, 0, 0, blue, 0))
+
+
+OPERATIONS: dict[str, Callable[[Image.Image, Any], Image.Image]] = {
     "brightness": brightness,
     "contrast": contrast,
     "saturation": saturation,
     "hue": hue,
+    "channels": channels,
 }

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from core.datasets.base import SequenceDataset
 from core.datasets.motion import check_stereo, motion
+from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.files.images import BadImageError, image_size, load_image
 
@@ -82,7 +82,8 @@ def _intrinsics(dataset: SequenceDataset, firsts: dict[str, SplitLine]) -> Itera
     def describe(line: SplitLine) -> str:
         K = dataset.K(line)
         # The outer edge of the first pixel lies at -0.5, except in KITTI's nominal K.
-        edge = 0 if dataset.K_is_its_mirror else 0.5
+        edges = dataset.K_is_its_mirror or dataset.preparation.mirror == "edges"
+        edge = 0 if edges else 0.5
         fx, fy = K[0, 0] / dataset.width, K[1, 1] / dataset.height
         cx, cy = (K[0, 2] + edge) / dataset.width, (K[1, 2] + edge) / dataset.height
         return f"fx {fx:.4g} fy {fy:.4g} cx {cx:.4g} cy {cy:.4g} ({dataset.K_source(line)})"
@@ -134,7 +135,7 @@ def _known_motion(dataset: SequenceDataset) -> Iterator[str]:
 def _stereo(dataset: SequenceDataset, lines: list[SplitLine], baseline: float | None) -> Iterator[str]:
     """Whether left is left, and the baseline."""
     pairs = [
-        [dataset.image_path(line, frame) for frame in ((0, "s") if line.camera == 2 else ("s", 0))]
+        [dataset.image_path(line, frame) for frame in ((0, "s") if dataset.side(line) < 0 else ("s", 0))]
         for line in lines
     ]
     checks = [check_stereo(left, right) for left, right in pairs]

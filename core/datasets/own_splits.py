@@ -9,7 +9,7 @@ from pathlib import Path
 from core.cores import available_cores
 from core.datasets.motion import motion
 from core.datasets.sequences import ImageSequence, natural_key
-from core.datasets.splits import SplitLine
+from core.datasets.splits import SplitLine, other_camera
 from core.errors import UserError
 from core.files.whole import write_folder_atomically, write_text
 
@@ -121,7 +121,7 @@ def _has_sources(
     sequence: ImageSequence, camera: int, frame: int, frame_ids: Sequence[int], use_stereo: bool
 ) -> bool:
     in_time = all(frame + offset in sequence.cameras[camera] for offset in frame_ids)
-    return in_time and (not use_stereo or frame in sequence.cameras.get(5 - camera, {}))
+    return in_time and (not use_stereo or frame in sequence.cameras.get(other_camera(camera), {}))
 
 
 def _moving(

@@ -2,24 +2,43 @@
 
 | key | type and shape | meaning |
 |---|---|---|
-| `image_{f}_{s}` | uint8 (H // 2^s, W // 2^s, 3) | plain RGB of frame f at scale s: scale 0 of every frame; further scales of the target, of the sources only when `all_scales` |
-| `augmented_{f}` | uint8 (H, W, 3) | scale 0 of frame f, its colours augmented (the plain image where the draw says no) |
+| `image_{f}_{s}` | uint8 (H // 2^s, W // 2^s, 3); float32 in [0, 1] where the filter is `float_bilinear` | plain RGB of frame f at scale s: scale 0 of every frame; further scales of the target, of the sources only when `all_scales` |
+| `augmented_{f}` | as `image_{f}_0` | scale 0 of frame f, its colours augmented (the plain image where the draw says no) |
 | `K` | float32 (3, 3) | intrinsics at scale 0, pixels |
 | `T_stereo` | float32 (4, 4) | T_source_target of frame `s`; only when `s` is among the frames |
 | `T_{f}` | float32 (4, 4) | T_source_target of frame f ≠ 0, only where the camera's motion is known; then `T_stereo` is the measured one |
-| `depth` | float32 (1, 375, 1242) | camera-z depth of the target, metres, 0 = unknown; only for the log, where scans exist |
-| `index` | int64 scalar | row of the split list |
+| `side` | int64 scalar | -1: the left camera of the stereo pair took the target, 1: the right one; also of a mirrored sample |
+| `depth` | float32 (1, H, W) | measured camera-z depth of the target, metres, 0 = unknown; for a loss |
+| `input_depth` | as `depth` | another one, for a network; where the list names it |
+| an extra's name | (…, H, W) | see `core/datasets/extras.py` |
+| `index` | int64 scalar | row of the split list, of several lists counted through |
 
+What is there follows from `core.options.needs.Needs`. All of it is cut, mirrored, zoomed and resized alike, see
+`core/datasets/preparation.py`. What a prediction is scored by, `dataset.truth(line)`, has its native size and is not here.
 f is 0 for the target, an offset in time (-1, 1, …), or `s` for the same moment seen by the other stereo camera.
 A batch is the same dict with one axis more in front.
 """  # noqa: E501 (a table)
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 Sample = dict[str, np.ndarray]
 Frame = int | str
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a sample's prediction is scored by; never in the sample, for it is not resized.
+
+    Attributes:
+        depth: (h, w) float32, metres, 0 = unknown, cut as the images were.
+        mirrored: the images were; the depth is mirrored after whatever resizing the protocol asks for.
+    """
+
+    depth: np.ndarray
+    mirrored: bool = False
 
 
 def image_key(frame: Frame, scale: int = 0) -> str:
@@ -30,6 +49,11 @@ def image_key(frame: Frame, scale: int = 0) -> str:
 def augmented_key(frame: Frame) -> str:
     """Key of a colour-augmented image at scale 0."""
     return f"augmented_{frame}"
+
+
+def is_image(key: str) -> bool:
+    """Whether the key is that of an image, (H, W, 3)."""
+    return key.startswith(("image_", "augmented_"))
 
 
 def input_key(name: str) -> str:

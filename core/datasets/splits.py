@@ -21,7 +21,8 @@ from core.errors import UserError
 SPLITS = Path(__file__).resolve().parent.parent.parent / "splits"
 FACTS = SPLITS / "facts.yml"
 PARTS = ("train", "val", "test")
-CAMERAS = {"l": 2, "2": 2, "r": 3, "3": 3}
+LEFT, RIGHT = 2, 3  # KITTI's numbers of the colour cameras
+CAMERAS = {"l": LEFT, "2": LEFT, "r": RIGHT, "3": RIGHT}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class SplitLine:
 
     def __str__(self) -> str:
         return f"{self.folder} {self.frame}" + (f" {self.side}" if self.side is not None else "")
+
+
+def other_camera(camera: int) -> int:
+    """The camera beside it in the stereo pair."""
+    return RIGHT if camera == LEFT else LEFT
 
 
 Lines = list[SplitLine]

@@ -1,7 +1,8 @@
 """Reading images and making their pyramid, bit for bit as the published program: Pillow, 8 bit, LANCZOS."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -82,17 +83,24 @@ def resize(image: Image.Image, height: int, width: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def pyramid(image: Image.Image, scales: list[int]) -> dict[int, Image.Image]:
+def pyramid(
+    image: Any,
+    scales: list[int],
+    resize: Callable[[Any, int, int], Any] = resize,
+    size: tuple[int, int] | None = None,
+) -> dict[int, Any]:
     """Scales of an image, by a chain: each level is made from the 8-bit level above it.
 
     Args:
         image: scale 0, (H, W).
         scales: the levels wanted.
+        resize: an image to a height and a width.
+        size: H and W, of what is no Pillow image.
 
     Returns:
         Images of size (H // 2^s, W // 2^s) by s.
     """
-    width, height = image.size
+    height, width = size or (image.height, image.width)
     levels = {0: image}
     for scale in range(1, max(scales, default=0) + 1):
         levels[scale] = resize(levels[scale - 1], height >> scale, width >> scale)

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 
-from core.options.base import NOMINAL_BASELINE
+from core.options.base import NOMINAL_BASELINE, require
 
 Frame = int | str  # an offset in time, or "s" for the other camera of a stereo pair
+Range = tuple[float, float]  # least and greatest
+
+FILTERS = ("lanczos", "bilinear", "float_bilinear")
+MIRRORS = ("pixel_centres", "edges")
 
 
 @dataclass(frozen=True)
@@ -13,22 +17,99 @@ class Needs:
 
     Attributes:
         frames: the target 0, then its sources; the target alone where no loss is computed.
+        plain: the images as they are.
+        augmented: the images with their colours changed where the draw says so.
         scales: pyramid levels of the plain target beside level 0.
         all_scales: those levels of the sources, too.
-        known_motion: T_source_target of every source, measured.
+        intrinsics: K.
+        side: which camera of the stereo pair took the target.
+        motion: T_source_target of every source, measured.
+        depth: measured depth of the target, for a loss; what a run is scored by is `dataset.truth` and needs no word.
+        extras: names of `core.datasets.extras.EXTRAS`.
         baseline: the distance of the stereo cameras in the unit of depth.
     """
 
     frames: tuple[Frame, ...] = (0,)
+    plain: bool = True
+    augmented: bool = True
     scales: tuple[int, ...] = (0,)
     all_scales: bool = False
-    known_motion: bool = False
+    intrinsics: bool = True
+    side: bool = False
+    motion: bool = False
+    depth: bool = False
+    extras: tuple[str, ...] = ()
     baseline: float = NOMINAL_BASELINE
 
     @property
     def sources(self) -> tuple[Frame, ...]:
         """The frames beside the target."""
         return self.frames[1:]
+
+
+@dataclass(frozen=True)
+class AugmentationPolicy:
+    """What is drawn for a training sample: probabilities, and ranges of uniform draws.
+
+    Attributes:
+        mirroring: probability that left and right are exchanged.
+        jitter: probability that colours are changed.
+        brightness, contrast, saturation: factors.
+        hue: shift in turns of the colour circle.
+        channels: factor of each of red, green and blue, drawn for each; (1, 1): none.
+        per_frame: the sources draw factors of their own; whether colours change at all is drawn once.
+    """
+
+    mirroring: float = 0.5
+    jitter: float = 0.5
+    brightness: Range = (0.8, 1.2)
+    contrast: Range = (0.8, 1.2)
+    saturation: Range = (0.8, 1.2)
+    hue: Range = (-0.1, 0.1)
+    channels: Range = (1.0, 1.0)
+    per_frame: bool = False
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How files become samples: cut, mirrored, zoomed, resized; colours last.
+
+    Attributes:
+        height, width: of a sample's images, pixels.
+        border_crop: what is kept of an image before anything else, as `core.datasets.preparation.border_box`
+            reads it; () keeps all.
+        filter: `lanczos` and `bilinear` are Pillow's, on 8 bit, with antialiasing; `float_bilinear` is OpenCV's, on
+            float32, without: images are then float32 in [0, 1].
+        mirror: the convention of the principal point: `pixel_centres` (of the calibration and of the sample;
+            mirrored, cx goes to w - 1 - cx) or `edges` (rows of K scale with the image; cx goes to w - cx).
+        zoom: greatest factor by which an image is enlarged at random, each side by its own, and a part of its former
+            size cut out; 1: not at all.
+        augmentation: what else is drawn; None: nothing.
+
+    Raises:
+        UserError: a value that cannot work.
+    """
+
+    height: int
+    width: int
+    border_crop: tuple[float, ...] = ()
+    filter: str = "lanczos"
+    mirror: str = "pixel_centres"
+    zoom: float = 1.0
+    augmentation: AugmentationPolicy | None = None
+
+    def __post_init__(self) -> None:
+        require(self.filter in FILTERS, f"filter {self.filter!r} is none of {', '.join(FILTERS)}")
+        require(self.mirror in MIRRORS, f"mirror {self.mirror!r} is none of {', '.join(MIRRORS)}")
+        require(self.zoom >= 1, f"zoom {self.zoom}: must not be below 1")
+        policy = self.augmentation
+        require(
+            policy is not None or self.zoom == 1, f"zoom {self.zoom}: is random and needs an augmentation"
+        )
+        require(
+            self.filter != "float_bilinear" or policy is None or policy.jitter == 0,
+            "filter float_bilinear: colours are changed on 8 bit; take another filter, or jitter 0",
+        )
 
 
 @dataclass(frozen=True)
@@ -39,11 +120,19 @@ class Listing:
         dataset: its reader, a name of `core.options.DATASETS`.
         path: root folder of the data.
         split: name or folder of the lists.
+        camera: of the lines that do not name one (their third word); None: as the reader says.
+        depth: which measured depth `depth` and `dataset.truth` are, a word of the reader; None: its usual one.
+        input_depth: which measured depth is `input_depth` of a sample, for a network; None: there is none.
+        repeat: how often each sample comes in an epoch.
     """
 
     dataset: str
     path: str
     split: str
+    camera: str | None = None
+    depth: str | None = None
+    input_depth: str | None = None
+    repeat: int = 1
 
 
 @dataclass(frozen=True)

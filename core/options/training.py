@@ -16,7 +16,7 @@ from core.options.base import (
     require_intrinsics,
     require_seed,
 )
-from core.options.needs import Listing, Needs, Order
+from core.options.needs import AugmentationPolicy, Listing, Needs, Order, Preparation
 from core.options.protocols import measuring_names
 
 MAX_SIDE = 8192  # of the network input
@@ -108,8 +108,13 @@ class Options:
         """What a sample of a part ("train", "val") holds."""
         raise NotImplementedError
 
+    def preparation(self, part: str) -> Preparation:
+        """How files become samples of a part; only training draws at random."""
+        policy = AugmentationPolicy(mirroring=0.5 if self.mirroring else 0.0)
+        return Preparation(self.height, self.width, augmentation=policy if part == "train" else None)
+
     def listings(self, part: str) -> list[Listing]:
-        """The lists of a part; of several to validate on each has its own numbers, and the first decides."""
+        """The lists of a part; those of training are one data set, of those of validation the first decides."""
         return [Listing(self.dataset, self.data_path, self.split)]
 
     def order(self) -> Order:
@@ -159,6 +164,11 @@ class Options:
     def is_metric(self) -> bool:
         """Whether depth can be told in metres."""
         return self.metres_per_unit is not None
+
+    @property
+    def largest_depth(self) -> float | None:
+        """The largest depth that the network can give, before scaling; None where it has no bound."""
+        return None
 
     def criterion(self, values: Mapping[str, float]) -> tuple[str, float]:
         """The number of a validation that the best checkpoint has least: its name and value."""

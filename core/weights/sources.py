@@ -136,7 +136,13 @@ def _stem(path: Path) -> str:
 def _networks(path: Path, state: State, layout: str, best: list[MethodFamily]) -> list[WeightsFile]:
     """The networks in one file of a model that these families know best."""
     parts = best[0].parts(_stem(path), state) if best else {_stem(path): state}
-    return [_network(path, name, dict(own), layout, best) for name, own in parts.items()]
+    files = {name: _network(path, name, dict(own), layout, best) for name, own in parts.items()}
+    for name, file in files.items() if set(files) != {_stem(path)} else ():
+        if file.network.file != name:
+            raise UserError(
+                f"{path}: holds {file.network} under the names of {name}; it is not what it should be"
+            )
+    return list(files.values())
 
 
 def _network(path: Path, name: str, state: State, layout: str, best: list[MethodFamily]) -> WeightsFile:

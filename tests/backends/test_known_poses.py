@@ -9,7 +9,6 @@ from PIL import Image
 import evaluate_depth
 import predict
 import train
-from core.datasets import reader
 from core.datasets.kitti import annotated_depth_path, image_path
 from core.datasets.sample import collate
 from core.datasets.splits import load_split
@@ -19,6 +18,7 @@ from core.options.parsing import load_options
 from tests.backends.drive import HEIGHT, WIDTH, training, weights_of
 from tests.backends.test_monodepth2 import collate as noise_batch
 from tests.backends.test_monodepth2 import make
+from tests.core.samples import open_lines
 from tests.scripts import assert_says, succeeds
 from tests.tolerances import assert_close
 
@@ -64,9 +64,8 @@ def test_exact_depth_rebuilds_the_target(backend, drive, mirrored):
     options = Monodepth2Options(
         height=HEIGHT, width=WIDTH, scales=[0], use_stereo=True, known_poses=True, weights_init="scratch"
     )
-    dataset = reader("kitti")(
-        drive, lines, options.frames, HEIGHT, WIDTH, [0], png=None, augment=True, seed=0
-    )
+    size = {"height": HEIGHT, "width": WIDTH}
+    dataset = open_lines("kitti", drive, lines, frames=options.frames, **size, augment=True)
     dataset.know_poses(5.4, None)
     epoch = next(e for e in range(50) if dataset.augmentation((e, 0)).mirrored == mirrored)
     sample = dataset[epoch, 0]

@@ -2,17 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from core.datasets.base import SequenceDataset
 from core.datasets.camera import Camera, choose_camera
-from core.datasets.known_poses import KnownMotion, file_motion
+from core.datasets.known_poses import Intrinsics, KnownMotion, file_motion
 from core.datasets.sample import Frame
+from core.datasets.samples import SequenceDataset
 from core.datasets.sequences import ImageSequence, file_numbers, read_sequence
-from core.datasets.splits import CAMERAS, SplitLine
+from core.datasets.splits import CAMERAS, LEFT, RIGHT, SplitLine
 from core.datasets.videos import frame_rate, frames_folder, is_video
 from core.errors import UserError
-from core.geometry import relative_intrinsics
 
 POSES_FILE = "poses.txt"
 
@@ -27,16 +24,18 @@ class FolderDataset(SequenceDataset):
 
     def image_path(self, line: SplitLine, frame: Frame) -> Path:
         """The file of a frame; where there is none, a path that says so."""
-        camera = 2 if line.side is None else line.camera
-        camera, offset = (5 - camera, 0) if frame == "s" else (camera, int(frame))
+        number, camera = self.moment(line, frame)
         sequence = self.sequences[line.folder]
         if camera not in sequence.cameras:
             raise UserError(
                 f"{sequence.folder}: has one camera, but the split or --use_stereo asks for two; "
                 "put the images of a stereo pair into folders left and right"
             )
-        number = line.frame + offset
         return sequence.cameras[camera].get(number, sequence.folder / f"(frame {number} of camera {camera})")
+
+    def camera_number(self, line: SplitLine) -> int:
+        """The camera that took a line's target; a single one counts as the left one."""
+        return LEFT if line.side is None else line.camera
 
     def camera(self, line: SplitLine) -> Camera:
         """The camera that took a line's images."""
@@ -102,8 +101,9 @@ class FolderDataset(SequenceDataset):
             )
         self.baseline = found.pop()
 
-    def _intrinsics(self, line: SplitLine) -> np.ndarray:
-        return relative_intrinsics(self.camera(line).intrinsics, self.height, self.width)
+    def intrinsics(self, line: SplitLine) -> Intrinsics:
+        """fx, fy, cx, cy in units of the image size."""
+        return self.camera(line).intrinsics
 
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
         sequence = self.sequences[line.folder]
@@ -113,7 +113,7 @@ class FolderDataset(SequenceDataset):
                 f"{sequence.folder / POSES_FILE}: has the poses of the left camera; for the right one, give --baseline "
                 "METRES, or baseline in intrinsics.yaml"
             )
-        stems = {frame: path.stem for frame, path in sequence.cameras[2].items()}
+        stems = {frame: path.stem for frame, path in sequence.cameras[LEFT].items()}
         numbers = file_numbers(set(stems.values()))
         frames = {frame: numbers.get(stem) for frame, stem in stems.items()}
         return file_motion(sequence.folder / POSES_FILE, frames, baseline)
@@ -121,4 +121,4 @@ class FolderDataset(SequenceDataset):
     def _needs_right(self, folder: str) -> bool:
         """Whether the lines of a sequence need the right camera."""
         sides = {line.side or "l" for line in self.lines if line.folder == folder}
-        return "s" in self.frames or any(CAMERAS.get(side) == 3 for side in sides)
+        return "s" in self.frames or any(CAMERAS.get(side) == RIGHT for side in sides)

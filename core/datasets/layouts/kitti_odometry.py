@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from core.datasets.base import SequenceDataset
 from core.datasets.known_poses import KnownMotion, odometry_motion
 from core.datasets.sample import Frame
+from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.images import BadImageError, image_size
-from core.geometry import nominal_intrinsics
 from core.options import KITTI_BASELINE
 
 
@@ -40,12 +37,7 @@ class KittiOdometry(SequenceDataset):
 
     def image_path(self, line: SplitLine, frame: Frame) -> Path:
         """The file of a frame, its extension that of the data set."""
-        if frame == "s":
-            return image_path(self.root, line.folder, line.frame, 5 - line.camera, self.extension)
-        return image_path(self.root, line.folder, line.frame + int(frame), line.camera, self.extension)
-
-    def _intrinsics(self, line: SplitLine) -> np.ndarray:
-        return nominal_intrinsics(self.height, self.width)
+        return image_path(self.root, line.folder, *self.moment(line, frame), self.extension)
 
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
         calibration = self.image_path(line, 0).parent.parent / "calib.txt"

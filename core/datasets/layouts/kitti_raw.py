@@ -4,13 +4,20 @@ from pathlib import Path
 
 import numpy as np
 
-from core.datasets.base import SequenceDataset
-from core.datasets.ground_truth import LOG_SIZE, log_depth
-from core.datasets.kitti import calibration_folder, image_path, read_calibration, read_scan, scan_path
+from core.datasets.ground_truth import scan_to_depth
+from core.datasets.kitti import (
+    annotated_depth_path,
+    calibration_folder,
+    image_path,
+    read_annotated_depth,
+    read_calibration,
+    read_scan,
+    scan_path,
+)
 from core.datasets.known_poses import KnownMotion, oxts_motion
 from core.datasets.sample import Frame
+from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
-from core.geometry import nominal_intrinsics
 from core.options import KITTI_BASELINE
 
 
@@ -22,25 +29,22 @@ class KittiRaw(SequenceDataset):
 
     K_is_its_mirror = True
     baseline = KITTI_BASELINE
+    DEPTHS = ("velodyne", "annotated")
 
     def image_path(self, line: SplitLine, frame: Frame) -> Path:
         """The file of a frame, its extension that of the data set."""
-        if frame == "s":
-            return image_path(self.root, line.folder, line.frame, 5 - line.camera, self.extension)
-        return image_path(self.root, line.folder, line.frame + int(frame), line.camera, self.extension)
-
-    def _intrinsics(self, line: SplitLine) -> np.ndarray:
-        return nominal_intrinsics(self.height, self.width)
+        return image_path(self.root, line.folder, *self.moment(line, frame), self.extension)
 
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
         return oxts_motion(self.root, line.folder)
 
-    def _has_depth(self) -> bool:
-        return scan_path(self.root, self.lines[0].folder, self.lines[0].frame).is_file()
-
-    def _load_depth(self, line: SplitLine, mirrored: bool) -> np.ndarray:
+    def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
+        """The projected scan, which some frames lack; or the annotated map, which the ends of a drive lack."""
+        if kind == "annotated":
+            path = annotated_depth_path(self.root, line.folder, line.frame, line.camera)
+            return read_annotated_depth(path) if path.is_file() else None
         path = scan_path(self.root, line.folder, line.frame)
-        if not path.is_file():  # some frames of KITTI have no scan: all unknown, it only serves the log
-            return np.zeros((1, *LOG_SIZE), np.float32)
+        if not path.is_file():
+            return None
         calibration = read_calibration(calibration_folder(self.root, line.folder))
-        return log_depth(read_scan(path), calibration, line.camera, mirrored)
+        return scan_to_depth(read_scan(path), calibration, line.camera, "camera_z")

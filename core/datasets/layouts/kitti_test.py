@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from core.datasets.base import SequenceDataset
 from core.datasets.sample import Frame
+from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.errors import UserError
-from core.geometry import nominal_intrinsics
 
 
 class KittiTest(SequenceDataset):
@@ -28,6 +25,3 @@ class KittiTest(SequenceDataset):
         if frame != 0:
             raise UserError("--dataset kitti_test: its images have no neighbours; it is for evaluation only")
         return self.root / line.folder / f"{line.frame:010d}{self.extension}"
-
-    def _intrinsics(self, line: SplitLine) -> np.ndarray:
-        return nominal_intrinsics(self.height, self.width)

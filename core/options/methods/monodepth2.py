@@ -61,7 +61,7 @@ class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
             frames=tuple(self.frames),
             scales=tuple(self.scales),
             all_scales=self.v1_multiscale,
-            known_motion=self.known_poses,
+            motion=self.known_poses,
             baseline=self.NOMINAL_BASELINE,
         )
 

@@ -53,13 +53,13 @@ def _match(family: MethodFamily, files: Mapping[str, Shapes]) -> Match:
         for part, own in family.parts(name, shapes).items():
             rule = family.recognise(own)
             if rule is not None:
-                networks[part] = rule
+                networks[part] = rule.named(part)
                 exact += rule.needed == {key: own[key] for key in own if key not in rule.optional}
     return Match(family, networks, exact)
 
 
 def tie(names: Iterable[str], releases: Iterable[str]) -> str:
-    """Says that several families know networks alike: `an encoder of either Monodepth2 or …: give the folder …`."""
+    """Says that several families know networks alike: `an encoder of either … or …: give the folder …`."""
     words = " and ".join(name.replace("_", " ") for name in names)
     article = "an" if words[0] in "aeiou" else "a"
     return f"{article} {words} of either {' or '.join(releases)}: give the folder with all its networks"

@@ -8,6 +8,7 @@ from PIL import Image
 
 from core.datasets.augmentation import OPERATIONS, Augmentation, draw
 from core.files.images import to_array
+from core.options.needs import AugmentationPolicy
 from tests.core.kitti_folder import noise
 
 CASES = 13
@@ -65,8 +66,8 @@ def test_order_matters_and_nothing_is_done_without_jitter(image):
 
 
 def test_draws():
-    drawn = [draw(np.random.default_rng([3, index])) for index in range(2000)]
-    assert draw(np.random.default_rng([3, 7])) == drawn[7]
+    drawn = [draw(np.random.default_rng([3, index]), AugmentationPolicy()) for index in range(2000)]
+    assert draw(np.random.default_rng([3, 7]), AugmentationPolicy()) == drawn[7]
     jitters = [augmentation.jitter for augmentation in drawn if augmentation.jitter]
     assert abs(len(jitters) / 2000 - 0.5) < 0.05
     assert abs(np.mean([augmentation.mirrored for augmentation in drawn]) - 0.5) < 0.05

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from core.datasets import kitti, open_dataset, reader
+from core.datasets import kitti, open_dataset
 from core.datasets.loader import batches
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.options.methods.monodepth2 import Monodepth2Options
 from tests.core.kitti_folder import DRIVE, write_drive
+from tests.core.samples import open_lines
 
 FRAMES = 30
 LINES = [SplitLine(DRIVE, frame, "l") for frame in range(1, FRAMES - 1)]
@@ -25,16 +26,8 @@ def root(tmp_path):
 
 
 def dataset(root, **changes):
-    settings = {
-        "frames": [0, -1, 1],
-        "height": 32,
-        "width": 64,
-        "scales": [0],
-        "png": None,
-        "augment": True,
-        "seed": 0,
-    }
-    return reader("kitti")(root, LINES, **(settings | {"bad_images": "skip"} | changes))
+    settings = {"frames": (0, -1, 1), "augment": True, "bad_images": "skip"}
+    return open_lines("kitti", root, LINES, **(settings | changes))
 
 
 def epoch_of(data, num_workers: int, epoch: int = 0):
@@ -110,9 +103,7 @@ def test_the_default_fails(root):
 def test_what_is_no_image_is_never_skipped(root):
     """A wrong split or folder is a mistake of another kind."""
     with pytest.raises(UserError, match="no such image; check --data_path and --split"):
-        reader("kitti")(
-            root, [SplitLine("2011_09_26/none", 1, "l")], [0], 32, 64, [0], None, False, 0, bad_images="skip"
-        )
+        open_lines("kitti", root, [SplitLine("2011_09_26/none", 1, "l")], bad_images="skip")
 
 
 def test_the_option(root):

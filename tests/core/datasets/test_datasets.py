@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets import kitti, open_dataset, reader
-from core.datasets.base import SequenceDataset
-from core.datasets.ground_truth import log_depth
+from core.datasets import kitti, open_dataset
+from core.datasets.ground_truth import scan_to_depth
+from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.images import load_image, resize, to_array
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 from tests.core.kitti_folder import DRIVE, write_drive
+from tests.core.samples import open_lines
 
 REAL_DRIVE = "2011_09_26/2011_09_26_drive_9001_sync"
 STEREO_DRIVE = "2011_10_03/2011_10_03_drive_0034_sync"
@@ -27,17 +28,9 @@ def root(tmp_path):
 
 
 def kitti_raw(root, lines=None, **changes) -> SequenceDataset:
-    settings = {
-        "frames": [0, -1, 1],
-        "height": 32,
-        "width": 64,
-        "scales": [0, 1, 2, 3],
-        "png": None,
-        "augment": True,
-        "seed": 1,
-    }
     lines = [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 3, "r")] if lines is None else lines
-    return reader("kitti")(root, lines, **(settings | changes))
+    settings = {"frames": (0, -1, 1), "scales": (0, 1, 2, 3), "augment": True, "seed": 1}
+    return open_lines("kitti", root, lines, **(settings | changes))
 
 
 def assert_equal_samples(one, other):
@@ -80,7 +73,7 @@ def test_real_stereo(shared):
 
 
 def test_keys_shapes_and_types(root):
-    dataset = kitti_raw(root, frames=[0, -1, 1, "s"], with_depth=True)
+    dataset = kitti_raw(root, frames=[0, -1, 1, "s"])
     sample = dataset[0, 1]
     expected = {
         **{f"image_0_{s}": ((32 >> s, 64 >> s, 3), np.uint8) for s in range(4)},
@@ -88,7 +81,6 @@ def test_keys_shapes_and_types(root):
         **{f"augmented_{f}": ((32, 64, 3), np.uint8) for f in (0, -1, 1, "s")},
         "K": ((3, 3), np.float32),
         "T_stereo": ((4, 4), np.float32),
-        "depth": ((1, 375, 1242), np.float32),
         "index": ((), np.int64),
     }
     assert {key: (array.shape, array.dtype) for key, array in sample.items()} == expected
@@ -114,7 +106,7 @@ def test_scales(root):
 @pytest.mark.parametrize("jitter", [False, True])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_augmentation_is_the_same_for_all_frames(root, jitter, mirrored):
-    dataset = kitti_raw(root, frames=[0, -1, 1, "s"], with_depth=True)
+    dataset = kitti_raw(root, frames=[0, -1, 1, "s"])
     key = find(dataset, jitter=jitter, mirrored=mirrored)
     sample, augmentation = dataset[key], dataset.augmentation(key)
     for frame, (number, camera) in {0: (1, 2), -1: (0, 2), 1: (2, 2), "s": (1, 3)}.items():
@@ -127,9 +119,12 @@ def test_augmentation_is_the_same_for_all_frames(root, jitter, mirrored):
     assert sample["T_stereo"][0, 3] == np.float32(0.1 if mirrored else -0.1)
     scan = kitti.read_scan(kitti.scan_path(root, DRIVE, 1))
     calibration = kitti.read_calibration(root / "2011_09_26")
-    np.testing.assert_array_equal(sample["depth"], log_depth(scan, calibration, 2, mirrored))
-    np.testing.assert_array_equal(sample["depth"], kitti_raw(root).depth(key))
-    assert (sample["depth"] > 0).sum() > 100
+    truth = scan_to_depth(scan, calibration, 2, "camera_z")
+    np.testing.assert_array_equal(dataset.truth(dataset.lines[0]), truth)
+    assert truth.dtype == np.float32 and (truth > 0).sum() > 100
+    of_sample = dataset.sample_truth(*key)
+    assert of_sample.mirrored == mirrored
+    np.testing.assert_array_equal(of_sample.depth, truth)
 
 
 def test_randomness_is_a_function_of_seed_epoch_and_index(root):
@@ -147,7 +142,7 @@ def test_without_mirroring_the_other_draws_are_the_same(root):
     lines = [SplitLine(DRIVE, 1, "l")] * 20
     keys = [(0, index) for index in range(20)]
     drawn = [kitti_raw(root, lines).augmentation(key) for key in keys]
-    plain = [kitti_raw(root, lines, mirroring=False).augmentation(key) for key in keys]
+    plain = [kitti_raw(root, lines, mirroring=0.0).augmentation(key) for key in keys]
     assert any(augmentation.mirrored for augmentation in drawn)
     assert plain == [dataclasses.replace(augmentation, mirrored=False) for augmentation in drawn]
 
@@ -189,7 +184,7 @@ def test_the_cache_is_used_and_bounded(root, monkeypatch):
         loaded.append(arguments[0])
         return load_image(*arguments)
 
-    monkeypatch.setattr("core.datasets.base.load_image", load)
+    monkeypatch.setattr("core.datasets.images.load_image", load)
     plain = kitti_raw(root, augment=False)
     for epoch in range(3):
         _ = plain[epoch, 0]
@@ -215,14 +210,15 @@ def test_extension_is_found(tmp_path, extension):
 
 
 def test_without_scans(tmp_path):
-    dataset = kitti_raw(write_drive(tmp_path, scans=False), with_depth=True)
-    assert "depth" not in dataset[0, 0] and dataset.depth((0, 0)) is None
+    dataset = kitti_raw(write_drive(tmp_path, scans=False))
+    assert dataset.truth(dataset.lines[0]) is None and dataset.sample_truth(0, 0) is None
 
 
 def test_a_later_missing_scan_is_unknown_depth(root):
     kitti.scan_path(root, DRIVE, 3).unlink()
-    depth = kitti_raw(root, with_depth=True)[0, 1]["depth"]
-    assert depth.shape == (1, 375, 1242) and not depth.any()
+    dataset = kitti_raw(root)
+    assert dataset.truth(dataset.lines[1]) is None and dataset.sample_truth(0, 1) is None
+    assert dataset.sample_truth(0, 0) is not None
 
 
 def test_describe(root):
@@ -261,7 +257,9 @@ def test_a_truncated_image(root):
 def test_a_malformed_calibration(root):
     (root / "2011_09_26" / "calib_velo_to_cam.txt").write_text("R: 1 2 3\n")
     with pytest.raises(UserError, match=r"calib_velo_to_cam\.txt: malformed"):
-        _ = kitti_raw(root, with_depth=True)[0, 0]
+        kitti_raw(root).sample_truth(0, 0)
+    with pytest.raises(UserError, match=r"calib_velo_to_cam\.txt: malformed"):
+        _ = kitti_raw(root, depth=True)[0, 0]
     assert "depth" not in kitti_raw(root)[0, 0]
 
 

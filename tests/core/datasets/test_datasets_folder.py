@@ -5,13 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from core.datasets import open_dataset, reader
+from core.datasets import open_dataset, with_baseline
+from core.datasets.preparation import View
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.images import load_image, resize, to_array
-from core.geometry import backproject, mirror_intrinsics, project, relative_intrinsics, warp
+from core.geometry import backproject, mapped_intrinsics, project, relative_intrinsics, warp
 from core.options.methods.monodepth2 import Monodepth2Options
 from tests.core.own_images import HEIGHT, WIDTH, numbered, write_images
+from tests.core.samples import open_lines
 from tests.tolerances import assert_close
 
 CAMERA = "fx: 90\nfy: 88.5\ncx: 40\ncy: 30\nwidth: 192\nheight: 96\n"
@@ -30,19 +32,10 @@ def root(tmp_path):
 
 
 def folder(root, *lines, **changes):
-    settings = {
-        "frames": [0, -1, 1],
-        "height": 32,
-        "width": 64,
-        "scales": [0],
-        "png": None,
-        "augment": False,
-        "seed": 1,
-    }
     lines = [
         SplitLine(name, int(frame), side or None) for name, frame, side in (line.split("/") for line in lines)
     ]
-    return reader("folder")(root, lines, **(settings | changes))
+    return open_lines("folder", root, lines, **({"frames": (0, -1, 1), "seed": 1} | changes))
 
 
 def test_each_line_has_its_images_and_its_intrinsics(root):
@@ -64,7 +57,7 @@ def test_each_line_has_its_images_and_its_intrinsics(root):
 
 
 def test_flags_win(root):
-    dataset = folder(root, "plain/2/l", "known/8/l", intrinsics=[0.58, 1.92, 0.5, 0.25])
+    dataset = folder(root, "plain/2/l", "known/8/l", given_intrinsics=[0.58, 1.92, 0.5, 0.25])
     for index in (0, 1):
         assert_close(dataset[0, index]["K"], [[0.58 * 64, 0, 31.5], [0, 1.92 * 32, 7.5], [0, 0, 1]])
     assert not dataset.notes and dataset.K_source(dataset.lines[1]) == "--intrinsics"
@@ -104,8 +97,7 @@ def test_the_baseline_is_recorded(root):
             data_path=str(root), split=str(lists), dataset="folder", use_stereo=True, batch_size=2, **more
         )
         options.validate()
-        open_dataset(options, "train")
-        return options
+        return with_baseline(options, open_dataset(options, "train"))
 
     options = opened()
     assert options.baseline == 0.12 and options.stereo_scale_factor == pytest.approx(1.2)
@@ -118,6 +110,11 @@ def test_the_baseline_is_recorded(root):
 # ---- mirroring -----------------------------------------------------------------------------------------------
 
 
+def mirror(K: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """K (1, 3, 3) of the mirrored image."""
+    return mapped_intrinsics(K[0], View(*size, mirrored=True).pixel_map(None, edges=False))[None]
+
+
 @pytest.mark.parametrize("size", [(32, 64), (31, 77)])
 def test_mirrored_points_have_mirrored_pixels(size):
     """A point at (-x, y, z), seen through the mirrored K, lies where (x, y, z) lies in the mirrored image."""
@@ -125,10 +122,10 @@ def test_mirrored_points_have_mirrored_pixels(size):
     K = relative_intrinsics([0.6, 1.1, 0.42, 0.53], height, width).astype(np.float64)[None]
     points = np.random.default_rng(0).uniform([[-2], [-1], [3]], [[2], [1], [9]], (1, 3, 50))
     pixels = project(points, K)
-    mirrored = project(points * np.array([[-1], [1], [1]]), mirror_intrinsics(K, width))
+    mirrored = project(points * np.array([[-1], [1], [1]]), mirror(K, size))
     assert_close(mirrored[..., 0], width - 1 - pixels[..., 0])  # `project` adds 1e-7 to z
     assert_close(mirrored[..., 1], pixels[..., 1])
-    np.testing.assert_array_equal(mirror_intrinsics(mirror_intrinsics(K, width), width), K)
+    np.testing.assert_array_equal(mirror(mirror(K, size), size), K)
 
 
 def test_warping_commutes_with_mirroring():
@@ -139,7 +136,7 @@ def test_warping_commutes_with_mirroring():
     T = np.eye(4)[None]
     T[0, :3, 3] = 0.3, -0.1, 0.2
     M = np.diag([-1.0, 1, 1, 1])
-    mirrored = warp(source[..., ::-1], depth[..., ::-1], mirror_intrinsics(K, width), M @ T @ M)
+    mirrored = warp(source[..., ::-1], depth[..., ::-1], mirror(K, (height, width)), M @ T @ M)
     assert_close(mirrored[..., ::-1], warp(source, depth, K, T), "operator")
     wrong = warp(source[..., ::-1], depth[..., ::-1], K, M @ T @ M)
     assert np.abs(wrong[..., ::-1] - warp(source, depth, K, T)).mean() > 0.05

@@ -4,26 +4,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets import READERS, open_dataset, reader
+from core.datasets import READERS, open_dataset, with_baseline
 from core.datasets.kitti import annotated_depth_path
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.options import DATASETS
 from core.options.methods.monodepth2 import Monodepth2Options
 from tests.core.kitti_folder import DRIVE, HEIGHT, WIDTH, noise, write_annotated, write_drive
+from tests.core.samples import open_lines
 
 
 def read(name, root, lines, **changes):
-    settings = {
-        "frames": [0],
-        "height": 32,
-        "width": 64,
-        "scales": [0],
-        "png": None,
-        "augment": True,
-        "seed": 0,
-    }
-    return reader(name)(root, lines, **(settings | changes))
+    return open_lines(name, root, lines, **({"augment": True} | changes))
 
 
 def test_every_name_has_its_reader():
@@ -34,30 +26,26 @@ def test_every_name_has_its_reader():
 def test_annotated_depth(tmp_path, mirrored):
     root = write_drive(tmp_path)
     pixels = write_annotated(root, 1)
-    dataset = read("kitti_depth", root, [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 2, "l")], with_depth=True)
+    dataset = read("kitti_depth", root, [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 2, "l")])
     epoch = next(e for e in range(50) if dataset.augmentation((e, 0)).mirrored == mirrored)
-    sample = dataset[epoch, 0]
-    # The nearest of 48 rows and 128 columns, by Pillow.
-    expected = np.asarray(Image.fromarray(pixels).resize((1242, 375), Image.Resampling.NEAREST)) / np.float32(
-        256
-    )
-    expected = expected[:, ::-1] if mirrored else expected
-    assert sample["depth"].dtype == np.float32 and (expected > 0).sum() > 1000
-    np.testing.assert_array_equal(sample["depth"], expected[None])
-    np.testing.assert_array_equal(dataset.depth((epoch, 0)), sample["depth"])
-    assert not dataset[epoch, 1]["depth"].any()  # a frame without annotation
+    truth = dataset.sample_truth(epoch, 0)
+    assert truth.depth.dtype == np.float32 and truth.mirrored == mirrored and (pixels > 0).sum() > 1000
+    np.testing.assert_array_equal(truth.depth, pixels / np.float32(256))
+    np.testing.assert_array_equal(dataset.truth(dataset.lines[0]), pixels / np.float32(256))
+    assert dataset.truth(dataset.lines[1]) is None  # a frame without annotation
+    assert dataset.sample_truth(epoch, 1) is None
 
 
 def test_annotated_depth_is_logged_only_if_the_first_line_has_it(tmp_path):
     root = write_drive(tmp_path)
     write_annotated(root, 2)
-    dataset = read("kitti_depth", root, [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 2, "l")], with_depth=True)
-    assert dataset.depth((0, 1)) is None and "depth" not in dataset[0, 1]
+    dataset = read("kitti_depth", root, [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 2, "l")])
+    assert dataset.truth(dataset.lines[1]) is not None and dataset.sample_truth(0, 1) is None
 
 
 def test_images_and_intrinsics_are_those_of_kitti_raw(tmp_path):
     root, lines = write_drive(tmp_path), [SplitLine(DRIVE, frame, side) for frame in (1, 2) for side in "lr"]
-    settings = {"frames": [0, -1, 1, "s"], "scales": [0, 1]}
+    settings = {"frames": (0, -1, 1, "s"), "scales": (0, 1)}
     one, other = read("kitti", root, lines, **settings), read("kitti_depth", root, lines, **settings)
     for key in [(epoch, index) for epoch in range(3) for index in range(4)]:
         for name, array in one[key].items():
@@ -70,7 +58,7 @@ def test_a_damaged_annotation(tmp_path):
     path = annotated_depth_path(root, DRIVE, 1, 2)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"groundtruth/image_02/0000000001\.png: damaged"):
-        read("kitti_depth", root, [SplitLine(DRIVE, 1, "l")]).depth((0, 0))
+        read("kitti_depth", root, [SplitLine(DRIVE, 1, "l")]).sample_truth(0, 0)
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg"])
@@ -110,5 +98,6 @@ def test_real_samples_through_own_lists(shared, tmp_path, name):
     assert abs(sample["T_stereo"][0, 3]) == np.float32(0.1)
     fx, fy = np.float32(0.58) * 640, np.float32(1.92) * 192
     np.testing.assert_array_equal(sample["K"], np.array([[fx, 0, 320], [0, fy, 96], [0, 0, 1]], np.float32))
-    assert train.depth((0, 1)) is None and val.depth((0, 0)) is None  # neither has scans here
+    assert train.sample_truth(0, 1) is None and val.sample_truth(0, 0) is None  # neither has scans here
+    options = with_baseline(options, train)
     assert options.baseline == 0.54 and options.stereo_scale_factor == 5.4

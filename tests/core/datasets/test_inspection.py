@@ -4,25 +4,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets import reader
 from core.datasets.inspection import inspect
 from core.datasets.splits import SplitLine
 from tests.core.kitti_folder import noise
 from tests.core.own_images import numbered, write_images, write_video
+from tests.core.samples import open_lines
 from tests.scripts import assert_says
 
 
 def described(root, lines, decode=0, baseline=None, name="folder", **changes):
-    settings = {
-        "frames": [0, -1, 1],
-        "height": 64,
-        "width": 128,
-        "scales": [0],
-        "png": None,
-        "augment": True,
-        "seed": 0,
-    }
-    data = reader(name)(root, [SplitLine(*line) for line in lines], **(settings | changes))
+    settings = {"frames": (0, -1, 1), "height": 64, "width": 128, "augment": True}
+    data = open_lines(name, root, [SplitLine(*line) for line in lines], **(settings | changes))
     text, bad = inspect(data, decode, baseline)
     return "\n".join(text), bad
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets import open_dataset, reader
+from core.datasets import open_dataset
 from core.datasets.inspection import inspect
 from core.datasets.kitti import image_path
+from core.datasets.preparation import View
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.geometry import mirror_motion, nominal_intrinsics, warp
@@ -23,6 +24,7 @@ from core.rendering.rig import Rig
 from core.rendering.writer import DATE, drive_name, write_drive
 from core.training.resume import Run
 from tests.core.own_images import write_images
+from tests.core.samples import open_lines
 from tests.core.streets import FRAMES, PLAN
 from tests.core.streets import street as built_street
 from tests.tolerances import assert_close
@@ -82,8 +84,7 @@ def drive(street, tmp_path) -> Path:
 
 
 def read(name: str, root: Path, lines: list[SplitLine], frames=(0, -1, 1), baseline=None, **changes):
-    settings = {"frames": list(frames), "augment": False, **TRAINING}
-    dataset = reader(name)(root, lines, **(settings | changes))
+    dataset = open_lines(name, root, lines, **({"frames": frames, **TRAINING} | changes))
     dataset.know_poses(UNIT, baseline)
     return dataset
 
@@ -169,7 +170,7 @@ def test_intrinsics_are_calibrated(street, tmp_path, mirrored):
         read("kitti", street[0], LINES),
         read("kitti_odom", odometry(street[0], tmp_path), [SplitLine("7", 1, "l")]),
     ):
-        assert_close(dataset.K(dataset.lines[0], mirrored), expected)
+        assert_close(dataset.K(dataset.lines[0], View(HEIGHT, WIDTH, mirrored=mirrored)), expected)
     half = read("kitti", street[0], LINES, height=HEIGHT // 2, width=WIDTH // 2)
     assert_close(half.K(LINES[0])[:2, 2], (RIG.K[:2, 2] + 0.5) / 2 - 0.5)
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets import reader
 from core.datasets.sample import image_key
 from core.datasets.splits import SplitLine
 from core.errors import UserError
@@ -20,6 +19,7 @@ from core.odometry.trajectories import (
 from core.odometry.windows import PoseWindows
 from tests.core.kitti_folder import noise
 from tests.core.paths import drive, exactly_rigid
+from tests.core.samples import open_lines
 from tests.scripts import assert_says, refused, succeeds
 from tests.tolerances import assert_close
 
@@ -161,7 +161,7 @@ def test_windows_that_cannot_be():
 
 
 def odometry(root, lines, frames=(0, -1, 1), png=None):
-    return reader("kitti_odom")(root, lines, list(frames), 32, 64, [0], png, augment=False, seed=0)
+    return open_lines("kitti_odom", root, lines, frames=frames, png=png)
 
 
 def test_odometry_layout(tmp_path):

@@ -1,5 +1,6 @@
 """Sets of files: which family's they are, several networks in one file, and what a pickle of theirs may name."""
 
+import ast
 import dataclasses
 from pathlib import Path
 from typing import ClassVar
@@ -9,6 +10,7 @@ import pytest
 
 import convert_weights
 from core.errors import UserError
+from core.options import OPTIONS
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import save_options
 from core.weights import read_weights_file
@@ -20,6 +22,7 @@ from core.weights.folder import OPTIONS_FILE, Folder, model_options, start_file
 from core.weights.pdparams import write_pdparams
 from core.weights.safetensors_file import write_safetensors
 from core.weights.sources import network_files, read_files, read_network, read_source
+from tests.conftest import ROOT
 from tests.core.payloads import PAYLOADS
 from tests.core.twin_family import (
     PREFIXES,
@@ -81,6 +84,13 @@ def test_a_damaged_part_is_named(twin, tmp_path: Path) -> None:
     states["pose"]["head.bais"] = states["pose"].pop("head.bias")
     write_checkpoint(tmp_path / "last.ckpt", states)
     with pytest.raises(UserError, match=r"last\.ckpt: .*1 missing: head\.bias; 1 unexpected: head\.bais"):
+        read_source(tmp_path / "last.ckpt")
+
+
+def test_a_part_that_is_another_network(twin, tmp_path: Path) -> None:
+    states = random_states()
+    write_checkpoint(tmp_path / "last.ckpt", {"depth": states["pose"], "pose": states["pose"]})
+    with pytest.raises(UserError, match=r"last\.ckpt: holds Twin's pose network under the names of depth"):
         read_source(tmp_path / "last.ckpt")
 
 
@@ -278,3 +288,43 @@ def test_a_family_opens_no_other_door(twin, monkeypatch, tmp_path: Path) -> None
         (tmp_path / "bad.pdparams").write_bytes(b"\x80\x02}(X\x01\x00\x00\x00w" + payload + b"u.")
         with pytest.raises(UserError, match=r"bad\.pdparams: "):
             read_weights_file(tmp_path / "bad.pdparams")
+
+
+# ---- who may name a paper ------------------------------------------------------------------------------------
+
+SHARED = (
+    *(
+        "folder",
+        "sources",
+        "conversion",
+        "verification",
+        "pretrained",
+        "pickles",
+        "pth",
+        "stand_ins",
+        "layouts",
+    ),
+    *("checkpoint", "outputs", "start", "predictor"),
+)
+
+
+def test_shared_files_import_no_paper() -> None:
+    """Registries' rows do, and nothing else."""
+    paths = [path for path in ROOT.glob("core/weights/*.py") if path.stem in SHARED]
+    paths += [path for path in ROOT.glob("backends/*/*.py") if path.stem in SHARED]
+    assert len(paths) == 9 + 8
+    papers = {*FAMILIES, *OPTIONS}
+    for path in [*paths, ROOT / "backends" / "outputs.py", ROOT / "convert_weights.py"]:
+        for module in imports(path):
+            assert not papers & set(module.split(".")), (path, module)
+
+
+def imports(path: Path) -> list[str]:
+    """What a file imports, to the last name: `core.weights.families.monodepth2`."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+    return found

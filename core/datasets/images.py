@@ -1,0 +1,162 @@
+"""The image files of a split's lines: where they lie, and what to do about those that are missing or damaged."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.datasets.bad_images import BadImages
+from core.datasets.image_cache import ImageCache
+from core.datasets.preparation import IMAGES, View
+from core.datasets.sample import Frame
+from core.datasets.splits import SplitLine, other_camera
+from core.errors import UserError
+from core.files.images import BadImageError, load_image, to_array
+from core.options.needs import Listing, Needs, Preparation
+
+
+class SequenceImages(ABC):
+    """The images of sequences, of one camera or of a stereo pair.
+
+    Attributes:
+        root: folder of the data set.
+        lines: the split.
+        frames: the target 0, then its sources.
+        extension: `.jpg` or `.png`, whichever the data set has.
+        notes: what the user should know of how the data were read, a line each.
+    """
+
+    def __init__(
+        self,
+        listing: Listing | str | Path,
+        lines: list[SplitLine],
+        needs: Needs,
+        preparation: Preparation,
+        *,
+        seed: int = 0,
+        png: bool | None = None,
+        cache_images: int = 0,
+        bad_images: str = "fail",
+        given_intrinsics: Sequence[float] | None = None,
+    ) -> None:
+        """Prepares; loads nothing.
+
+        Args:
+            listing: of the data set, or only its root folder.
+            lines: the split.
+            needs: what a sample holds.
+            preparation: how files become samples.
+            seed: of the draws.
+            png: read `.png` rather than `.jpg`; None looks at what the first line has.
+            cache_images: number of decoded and resized images kept in memory; H · W · 3 bytes each.
+            bad_images: what to do about a missing or damaged image: `fail`, or `skip`, which takes the next
+                sample whose images are all readable, the same whoever loads it.
+            given_intrinsics: fx, fy, cx, cy of all cameras, see `core.geometry.relative_intrinsics`; for data sets
+                that let the user say them.
+
+        Raises:
+            UserError: no such folder, an empty split, or the target of the first line is missing.
+        """
+        self.listing = listing if isinstance(listing, Listing) else Listing("", str(listing), "")
+        self.needs, self.preparation, self.seed = needs, preparation, seed
+        self.frames, self.lines = list(needs.frames), list(lines)
+        self.height, self.width = preparation.height, preparation.width
+        self.kind = IMAGES[preparation.filter]
+        self.given_intrinsics = given_intrinsics
+        self.notes: list[str] = []
+        self.bad_images = BadImages(len(lines)) if bad_images == "skip" else None
+        self._cache = ImageCache(cache_images)
+        self.root = self._find_root(Path(self.listing.path))
+        if not self.root.is_dir():
+            raise UserError(f"{self.root}: no such folder; --data_path must be the root of the data set")
+        if not self.lines:
+            raise UserError(
+                f"the split lists no frames of {self.root}; fill its file or choose another split"
+            )
+        if self.frames[:1] != [0]:
+            raise UserError(f"frames {self.frames}: the first must be 0, the target")
+        self._open(png)
+
+    @abstractmethod
+    def image_path(self, line: SplitLine, frame: Frame) -> Path:
+        """The file of a frame, its extension that of the data set."""
+
+    def camera_number(self, line: SplitLine) -> int:
+        """The camera that took a line's target, such as `core.datasets.splits.LEFT`."""
+        return line.camera
+
+    def moment(self, line: SplitLine, frame: Frame) -> tuple[int, int]:
+        """Number of the moment in the sequence, and camera, of a line's frame; `s` is the other camera of the pair."""
+        camera = self.camera_number(line)
+        return (line.frame, other_camera(camera)) if frame == "s" else (line.frame + int(frame), camera)
+
+    def frame_rate(self, line: SplitLine) -> float | None:
+        """Frames per second of a line's sequence, where it is known."""
+        return None
+
+    def target_path(self, index: int) -> Path:
+        """The file of a sample's target."""
+        return self.image_path(self.lines[index], 0)
+
+    def describe(self, index: int) -> str:
+        """Where a sample comes from, for messages."""
+        return f"line {index + 1} of the split ({self.lines[index]})"
+
+    def news(self) -> list[str]:
+        """What the user should know and has not been told yet, a line each."""
+        notes, self.notes = self.notes, []
+        return notes + (self.bad_images.news() if self.bad_images else [])
+
+    def count_bad_images(self) -> int:
+        """How many missing and damaged images have been skipped so far."""
+        return len(self.bad_images) if self.bad_images else 0
+
+    def check_files(self) -> None:
+        """Makes sure that every image of the split exists, before hours are spent.
+
+        Raises:
+            UserError: counts the missing images, names the first and the line that needs it; where bad images are
+                skipped, only when they are too many.
+        """
+        needed = [(n, self.image_path(line, f)) for n, line in enumerate(self.lines) for f in self.frames]
+        exists = {path: path.is_file() for path in {path for _, path in needed}}
+        missing = [(index, path) for index, path in needed if not exists[path]]
+        if self.bad_images is not None:
+            for _, path in missing:
+                self.bad_images.add(BadImageError(path, "no such image"))
+        elif missing:
+            index, path = missing[0]
+            count = list(exists.values()).count(False)
+            raise UserError(f"{path}: no such image ({count} are missing); {self._cure(index)}")
+
+    def _find_root(self, data_path: Path) -> Path:
+        """The root folder of what the user named."""
+        return data_path
+
+    def _open(self, png: bool | None) -> None:
+        """Prepares what `image_path` needs, here `extension`; makes sure that the first target exists."""
+        for self.extension in (".jpg", ".png") if png is None else (".png",) if png else (".jpg",):
+            first = self.image_path(self.lines[0], 0)
+            if first.is_file():
+                return
+        other = "" if png is None else f", or {'leave out' if png else 'add'} --png"
+        raise UserError(f"{first}: no such image; check --data_path and --split{other}")
+
+    def _cure(self, index: int) -> str:
+        return f"{self.describe(index)} needs it; a list must leave out the first and last frames of a drive"
+
+    def _scale_0(self, index: int, frame: Frame, view: View) -> tuple[Any, np.ndarray]:
+        """A frame at scale 0, as the filter's kind of image and as a read-only array of the same bits."""
+        path = self.image_path(self.lines[index], frame)
+        key = path, view.mirrored
+        array = None if view.zoom else self._cache.get(key)
+        if array is not None:
+            return self.kind.restore(array), array
+        decoded = self.kind.decode(load_image(path, False, self._cure(index)))
+        image = view.apply(decoded, self.kind.medium)
+        array = to_array(image)
+        if not view.zoom:  # which is never the same again
+            self._cache.put(key, array)
+        return image, array

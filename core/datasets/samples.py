@@ -1,0 +1,213 @@
+"""Samples of the lines of a split: what all data sets of image sequences share. A layout is a subclass."""
+
+from functools import cached_property
+
+import numpy as np
+
+from core.datasets.augmentation import Augmentation, draw
+from core.datasets.extras import load_extra
+from core.datasets.known_poses import Intrinsics
+from core.datasets.measured_motion import MeasuredMotion
+from core.datasets.preparation import POINTS, View
+from core.datasets.sample import Frame, Sample, Truth, augmented_key, image_key, motion_key
+from core.datasets.splits import LEFT, SplitLine
+from core.errors import UserError
+from core.files.images import BadImageError, image_size, pyramid, to_array
+from core.geometry import (
+    mapped_intrinsics,
+    nominal_intrinsics,
+    relative_intrinsics,
+    scaled_intrinsics,
+    stereo_transform,
+)
+
+SAMPLE_STREAM = 1  # keeps the draws of the samples apart from those of their order (core/datasets/loader.py)
+
+
+class SequenceDataset(MeasuredMotion):
+    """Samples (see `core/datasets/sample.py`) of the lines of a split.
+
+    `dataset[(epoch, index)]` depends on the seed, the epoch and the index only, never on the worker or on
+    what was loaded before. Safe to use from several threads.
+
+    Attributes:
+        baseline: metres between the cameras of a stereo pair; None where it is not known.
+        DEPTHS: the measured depths that there may be, by the words that a listing uses; the first is the usual one.
+    """
+
+    baseline: float | None = None
+    DEPTHS: tuple[str, ...] = ()
+
+    # --- what a layout says ---
+
+    def intrinsics(self, line: SplitLine) -> Intrinsics:
+        """fx, fy, cx, cy in units of the image size, see `core.geometry.relative_intrinsics`."""
+        raise NotImplementedError
+
+    def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
+        """A depth of `DEPTHS` of a line's target in its native size: float32 (h, w), metres, 0 = unknown.
+
+        None where there is none.
+
+        Raises:
+            UserError: a file is damaged.
+        """
+        return None
+
+    # --- what is measured ---
+
+    def truth(self, line: SplitLine) -> np.ndarray | None:
+        """What a line's prediction is scored by, in its native size: float32 (h, w), metres, 0 = unknown.
+
+        None where there is none.
+
+        Raises:
+            UserError: a file is damaged.
+        """
+        return self._measured(line, self.listing.depth)
+
+    @cached_property
+    def has_truth(self) -> bool:
+        """Whether the first line has it: then a run has depth metrics."""
+        return self.truth(self.lines[0]) is not None
+
+    def _measured(self, line: SplitLine, kind: str | None) -> np.ndarray | None:
+        kind = kind or (self.DEPTHS[0] if self.DEPTHS else None)
+        return None if kind is None else self.measured_depth(line, kind)
+
+    def _scattered(self, line: SplitLine, kind: str | None, view: View) -> np.ndarray:
+        """A measured depth on the way of the images: float32 (1, H, W), metres, 0 = unknown."""
+        depth = self._measured(line, kind)
+        if depth is None:
+            return np.zeros((1, self.height, self.width), np.float32)
+        return np.asarray(view.apply(depth, POINTS)[None])
+
+    # --- the camera ---
+
+    def K(self, line: SplitLine, view: View | None = None) -> np.ndarray:  # noqa: N802 (the field's name)
+        """K of a line's images: float32 (3, 3), pixels of a sample on this way, or else of the undrawn one."""
+        view = view or View.of(self.preparation, Augmentation())
+        edges = self.preparation.mirror == "edges"
+        calibrated = self._calibrated(line)
+        size = None
+        if view.border_crop or view.zoom or (edges and not self.K_is_its_mirror):
+            size = image_size(self.image_path(line, 0))
+        if self.K_is_its_mirror:  # centred between the edges
+            edges, K = True, nominal_intrinsics(self.height, self.width)
+        elif edges and size is not None:
+            K = scaled_intrinsics(calibrated or self.intrinsics(line), size, self.height, self.width)
+        else:
+            K = relative_intrinsics(calibrated or self.intrinsics(line), self.height, self.width)
+        return mapped_intrinsics(K, view.pixel_map(size, edges))
+
+    def K_source(self, line: SplitLine) -> str:  # noqa: N802
+        """Where the intrinsics of a line's images come from, for the user."""
+        if self._calibrated(line) is not None:
+            return "the calibration"
+        return "nominal, the same for all of KITTI" if self.K_is_its_mirror else "the data set"
+
+    def side(self, line: SplitLine) -> int:
+        """-1 where the left camera of the pair took the target, 1 where the right one did."""
+        return -1 if self.camera_number(line) == LEFT else 1
+
+    # --- samples ---
+
+    def check_files(self) -> None:
+        """Makes sure that every image of the split exists, and that there can be the depth that is asked for.
+
+        Raises:
+            UserError: see `SequenceImages.check_files`; or this data set has no such depth.
+        """
+        known = ", ".join(self.DEPTHS) or "none"
+        for kind in (self.listing.depth, self.listing.input_depth):
+            if kind is not None and kind not in self.DEPTHS:
+                raise UserError(f"{self.root}: no depth {kind!r} in this data set; it has {known}")
+        if self.needs.depth and not self.DEPTHS:
+            raise UserError(f"{self.root}: this data set has no measured depth, which the loss needs")
+        super().check_files()
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        """The sample of (epoch, index), or of the next index whose images are readable, if bad ones are skipped.
+
+        Raises:
+            UserError: a file is missing or damaged; names it, and the line that needs it.
+        """
+        return self.load(*key)
+
+    def load(self, epoch: int, index: int, first: int = 0) -> Sample:
+        """As `dataset[epoch, index]`, for those who count it from `first`, in its draws and in its `index`."""
+        if self.bad_images is None:
+            return self._load(epoch, index, first)
+        for following in range(len(self)):
+            candidate = (index + following) % len(self)
+            try:
+                for frame in self.frames:
+                    self.bad_images.check(self.image_path(self.lines[candidate], frame))
+                return self._load(epoch, candidate, first)
+            except BadImageError as error:
+                self.bad_images.add(error)
+        raise UserError(f"{self.root}: no sample of the split has readable images; see --bad_images")
+
+    def augmentation(self, key: tuple[int, int]) -> Augmentation:
+        """What is drawn for (epoch, index)."""
+        policy = self.preparation.augmentation
+        if policy is None:
+            return Augmentation()
+        rng = np.random.default_rng([SAMPLE_STREAM, self.seed, *key])
+        return draw(rng, policy, self.preparation.zoom, len(self.frames) - 1)
+
+    def sample_truth(self, epoch: int, index: int, first: int = 0) -> Truth | None:
+        """`truth` of the sample (epoch, index), for the log and validation; None without, or where it was zoomed."""
+        if not self.has_truth:
+            return None
+        view = View.of(self.preparation, self.augmentation((epoch, first + index)))
+        truth = self.truth(self.lines[index])
+        return None if truth is None or view.zoom else Truth(view.cut(truth, POINTS), view.mirrored)
+
+    def _load(self, epoch: int, index: int, first: int) -> Sample:
+        line, needs = self.lines[index], self.needs
+        augmentation = self.augmentation((epoch, first + index))
+        view = View.of(self.preparation, augmentation)
+        sample: Sample = {"index": np.array(first + index, np.int64)}
+        for number, frame in enumerate(self.frames):
+            sample |= self._images(index, number, frame, augmentation, view)
+        if needs.intrinsics:
+            sample["K"] = self.K(line, view)
+        if needs.side:
+            sample["side"] = np.array(self.side(line), np.int64)
+        if self.metres_per_unit is not None:
+            for frame in self.frames[1:]:
+                sample[motion_key(frame)] = self.T_source_target(line, frame, view.mirrored)
+        elif "s" in self.frames:
+            letter = "l" if self.side(line) < 0 else "r"
+            sample["T_stereo"] = stereo_transform(letter, view.mirrored, needs.baseline)
+        if needs.depth:
+            sample["depth"] = self._scattered(line, self.listing.depth, view)
+        if self.listing.input_depth is not None:
+            sample["input_depth"] = self._scattered(line, self.listing.input_depth, view)
+        for name in needs.extras:
+            size = image_size(self.image_path(line, 0))
+            sample[name] = load_extra(name, self.root, line, view, size)
+        return sample
+
+    def _images(
+        self, index: int, number: int, frame: Frame, augmentation: Augmentation, view: View
+    ) -> Sample:
+        """What a sample holds of a frame, its `number` among them."""
+        needs, images = self.needs, {}
+        image, array = self._scale_0(index, frame, view)
+        if needs.plain:
+            images[image_key(frame)] = array
+        if needs.plain and (number == 0 or needs.all_scales):
+            scales = sorted({*needs.scales} - {0})
+            levels = pyramid(image, scales, self.kind.medium.resize, (self.height, self.width))
+            images |= {image_key(frame, scale): to_array(level) for scale, level in levels.items()}
+        if needs.augmented:
+            plain = not augmentation.jitter
+            images[augmented_key(frame)] = (
+                array if plain else to_array(augmentation.apply_colours(image, number))
+            )
+        return images
