@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from core.evaluation.comparison import Known, mirror, resized_truth
 
 import export_gt_depth
 from core.datasets import kitti
@@ -20,6 +19,7 @@ from core.datasets.ground_truth import (
 )
 from core.datasets.splits import SplitLine
 from core.errors import UserError
+from core.evaluation.comparison import Known, mirror, resized_truth
 from core.options.protocols import PROTOCOLS
 from tests.core.kitti_folder import DRIVE, write_annotated, write_drive
 from tests.tolerances import assert_close
