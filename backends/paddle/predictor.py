@@ -124,7 +124,7 @@ class Predictor:
         networks = self.method.networks()
         paths = find_weights(self.folder, names, checkpoint.EXTENSION)
         states = {name: files[name] for name in paths}
-        require_agreement(files, overrides)
+        require_agreement(files, self.options.method, overrides)
         for name, path in paths.items():
             checkpoint.load_weights(networks[name], states[name], path)
 

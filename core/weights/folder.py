@@ -9,7 +9,7 @@ from core.errors import UserError
 from core.files.whole import EXTENSIONS, find_file
 from core.options import Options
 from core.options.parsing import load_method_options
-from core.weights.families import FAMILIES, matches, network_names, recognise, tie
+from core.weights.families import FAMILIES, matches, network_names, tie
 from core.weights.layouts import State, read_state
 
 OPTIONS_FILE = "options.yaml"
@@ -74,18 +74,21 @@ def model_options(folder: Path, states: Mapping[str, State], overrides: Mapping[
             raise UserError(
                 f"--{name}: {folder} is a model of {options.method}, which has no such option; leave it out"
             )
-    require_agreement(files, overrides)
+    require_agreement(files, options.method, overrides)
     options = dataclasses.replace(options, **overrides)
     options.validate()
     return options
 
 
-def require_agreement(files: Folder, overrides: Mapping[str, Any]) -> None:
+def require_agreement(files: Folder, method: str, overrides: Mapping[str, Any]) -> None:
     """Raises UserError if a file that has been read contradicts one of the options that replace those of its folder."""
     overrides = {name: value for name, value in overrides.items() if value is not None}
-    for state in files.read.values() if overrides else ():
-        rule = recognise({name: array.shape for name, array in state.items()})
-        denial = rule.denial(overrides) if rule else None
+    family = FAMILIES.get(method)
+    if family is None or not overrides:
+        return
+    for name, state in files.read.items():
+        rule = family.recognise({key: array.shape for key, array in state.items()})
+        denial = rule.named(name).denial(overrides) if rule else None
         if denial:
             raise UserError(f"{files.folder}: {denial}; leave the option out, the file tells")
 
@@ -93,7 +96,7 @@ def require_agreement(files: Folder, overrides: Mapping[str, Any]) -> None:
 def _recognised_options(files: Folder) -> Options:
     """What names, shapes and numbers of all files tell; where no family knows any, the first has its say."""
     shapes = {name: {key: array.shape for key, array in state.items()} for name, state in files.items()}
-    found = [match for match in matches(shapes) if match.family.method]
+    found = matches(shapes, of_methods=True)
     if len(found) > 1:
         raise UserError(f"{files.folder}: {tie(found[0].networks, [match.release for match in found])}")
     family = found[0].family if found else next(iter(FAMILIES.values()))

@@ -36,13 +36,15 @@ class Match:
         return next(iter(self.networks.values())).family
 
 
-def matches(files: Mapping[str, Shapes]) -> list[Match]:
+def matches(files: Mapping[str, Shapes], of_methods: bool = False) -> list[Match]:
     """The families that know a set of files best: one, several that know them alike, or none.
 
     Args:
         files: name of each file, without extension, to the official names and shapes in it.
+        of_methods: leave out families that are no method's.
     """
-    found = [match for match in (_match(family, files) for family in FAMILIES.values()) if match.networks]
+    known = [family for family in FAMILIES.values() if family.method or not of_methods]
+    found = [match for match in (_match(family, files) for family in known) if match.networks]
     best = max(((match.exact, len(match.networks)) for match in found), default=None)
     return [match for match in found if (match.exact, len(match.networks)) == best]
 
