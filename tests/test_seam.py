@@ -44,17 +44,11 @@ ROWS = (
 # Lines with a name, by file; the cure for a line too many is to move it, not to count it.
 OFFENDERS: dict[str, int] = {
     "core/evaluation/depth.py": 1,
-    "core/geometry.py": 4,
-    "core/odometry/metrics.py": 2,
-    "core/options/__init__.py": 1,
-    "core/options/schedule.py": 1,
-    "core/prediction/files.py": 1,
+    "core/geometry.py": 1,
+    "core/options/needs.py": 2,
+    "core/options/protocols.py": 1,
     "core/weights/families/__init__.py": 1,
     "core/weights/families/torchvision.py": 2,
-    "core/weights/h5.py": 1,
-    "core/weights/npz.py": 1,
-    "environment.sh": 1,
-    "report_depth.py": 1,
 }
 
 
