@@ -24,7 +24,9 @@ class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
         *("v1_multiscale", "avg_reprojection", "disable_automasking", "predictive_mask", "no_ssim"),
         *("disparity_smoothness", "pose_model_type", "pose_model_input", "warp_align_corners_false"),
     )
-    SMALL: ClassVar[Mapping[str, Any]] = {"num_layers": 18, "height": 64, "width": 64, "batch_size": 1}
+    SMALL: ClassVar[Mapping[str, Any]] = {
+        **{"num_layers": 18, "pose_model_type": "posecnn", "height": 64, "width": 64, "batch_size": 1}
+    }
 
     method: str = option("monodepth2", "which paper", choices=method_names)
     protocol: str = option(
