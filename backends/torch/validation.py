@@ -14,7 +14,15 @@ from core.datasets.sample import Sample, input_key
 from core.evaluation.metrics import training_metrics
 from core.options import Options
 from core.training.log import loss_per_scale
-from core.training.validation import LOG_DEPTH, AnyDataset, Means, WithLogDepth, check_finite, image_metrics
+from core.training.validation import (
+    LOG_DEPTH,
+    AnyDataset,
+    Means,
+    WithLogDepth,
+    check_finite,
+    image_metrics,
+    lists_of,
+)
 
 Numbers = dict[str, float]
 Tensors = dict[str, Tensor]
@@ -27,12 +35,14 @@ class Validation:
         options: of the run.
         method: whose weights are validated as they are.
         device: where they are.
-        dataset: the samples.
+        dataset: the samples, of one list or of several.
     """
 
     def __init__(self, options: Options, method: Method, device: torch.device, dataset: AnyDataset) -> None:
-        self.options, self.method, self.device, self.dataset = options, method, device, dataset
-        self.batch_size = min(options.batch_size, len(dataset))
+        self.options, self.method, self.device = options, method, device
+        self.lists = lists_of(options, dataset)
+        self.dataset = self.lists[""]
+        self.batch_size = min(options.batch_size, len(self.dataset))
 
     def one_batch(self, step: int) -> tuple[Numbers, Tensors, Tensors, np.ndarray | None]:
         """The batch for a step of the training, shuffled: terms, maps, tensors, and known depth or None.
@@ -52,10 +62,12 @@ class Validation:
             drop_last=True,
             first=number,
         )
-        return self._evaluate(next(loader))
+        return self._evaluate(next(loader), self.dataset)
 
     def everything(self, goes_on: Callable[[], bool]) -> Numbers:
         """Means over the whole list: of all terms by sample, of depth metrics by image with ground truth.
+
+        Of several lists the numbers of the first, and those of the others with the name of their list in front.
 
         Args:
             goes_on: asked after every batch; False ends it early, with means of what was done.
@@ -63,11 +75,21 @@ class Validation:
         Raises:
             NotFiniteError: the loss is not finite.
         """
-        means = Means()
+        values: Numbers = {}
+        for name, dataset in self.lists.items():
+            means = Means()
+            ended = not self._add_all(means, dataset, goes_on)
+            values |= {name + key: value for key, value in means.values().items()}
+            if ended:
+                break
+        return values
+
+    def _add_all(self, means: Means, dataset: AnyDataset, goes_on: Callable[[], bool]) -> bool:
+        """Adds every batch of a list; returns whether it came to the end."""
         loader = batches(
-            WithLogDepth(self.dataset),
+            WithLogDepth(dataset),
             epoch=0,
-            batch_size=self.batch_size,
+            batch_size=min(self.options.batch_size, len(dataset)),
             shuffle=False,
             seed=self.options.seed,
             num_workers=self.options.num_workers,
@@ -75,16 +97,18 @@ class Validation:
         )
         with closing(loader):
             for arrays in loader:
-                values, maps, _, known_depth = self._evaluate(arrays)
+                values, maps, _, known_depth = self._evaluate(arrays, dataset)
                 means.add(values, len(arrays["index"]))
                 if known_depth is not None:
                     for metrics in image_metrics(predicted_depth(maps), known_depth):
                         means.add(metrics)
                 if not goes_on():
-                    break
-        return means.values()
+                    return False
+        return True
 
-    def _evaluate(self, arrays: Sample) -> tuple[Numbers, Tensors, Tensors, np.ndarray | None]:
+    def _evaluate(
+        self, arrays: Sample, dataset: AnyDataset
+    ) -> tuple[Numbers, Tensors, Tensors, np.ndarray | None]:
         known_depth = arrays.pop(LOG_DEPTH, None)
         self.method.eval()
         with torch.no_grad():
@@ -95,7 +119,7 @@ class Validation:
             maps = losses.maps
             if known_depth is not None and "disparity" not in maps:
                 maps = maps | self._predict(batch)
-        return finite_numbers(losses, arrays, self.dataset), maps, batch, known_depth
+        return finite_numbers(losses, arrays, dataset), maps, batch, known_depth
 
     def _predict(self, batch: Tensors) -> Tensors:
         """The prediction for the targets."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -40,6 +41,20 @@ class WithLogDepth:
     def describe(self, index: int) -> str:
         """Where a sample comes from, for messages."""
         return self.dataset.describe(index)
+
+
+def lists_of(options: Options, dataset: AnyDataset) -> dict[str, SequenceDataset]:
+    """The lists that are validated, each by what its numbers are called after: nothing for the first, which decides.
+
+    Raises:
+        UserError: two lists have one name.
+    """
+    if isinstance(dataset, SequenceDataset):
+        return {"": dataset}
+    names = [f"{Path(listing.split).name}/" for listing in options.listings("val")]
+    if len(set(names)) < len(names):
+        raise UserError(f"lists to validate on: {', '.join(names)}: two have one name; rename a folder")
+    return dict(zip(["", *names[1:]], dataset.datasets, strict=True))
 
 
 def image_metrics(depth: np.ndarray, truth: np.ndarray) -> list[dict[str, float]]:
