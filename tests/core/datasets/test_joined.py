@@ -89,7 +89,7 @@ def test_the_log_of_a_mirrored_sample_of_a_repetition(options):
 
 def test_lists_that_do_not_fit_together(options):
     options.given["train"][0] = dataclasses.replace(options.given["train"][0], input_depth="velodyne")
-    with pytest.raises(UserError, match="input_depth: not the same in .*train such lists apart"):
+    with pytest.raises(UserError, match=r"input_depth: not the same in .*train such lists apart"):
         open_dataset(options, "train")
     options.given["val"][1] = options.given["val"][0]
     with pytest.raises(UserError, match="two have one name"):
