@@ -21,6 +21,7 @@ from core.training.validation import (
     batch_metrics,
     check_finite,
     image_metrics,
+    lists_of,
 )
 
 Numbers = dict[str, float]
@@ -34,7 +35,7 @@ class Validation:
         options: of the run.
         method: whose weights are validated as they are.
         device: where they are.
-        dataset: the samples.
+        dataset: the samples, of one list or of several.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class Validation:
         device: paddle.CPUPlace | paddle.CUDAPlace,
         dataset: AnyDataset,
     ) -> None:
-        self.options, self.method, self.device, self.dataset = options, method, device, dataset
-        self.batch_size = min(options.batch_size, len(dataset))
+        self.options, self.method, self.device = options, method, device
+        self.lists = lists_of(options, dataset)
+        self.dataset = self.lists[""]
+        self.batch_size = min(options.batch_size, len(self.dataset))
 
     def one_batch(self, step: int) -> tuple[Numbers, Tensors, Tensors, list[Truth | None]]:
         """The batch for a step of the training, shuffled: terms, maps, tensors, and true depth where it is known.
@@ -68,10 +71,12 @@ class Validation:
         )
         arrays = next(loader)
         truths = samples.take(arrays)
-        return *self._evaluate(arrays, truths), truths
+        return *self._evaluate(arrays, self.dataset, truths), truths
 
     def everything(self, goes_on: Callable[[], bool]) -> Numbers:
         """Means over the whole list: of all terms by sample, of depth metrics by image with ground truth.
+
+        Of several lists the numbers of the first, and those of the others with the name of their list in front.
 
         Args:
             goes_on: asked after every batch; False ends it early, with means of what was done.
@@ -79,11 +84,22 @@ class Validation:
         Raises:
             NotFiniteError: the loss is not finite.
         """
-        means, samples = Means(), WithTruths(self.dataset)
+        values: Numbers = {}
+        for name, dataset in self.lists.items():
+            means = Means()
+            ended = not self._add_all(means, dataset, goes_on)
+            values |= {name + key: value for key, value in means.values().items()}
+            if ended:
+                break
+        return values
+
+    def _add_all(self, means: Means, dataset: AnyDataset, goes_on: Callable[[], bool]) -> bool:
+        """Adds every batch of a list; returns whether it came to the end."""
+        samples = WithTruths(dataset)
         loader = batches(
             samples,
             epoch=0,
-            batch_size=self.batch_size,
+            batch_size=min(self.options.batch_size, len(dataset)),
             shuffle=False,
             seed=self.options.seed,
             num_workers=self.options.num_workers,
@@ -92,16 +108,18 @@ class Validation:
         with closing(loader):
             for arrays in loader:
                 truths = samples.take(arrays)
-                values, maps, _ = self._evaluate(arrays, truths)
+                values, maps, _ = self._evaluate(arrays, dataset, truths)
                 means.add(values, len(arrays["index"]))
                 if any(truths):
                     for metrics in image_metrics(self.options, predicted_disparity(maps), truths):
                         means.add(metrics)
                 if not goes_on():
-                    break
-        return means.values()
+                    return False
+        return True
 
-    def _evaluate(self, arrays: Sample, truths: list[Truth | None]) -> tuple[Numbers, Tensors, Tensors]:
+    def _evaluate(
+        self, arrays: Sample, dataset: AnyDataset, truths: list[Truth | None]
+    ) -> tuple[Numbers, Tensors, Tensors]:
         self.method.eval()
         with paddle.no_grad():
             batch = to_batch(arrays, self.device)
@@ -111,7 +129,7 @@ class Validation:
             maps = losses.maps
             if any(truths) and "disparity" not in maps:
                 maps = maps | self._predict(batch)
-        return finite_numbers(losses, arrays, self.dataset), maps, batch
+        return finite_numbers(losses, arrays, dataset), maps, batch
 
     def _predict(self, batch: Tensors) -> Tensors:
         """The prediction for the targets."""

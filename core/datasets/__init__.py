@@ -50,6 +50,8 @@ def open_dataset(options: Options, part: str) -> "AnyDataset":
     datasets, listings = open_datasets(options, part), options.listings(part)
     repeats = [listing.repeat for listing in listings]
     dataset = datasets[0] if repeats == [1] else JoinedDataset(datasets, repeats)
+    if part == "train" and isinstance(dataset, JoinedDataset):
+        dataset.check_alike()
     if part == "train" and len(dataset) < options.batch_size:
         names = ", ".join(listing.split for listing in listings)
         raise UserError(

@@ -25,9 +25,6 @@ class JoinedDataset:
 
         Args:
             repeats: how often each comes.
-
-        Raises:
-            UserError: the samples of one hold what those of another lack, or their stereo pairs have other baselines.
         """
         self.datasets = datasets
         self.parts = [
@@ -36,12 +33,19 @@ class JoinedDataset:
         self.starts = np.cumsum([0, *map(len, self.parts)]).tolist()
         self.lines: list[SplitLine] = [line for part in self.parts for line in part.lines]
         self.baseline = datasets[0].baseline
+
+    def check_alike(self) -> None:
+        """Makes sure that samples of all lists can be in one batch.
+
+        Raises:
+            UserError: those of one hold what those of another lack, or their stereo pairs have other baselines.
+        """
         for name, found in (
-            ("input_depth", {dataset.listing.input_depth is not None for dataset in datasets}),
-            ("stereo baseline", {dataset.baseline for dataset in datasets if "s" in dataset.frames}),
+            ("input_depth", {dataset.listing.input_depth is not None for dataset in self.datasets}),
+            ("stereo baseline", {dataset.baseline for dataset in self.datasets if "s" in dataset.frames}),
         ):
             if len(found) > 1:
-                roots = ", ".join(str(dataset.root) for dataset in datasets)
+                roots = ", ".join(str(dataset.root) for dataset in self.datasets)
                 raise UserError(f"{name}: not the same in {roots}; train such lists apart")
 
     def __len__(self) -> int:

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from core.datasets.images import SequenceImages
 from core.datasets.known_poses import Intrinsics, KnownMotion, MissingPoseError, Move, check_moves
+from core.datasets.measured_depth import MeasuredDepth
 from core.datasets.sample import Frame
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.geometry import mirror_motion
 
 
-class MeasuredMotion(SequenceImages):
-    """Images whose motion may be known.
+class MeasuredMotion(MeasuredDepth):
+    """Images whose motion may be known, too.
 
     Attributes:
         metres_per_unit: of the known motions in the samples; None where the motion is not known.

@@ -1,7 +1,5 @@
 """Samples of the lines of a split: what all data sets of image sequences share. A layout is a subclass."""
 
-from functools import cached_property
-
 import numpy as np
 
 from core.datasets.augmentation import Augmentation, draw
@@ -32,55 +30,13 @@ class SequenceDataset(MeasuredMotion):
 
     Attributes:
         baseline: metres between the cameras of a stereo pair; None where it is not known.
-        DEPTHS: the measured depths that there may be, by the words that a listing uses; the first is the usual one.
     """
 
     baseline: float | None = None
-    DEPTHS: tuple[str, ...] = ()
-
-    # --- what a layout says ---
 
     def intrinsics(self, line: SplitLine) -> Intrinsics:
         """fx, fy, cx, cy in units of the image size, see `core.geometry.relative_intrinsics`."""
         raise NotImplementedError
-
-    def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
-        """A depth of `DEPTHS` of a line's target in its native size: float32 (h, w), metres, 0 = unknown.
-
-        None where there is none.
-
-        Raises:
-            UserError: a file is damaged.
-        """
-        return None
-
-    # --- what is measured ---
-
-    def truth(self, line: SplitLine) -> np.ndarray | None:
-        """What a line's prediction is scored by, in its native size: float32 (h, w), metres, 0 = unknown.
-
-        None where there is none.
-
-        Raises:
-            UserError: a file is damaged.
-        """
-        return self._measured(line, self.listing.depth)
-
-    @cached_property
-    def has_truth(self) -> bool:
-        """Whether the first line has it: then a run has depth metrics."""
-        return self.truth(self.lines[0]) is not None
-
-    def _measured(self, line: SplitLine, kind: str | None) -> np.ndarray | None:
-        kind = kind or (self.DEPTHS[0] if self.DEPTHS else None)
-        return None if kind is None else self.measured_depth(line, kind)
-
-    def _scattered(self, line: SplitLine, kind: str | None, view: View) -> np.ndarray:
-        """A measured depth on the way of the images: float32 (1, H, W), metres, 0 = unknown."""
-        depth = self._measured(line, kind)
-        if depth is None:
-            return np.zeros((1, self.height, self.width), np.float32)
-        return np.asarray(view.apply(depth, POINTS)[None])
 
     # --- the camera ---
 
@@ -111,20 +67,6 @@ class SequenceDataset(MeasuredMotion):
         return -1 if self.camera_number(line) == LEFT else 1
 
     # --- samples ---
-
-    def check_files(self) -> None:
-        """Makes sure that every image of the split exists, and that there can be the depth that is asked for.
-
-        Raises:
-            UserError: see `SequenceImages.check_files`; or this data set has no such depth.
-        """
-        known = ", ".join(self.DEPTHS) or "none"
-        for kind in (self.listing.depth, self.listing.input_depth):
-            if kind is not None and kind not in self.DEPTHS:
-                raise UserError(f"{self.root}: no depth {kind!r} in this data set; it has {known}")
-        if self.needs.depth and not self.DEPTHS:
-            raise UserError(f"{self.root}: this data set has no measured depth, which the loss needs")
-        super().check_files()
 
     def __len__(self) -> int:
         return len(self.lines)

@@ -101,6 +101,8 @@ class Preparation:
     def __post_init__(self) -> None:
         require(self.filter in FILTERS, f"filter {self.filter!r} is none of {', '.join(FILTERS)}")
         require(self.mirror in MIRRORS, f"mirror {self.mirror!r} is none of {', '.join(MIRRORS)}")
+        count = len(self.border_crop)
+        require(count in (0, 2, 4), f"border crop {self.border_crop}: must be two or four numbers, or none")
         require(self.zoom >= 1, f"zoom {self.zoom}: must not be below 1")
         policy = self.augmentation
         require(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -47,6 +48,20 @@ class WithTruths:
     def take(self, arrays: Sample) -> list[Truth | None]:
         """The true depth of every sample of a batch, where it is known; once, and takes its traces from the batch."""
         return [self._truths.pop(int(ticket)) for ticket in arrays.pop(TICKET)]
+
+
+def lists_of(options: Options, dataset: AnyDataset) -> dict[str, SequenceDataset]:
+    """The lists that are validated, each by what its numbers are called after: nothing for the first, which decides.
+
+    Raises:
+        UserError: two lists have one name.
+    """
+    if isinstance(dataset, SequenceDataset):
+        return {"": dataset}
+    names = [f"{Path(listing.split).name}/" for listing in options.listings("val")]
+    if len(set(names)) < len(names):
+        raise UserError(f"lists to validate on: {', '.join(names)}: two have one name; rename a folder")
+    return dict(zip(["", *names[1:]], dataset.datasets, strict=True))
 
 
 def batch_metrics(

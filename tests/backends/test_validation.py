@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from core.datasets.joined import JoinedDataset
 from core.errors import UserError
 from core.evaluation.metrics import LOG_NAMES
 from core.options.methods.monodepth2 import Monodepth2Options
+from core.options.needs import Listing
 from core.options.parsing import parse
 from core.training.processes import Processes
 from core.training.validation import NotFiniteError
@@ -52,6 +54,19 @@ def test_the_whole_list_is_validated_and_the_best_kept(backend, drive, runs, mon
         best = checkpoint.read_weights(models / "weights_best" / file.name)
         for name, array in checkpoint.read_weights(file).items():
             np.testing.assert_array_equal(array, best[name], err_msg=name)
+
+
+def test_further_lists_have_their_name_in_front(backend, drive, runs, monkeypatch):
+    """The numbers of the first are those that it has alone; who ends it in the middle of the first gets no others."""
+    trainer = make(backend, drive, runs, "run", "stereo", *SMALL, "--num_epochs", 0, "--batch_size", 4)
+    alone = trainer.validation.everything(lambda: True)
+    both = JoinedDataset([trainer.val_set, trainer.val_set], [1, 1])
+    listings = [Listing("kitti", str(drive), split) for split in ("one", "lists/other")]
+    monkeypatch.setattr(type(trainer.options), "listings", lambda self, part: listings)
+    validation = type(trainer.validation)(trainer.options, trainer.method, trainer.device, both)
+    further = {f"other/{name}": value for name, value in alone.items()}
+    assert validation.everything(lambda: True) == alone | further
+    assert validation.everything(lambda: False).keys() == alone.keys()
 
 
 def test_the_means_do_not_depend_on_the_batches(backend, drive, runs):

@@ -1,5 +1,6 @@
 """Colour jitter against recorded pixels and its formulas; the random draws against their distribution."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -79,3 +80,73 @@ def test_draws():
         factors = np.array([dict(jitter)[name] for jitter in jitters])
         assert low <= factors.min() < low + 0.01 * (high - low) and factors.max() <= high
         assert abs(factors.mean() - (low + high) / 2) < 0.03 * (high - low)
+
+
+# ---- policies --------------------------------------------------------------------------------------------
+
+
+def drawn(policy: AugmentationPolicy, number: int = 300, **more) -> list[Augmentation]:
+    return [draw(np.random.default_rng([3, index]), policy, **more) for index in range(number)]
+
+
+def test_new_draws_change_none_of_the_old():
+    """Whatever else a policy asks for, mirroring, factors and their order stay those of the plain policy."""
+    plain = drawn(AugmentationPolicy())
+    for more in ({"zoom": 1.15}, {"sources": 2}):
+        for policy in (
+            AugmentationPolicy(),
+            AugmentationPolicy(per_frame=True),
+            AugmentationPolicy(channels=(0.9, 1.1)),
+        ):
+            for one, other in zip(plain, drawn(policy, **more), strict=True):
+                assert (other.mirrored, other.jitter[:4]) == (one.mirrored, one.jitter)
+    assert drawn(AugmentationPolicy(mirroring=0.0)) == [
+        dataclasses.replace(one, mirrored=False) for one in plain
+    ]
+
+
+def test_probabilities_and_ranges():
+    always = drawn(AugmentationPolicy(mirroring=1.0, jitter=1.0, brightness=(2, 3), hue=(0.2, 0.3)))
+    assert all(one.mirrored and one.jitter for one in always)
+    factors = [dict(one.jitter) for one in always]
+    assert all(2 <= f["brightness"] <= 3 and 0.2 <= f["hue"] <= 0.3 and f["contrast"] <= 1.2 for f in factors)
+    assert not any(one.jitter for one in drawn(AugmentationPolicy(jitter=0.0)))
+    shares = [one.mirrored for one in drawn(AugmentationPolicy(mirroring=0.2), 2000)]
+    assert abs(np.mean(shares) - 0.2) < 0.03
+
+
+def test_channels_are_scaled_each_by_its_factor(image):
+    jitters = [one.jitter for one in drawn(AugmentationPolicy(jitter=1.0, channels=(0.95, 1.05)))]
+    assert all(jitter[-1][0] == "channels" for jitter in jitters)
+    factors = np.array([jitter[-1][1] for jitter in jitters])
+    assert factors.shape == (300, 3) and 0.95 <= factors.min() < 0.951 and 1.049 < factors.max() <= 1.05
+    result = to_array(Augmentation((("channels", (0.5, 1.0, 1.3)),)).apply_colours(image)).astype(float)
+    expected = np.clip(to_array(image) * np.array([0.5, 1.0, 1.3]), 0, 255)
+    assert np.abs(result - expected).max() <= 0.51
+
+
+def test_frames_with_jitter_of_their_own(image):
+    for one in drawn(AugmentationPolicy(per_frame=True), sources=2):
+        assert len(one.jitter_of_sources) == (2 if one.jitter else 0)
+        if one.jitter:
+            assert len({one.jitter, *one.jitter_of_sources}) == 3
+            for number, jitter in enumerate((one.jitter, *one.jitter_of_sources)):
+                expected = to_array(Augmentation(jitter).apply_colours(image))
+                np.testing.assert_array_equal(to_array(one.apply_colours(image, number)), expected)
+    together = next(one for one in drawn(AugmentationPolicy(), sources=2) if one.jitter)
+    np.testing.assert_array_equal(together.apply_colours(image, 2), together.apply_colours(image))
+
+
+def test_zooms():
+    zooms = [one.zoom for one in drawn(AugmentationPolicy(), 2000, zoom=1.15)]
+    assert all(one.zoom is None for one in drawn(AugmentationPolicy()))
+    factors = np.array([(zoom.x, zoom.y) for zoom in zooms])
+    assert factors.min() >= 1 and factors.max() < 1.15 and np.abs(factors.mean(0) - 1.075).max() < 0.005
+    assert abs(np.corrcoef(factors.T)[0, 1]) < 0.1  # independent
+    places = set()
+    for zoom in zooms:
+        (height, width), (left, top) = zoom.place(20, 30)
+        assert (height, width) == (int(20 * zoom.y), int(30 * zoom.x))
+        assert 0 <= left <= width - 30 and 0 <= top <= height - 20
+        places.add((height - 20, top))
+    assert {(2, 0), (2, 1), (2, 2)} <= places  # both ends included

@@ -1,0 +1,70 @@
+"""The measured depth of a data set's targets: for scores in its native size, for losses and networks as the images."""
+
+from functools import cached_property
+
+import numpy as np
+
+from core.datasets.images import SequenceImages
+from core.datasets.preparation import POINTS, View
+from core.datasets.splits import SplitLine
+from core.errors import UserError
+
+
+class MeasuredDepth(SequenceImages):
+    """Images whose depth may have been measured.
+
+    Attributes:
+        DEPTHS: the depths that there may be, by the words that a listing uses; the first is the usual one.
+    """
+
+    DEPTHS: tuple[str, ...] = ()
+
+    def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
+        """A depth of `DEPTHS` of a line's target in its native size: float32 (h, w), metres, 0 = unknown.
+
+        None where there is none.
+
+        Raises:
+            UserError: a file is damaged.
+        """
+        return None
+
+    def truth(self, line: SplitLine) -> np.ndarray | None:
+        """What a line's prediction is scored by, in its native size: float32 (h, w), metres, 0 = unknown.
+
+        None where there is none.
+
+        Raises:
+            UserError: a file is damaged.
+        """
+        return self._measured(line, self.listing.depth)
+
+    @cached_property
+    def has_truth(self) -> bool:
+        """Whether the first line has it: then a run has depth metrics."""
+        return self.truth(self.lines[0]) is not None
+
+    def check_files(self) -> None:
+        """Makes sure that every image of the split exists, and that there can be the depth that is asked for.
+
+        Raises:
+            UserError: see `SequenceImages.check_files`; or this data set has no such depth.
+        """
+        known = ", ".join(self.DEPTHS) or "none"
+        for kind in (self.listing.depth, self.listing.input_depth):
+            if kind is not None and kind not in self.DEPTHS:
+                raise UserError(f"{self.root}: no depth {kind!r} in this data set; it has {known}")
+        if self.needs.depth and not self.DEPTHS:
+            raise UserError(f"{self.root}: this data set has no measured depth, which the loss needs")
+        super().check_files()
+
+    def _measured(self, line: SplitLine, kind: str | None) -> np.ndarray | None:
+        kind = kind or (self.DEPTHS[0] if self.DEPTHS else None)
+        return None if kind is None else self.measured_depth(line, kind)
+
+    def _scattered(self, line: SplitLine, kind: str | None, view: View) -> np.ndarray:
+        """A measured depth on the way of the images: float32 (1, H, W), metres, 0 = unknown."""
+        depth = self._measured(line, kind)
+        if depth is None:
+            return np.zeros((1, self.height, self.width), np.float32)
+        return np.asarray(view.apply(depth, POINTS)[None])
