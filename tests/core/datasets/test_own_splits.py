@@ -5,13 +5,13 @@ import pytest
 from PIL import Image
 
 import make_split as script
-from core.datasets import reader
 from core.datasets.motion import check_stereo, motion
 from core.datasets.own_splits import make_split
 from core.datasets.sequences import find_sequences
 from core.datasets.splits import SplitLine, load_split
 from core.errors import UserError
 from tests.core.own_images import numbered, write_images, write_video
+from tests.core.samples import open_lines
 from tests.scripts import assert_says, listing, refused, succeeds
 
 FRAMEWORKS = ("torch", "paddle")
@@ -134,7 +134,7 @@ def test_make_split(tmp_path):
     assert_says(
         printed, "1 sequences", "30 images", f"{len(train)} for training, {len(val)} for validation", lists
     )
-    dataset = reader("folder")(tmp_path / "drives", train, [0, -1, 1], 32, 64, [0], None, False, 0)
+    dataset = open_lines("folder", tmp_path / "drives", train, frames=(0, -1, 1))
     dataset.check_files()
     assert dataset[0, 0]["image_-1_0"].shape == (32, 64, 3)
 
@@ -148,7 +148,7 @@ def test_make_split_of_videos(tmp_path, capsys):
     folder = tmp_path / "videos" / "drive_frames"
     assert_says(capsys.readouterr().out, f"{video}: 20 frames, 12.5 per second, written to {folder}")
     lines = load_split(folder / "splits", "train")
-    dataset = reader("folder")(video, lines, [0, -1, 1], 32, 64, [0], None, False, 0)
+    dataset = open_lines("folder", video, lines, frames=(0, -1, 1))
     dataset.check_files()
     assert str(lines[0]) == ". 1 l"
     assert dataset.frame_rate(lines[0]) == 12.5
