@@ -67,7 +67,7 @@ class SequenceImages(ABC):
         self.given_intrinsics = given_intrinsics
         self.notes: list[str] = []
         self.bad_images = BadImages(len(lines)) if bad_images == "skip" else None
-        self._cache = ImageCache(cache_images)
+        self._cache = ImageCache(cache_images if preparation.zoom == 1 else 0)  # a zoom never comes again
         self.root = self._find_root(Path(self.listing.path))
         if not self.root.is_dir():
             raise UserError(f"{self.root}: no such folder; --data_path must be the root of the data set")
@@ -151,12 +151,11 @@ class SequenceImages(ABC):
         """A frame at scale 0, as the filter's kind of image and as a read-only array of the same bits."""
         path = self.image_path(self.lines[index], frame)
         key = path, view.mirrored
-        array = None if view.zoom else self._cache.get(key)
+        array = self._cache.get(key)
         if array is not None:
             return self.kind.restore(array), array
         decoded = self.kind.decode(load_image(path, False, self._cure(index)))
         image = view.apply(decoded, self.kind.medium)
         array = to_array(image)
-        if not view.zoom:  # which is never the same again
-            self._cache.put(key, array)
+        self._cache.put(key, array)
         return image, array

@@ -14,7 +14,7 @@ from core.datasets.sample import Sample, collate
 from core.errors import UserError
 from core.options.needs import Order
 
-ORDER_STREAM = 0  # keeps the draw of the order apart from those of the samples (core/datasets/base.py)
+ORDER_STREAM = 0  # keeps the draw of the order apart from those of the samples (core/datasets/samples.py)
 BATCHES_AHEAD = 2  # loaded while the caller works on one
 
 

@@ -5,7 +5,7 @@ A method's `rates` (`core/options/training.py`) is made of them.
 
 from collections.abc import Sequence
 
-# Keeps these draws apart from those of order and samples (core/datasets/loader.py, core/datasets/base.py).
+# Keeps these draws apart from those of order and samples (core/datasets/loader.py, core/datasets/samples.py).
 STEP_STREAM = 2
 
 
