@@ -42,7 +42,7 @@ def scaled_intrinsics(
 ) -> np.ndarray:
     """K (3, 3) float32, as `relative_intrinsics`, but the rows of the file's own K times the ratio of the sizes.
 
-    The outer edge of the image does not stay where it was (SC-Depth, PackNet).
+    The outer edge of the image does not stay where it was.
 
     Args:
         image_size: (height, width) of the image's file.

@@ -1,7 +1,7 @@
 """The scripts, run as a user runs them: each in a process of its own, or here where that is not the point."""
 
+import importlib
 import os
-import runpy
 import subprocess
 import sys
 import tempfile
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import IO
+
+from core.errors import run
 
 ROOT = Path(__file__).resolve().parent.parent
 # Two threads that sleep while they wait: several tests and a training may share the machine.
@@ -51,7 +53,7 @@ def run_script(
 def run_here(script: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Runs `python script.py arguments` like `run_script`, but in this process, which has imported everything.
 
-    From its last lines on, so that exit codes and messages are those of a process.
+    Its main function is run as its last line does, so exit codes and messages are those of a process.
     """
     words, folder = sys.argv, os.getcwd()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
@@ -65,8 +67,7 @@ def run_here(script: str, *arguments: object, cwd: Path = ROOT) -> subprocess.Co
             try:
                 sys.argv = [str(ROOT / script), *map(str, arguments)]
                 os.chdir(cwd)
-                runpy.run_path(sys.argv[0], run_name="__main__")
-                code = 0
+                run(importlib.import_module(Path(script).stem).main)
             except SystemExit as end:
                 code = end.code
             finally:

@@ -10,15 +10,14 @@ from torch import Tensor
 from backends.torch.methods.base import Losses, Method
 from backends.torch.tensors import to_array, to_batch, to_numbers
 from core.datasets.loader import batches, number_of_batches
-from core.datasets.sample import Sample
+from core.datasets.sample import Sample, Truth
 from core.evaluation.comparison import z_disparity
 from core.options import Options
 from core.training.log import loss_per_scale
 from core.training.validation import (
-    LOG_DEPTH,
     AnyDataset,
     Means,
-    WithLogDepth,
+    WithTruths,
     batch_metrics,
     check_finite,
     image_metrics,
@@ -42,16 +41,17 @@ class Validation:
         self.options, self.method, self.device, self.dataset = options, method, device, dataset
         self.batch_size = min(options.batch_size, len(dataset))
 
-    def one_batch(self, step: int) -> tuple[Numbers, Tensors, Tensors, np.ndarray | None]:
-        """The batch for a step of the training, shuffled: terms, maps, tensors, and known depth or None.
+    def one_batch(self, step: int) -> tuple[Numbers, Tensors, Tensors, list[Truth | None]]:
+        """The batch for a step of the training, shuffled: terms, maps, tensors, and true depth where it is known.
 
         Raises:
             NotFiniteError: the loss is not finite.
         """
         per_epoch = number_of_batches(len(self.dataset), self.batch_size, drop_last=True)
         epoch, number = divmod(step, per_epoch)
+        samples = WithTruths(self.dataset)
         loader = batches(
-            WithLogDepth(self.dataset),
+            samples,
             epoch,
             self.batch_size,
             shuffle=True,
@@ -60,7 +60,9 @@ class Validation:
             drop_last=True,
             first=number,
         )
-        return self._evaluate(next(loader))
+        arrays = next(loader)
+        truths = samples.take(arrays)
+        return *self._evaluate(arrays, truths), truths
 
     def everything(self, goes_on: Callable[[], bool]) -> Numbers:
         """Means over the whole list: of all terms by sample, of depth metrics by image with ground truth.
@@ -71,9 +73,9 @@ class Validation:
         Raises:
             NotFiniteError: the loss is not finite.
         """
-        means = Means()
+        means, samples = Means(), WithTruths(self.dataset)
         loader = batches(
-            WithLogDepth(self.dataset),
+            samples,
             epoch=0,
             batch_size=self.batch_size,
             shuffle=False,
@@ -83,27 +85,27 @@ class Validation:
         )
         with closing(loader):
             for arrays in loader:
-                values, maps, _, known_depth = self._evaluate(arrays)
+                truths = samples.take(arrays)
+                values, maps, _ = self._evaluate(arrays, truths)
                 means.add(values, len(arrays["index"]))
-                if known_depth is not None:
-                    for metrics in image_metrics(self.options, predicted_disparity(maps), known_depth):
+                if any(truths):
+                    for metrics in image_metrics(self.options, predicted_disparity(maps), truths):
                         means.add(metrics)
                 if not goes_on():
                     break
         return means.values()
 
-    def _evaluate(self, arrays: Sample) -> tuple[Numbers, Tensors, Tensors, np.ndarray | None]:
-        known_depth = arrays.pop(LOG_DEPTH, None)
+    def _evaluate(self, arrays: Sample, truths: list[Truth | None]) -> tuple[Numbers, Tensors, Tensors]:
         self.method.eval()
         with torch.no_grad():
             batch = to_batch(arrays, self.device)
             if not self.options.needs("val").sources:
-                return {}, self._predict(batch), batch, known_depth
+                return {}, self._predict(batch), batch
             losses = self.method.losses(batch)
             maps = losses.maps
-            if known_depth is not None and "disparity" not in maps:
+            if any(truths) and "disparity" not in maps:
                 maps = maps | self._predict(batch)
-        return finite_numbers(losses, arrays, self.dataset), maps, batch, known_depth
+        return finite_numbers(losses, arrays, self.dataset), maps, batch
 
     def _predict(self, batch: Tensors) -> Tensors:
         """The prediction for the targets."""
@@ -127,10 +129,10 @@ def predicted_disparity(maps: Tensors) -> np.ndarray:
     return z_disparity(disparity, to_array(maps["rays"])) if "rays" in maps else disparity
 
 
-def log_values(options: Options, values: Numbers, maps: Tensors, known_depth: np.ndarray | None) -> Numbers:
+def log_values(options: Options, values: Numbers, maps: Tensors, truths: list[Truth | None]) -> Numbers:
     """The terms of a batch, `loss/<scale>`, and depth metrics where depth is known, (B, 1, H, W)."""
-    if known_depth is not None and "disparity" in maps:
-        values = values | (batch_metrics(options, predicted_disparity(maps), known_depth) or {})
+    if any(truths) and "disparity" in maps:
+        values = values | (batch_metrics(options, predicted_disparity(maps), truths) or {})
     return values | loss_per_scale(values)
 
 

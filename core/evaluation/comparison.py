@@ -93,16 +93,23 @@ def select(truth: GroundTruth, protocol: protocols.Protocol) -> np.ndarray:
 
 
 def pixels(
-    disparity: np.ndarray, truth: GroundTruth, protocol: protocols.Protocol, factor: float = 1.0
+    disparity: np.ndarray,
+    truth: GroundTruth,
+    protocol: protocols.Protocol,
+    factor: float = 1.0,
+    mirrored: bool = False,
 ) -> Pixels:
     """The compared pixels of one image.
 
     Args:
         disparity: (h, w) prediction of 1 / depth.
         factor: multiplies the predicted depth.
+        mirrored: the prediction is of the mirrored image.
     """
     rule = protocol.rule
     truth = resized_truth(truth, rule, disparity.shape)
+    if mirrored:  # after resizing: the nearest of two pixels that are equally near is the right one
+        truth = mirror(truth)
     chosen = select(truth, protocol)
     if rule.interpolation == "top_center":
         chosen &= _inside(truth, pasted(disparity.shape, *truth.shape))
@@ -140,6 +147,13 @@ def resized_truth(truth: GroundTruth, rule: Rule, shape: tuple[int, ...]) -> Gro
     dense.ravel()[truth.index] = truth.values
     interpolation = rule.interpolation if rule.resize == "truth" else "nearest_centres"
     return Known.of(resize(dense, height, width, interpolation))
+
+
+def mirror(truth: GroundTruth) -> GroundTruth:
+    """Left and right exchanged."""
+    dense = np.zeros(truth.shape, truth.values.dtype)
+    dense.ravel()[truth.index] = truth.values
+    return Known.of(dense[:, ::-1])
 
 
 def measure(compared: Pixels, protocol: protocols.Protocol, scaling: Scaling) -> tuple[np.ndarray, float]:

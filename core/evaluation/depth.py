@@ -85,7 +85,7 @@ class DepthMetrics:
         return describe(self.protocol, self.scaling, len(self.per_image), int(np.sum(self.valid_pixels == 0)))
 
     def printed(self) -> str:
-        """The lines that Monodepth2 users know: scale ratios, names, a row ready for LaTeX."""
+        """The lines that users of the published programs know: scale ratios, names, a row ready for LaTeX."""
         lines = []
         summary = self.scale_summary()
         if summary is not None:
@@ -177,20 +177,22 @@ def training_metrics(
     truths: Sequence[np.ndarray] | np.ndarray,
     protocol: Protocol,
     scaling: Scaling = MEDIAN,
+    mirrored: Sequence[bool] = (),
 ) -> dict[str, float] | None:
     """Metrics of all pixels of some images together, scaled by one median: of a batch for the log, or of an image.
 
     Args:
         disparities: maps (h, w) of 1 / depth.
         truths: as many maps (h, w) of depth, metres, 0 where unknown.
+        mirrored: whether each prediction is of the mirrored image; of none unless said.
 
     Returns:
         By their names in the log; None when nothing is compared, unless the protocol counts that as zeros. A run goes
         on where an evaluation would stop.
     """
     parts = (
-        pixels(disparity, Known.of(truth), protocol, scaling.factor)
-        for disparity, truth in zip(disparities, truths, strict=True)
+        pixels(disparity, Known.of(truth), protocol, scaling.factor, flip)
+        for disparity, truth, flip in zip(disparities, truths, mirrored or [False] * len(truths), strict=True)
     )
     compared = Pixels.joined(parts)
     names = [IN_LOG[name] for name in protocol.rule.metrics]

@@ -146,7 +146,7 @@ EIGEN = Crop("eigen", (0.3324324, 0.91351351), (0.0359477, 0.96405229))  # Eigen
 NONE = Crop("none")
 CROPS = {crop.name: crop for crop in (GARG, EIGEN, NONE)}
 
-# The published program of Monodepth2; its log is its own rule.
+# Godard et al. 2019; the log of its program is a rule of its own.
 LIMITED = Rule("monodepth2")
 UNLIMITED = Rule("monodepth2_unlimited", limit_truth=False)
 MAKE3D_RULE = Rule("monodepth2_make3d", metrics=("abs_rel", "sq_rel", "rmse", "log10"))

@@ -73,8 +73,8 @@ def test_the_protocol_of_the_run_measures(backend, drive, runs):
     """The log's batch and the whole list, by another protocol than Monodepth2's own, which has other names."""
     trainer = make(backend, drive, runs, "run", "stereo", *SMALL, "--protocol", "make3d")
     names = {"de/abs_rel", "de/sq_rel", "de/rms", "de/log10"}
-    values, maps, _, depth = trainer.validation.one_batch(0)
-    logged = backend.module("validation").log_values(trainer.options, values, maps, depth)
+    values, maps, _, truths = trainer.validation.one_batch(0)
+    logged = backend.module("validation").log_values(trainer.options, values, maps, truths)
     for found in (logged, trainer.validation.everything(lambda: True)):
         assert {name for name in found if name.startswith(("de/", "da/"))} == names
 
@@ -91,8 +91,8 @@ def test_depth_is_along_the_axis_where_there_are_rays(backend):
 
 def test_the_log_is_validated_by_a_function_of_the_step(backend, drive, runs):
     trainer = make(backend, drive, runs, "run", "stereo", *SMALL)
-    first, _, _, depth = trainer.validation.one_batch(5)
-    assert depth.shape == (2, 1, 375, 1242)
+    first, _, _, truths = trainer.validation.one_batch(5)
+    assert len(truths) == 2 and all(truth.depth.shape == (64, 128) for truth in truths)
     trainer.validation.one_batch(1)
     assert trainer.validation.one_batch(5)[0] == first
 

@@ -12,7 +12,6 @@ import json
 import multiprocessing
 import os
 import random
-import runpy
 import signal
 import sys
 import tempfile
@@ -24,6 +23,8 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
+import train
+from core.errors import run
 from core.files.whole import EXTENSIONS
 from core.weights import read_weights_file
 from tests.backends.drive import NETWORKS, make_drive, training
@@ -47,7 +48,7 @@ class Result:
 
 
 def train_and_die(arguments: list[str], events: int, errors: str) -> None:
-    """Runs train.py as a script; kills its process when the n-th audited event touches what is still hidden.
+    """Runs train.py as its last line does; kills its process when the n-th audited event touches what is still hidden.
 
     Args:
         events: n; 0 for never.
@@ -66,7 +67,7 @@ def train_and_die(arguments: list[str], events: int, errors: str) -> None:
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
     sys.addaudithook(hook)
     sys.argv = [str(ROOT / "train.py"), *arguments]
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    run(train.main)
 
 
 class Trainings:

@@ -59,7 +59,7 @@ def _match(family: MethodFamily, files: Mapping[str, Shapes]) -> Match:
 
 
 def tie(names: Iterable[str], releases: Iterable[str]) -> str:
-    """Says that several families know networks alike: `an encoder of either Monodepth2 or …: give the folder …`."""
+    """Says that several families know networks alike: `an encoder of either … or …: give the folder …`."""
     words = " and ".join(name.replace("_", " ") for name in names)
     article = "an" if words[0] in "aeiou" else "a"
     return f"{article} {words} of either {' or '.join(releases)}: give the folder with all its networks"

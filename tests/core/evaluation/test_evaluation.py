@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from core.evaluation.depth.comparison import Scaling, select
 
 from core.disparity import blend_mirrored, resize_map
 from core.errors import UserError
-from core.evaluation.comparison import Scaling, select
 from core.evaluation.depth import describe, evaluate_depth, save_csv, save_json
 from core.options import EvaluationOptions
 from core.options.protocols import CROPS, PROTOCOLS, Protocol, change

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from core.evaluation.depth.comparison import Scaling, z_disparity
 
 from core.errors import UserError
-from core.evaluation.comparison import Scaling, z_disparity
 from core.evaluation.depth import evaluate_depth, save_csv, training_metrics
 from core.options import DATASETS, MAKE3D, OPTIONS, EvaluationOptions
 from core.options.parsing import parse

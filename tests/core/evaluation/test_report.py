@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from core.evaluation.depth.comparison import Scaling, select
 from PIL import Image
 
 from core.datasets.ground_truth import SparseDepth
-from core.evaluation.comparison import Scaling, select
 from core.evaluation.depth import evaluate_depth
 from core.evaluation.metrics import METRIC_NAMES
 from core.evaluation.report import ERROR_LIMIT, MARGIN, picture, spread, table, yardsticks
