@@ -16,6 +16,11 @@ from tests.tiny.options import TinyOptions
 HINTED, KEPT = 0.1, 0.75  # shares of the pixels: with a hint, and not dropped
 
 
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)); written out in a graph to export, where paddle2onnx has no operator for it and aborts."""
+    return F.softplus(x) if paddle.in_dynamic_mode() else paddle.log(1 + paddle.exp(x))
+
+
 class Depth(nn.Layer):
     """Image and hint to disparity, at half their size, above 0 and without a bound."""
 
@@ -27,7 +32,7 @@ class Depth(nn.Layer):
 
     def forward(self, image: Tensor, hint: Tensor) -> Tensor:
         """(B, 3, H, W) and (B, 1, H, W) → (B, 1, H / 2, W / 2)."""
-        return F.softplus(self.head(F.elu(self.norm(self.body(paddle.concat([image, hint], axis=1)))))) + 0.01
+        return softplus(self.head(F.elu(self.norm(self.body(paddle.concat([image, hint], axis=1)))))) + 0.01
 
 
 class Anchor(nn.Layer):
