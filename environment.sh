@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# The Python environment, once: sourced by configs/monodepthv2/mdp.sh and tests/run.sh, from any current directory.
+# The Python environment, once: sourced by configs/job.sh and tests/run.sh, from any current directory.
 #
 #   source environment.sh           makes `.venv` beside this file if there is none, installs requirements.txt, and sets
 #                                   PYTHON to its interpreter, OMP_NUM_THREADS to the number of cores (unless set)
 #                                   and OMP_WAIT_POLICY to passive (unless set)
 #   TEST=1                          requirements-onnx.txt and requirements-dev.txt as well
 #   PYTHON=/path/to/python3.12      the Python that makes `.venv`; otherwise the first of 3.11 to 3.13 on the PATH
+#   TOOLBOX_PYTHON=/path/to/python  no `.venv`: this interpreter, with the packages that it has
 #
 # pip's own settings (index, proxy, certificates) count. What was installed is noted in `.venv`, so the second run starts
 # at once, a changed requirements file is installed again, and an interrupted installation is taken up where it stood.
@@ -69,7 +70,12 @@ _environment_install() {
 }
 
 _environment_prepare() {
-    local root venv python name cores
+    local root venv python name
+    if [ -n "${TOOLBOX_PYTHON:-}" ]; then
+        PYTHON="$TOOLBOX_PYTHON"
+        _environment_threads
+        return 0
+    fi
     root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null && pwd)" || return 1
     venv="$root/.venv"
     python="$venv/bin/python"
@@ -80,13 +86,18 @@ _environment_prepare() {
             _environment_install "$venv" "$python" "$root/$name" || return 1
         fi
     done
+    _environment_threads
+    PYTHON="$python"
+}
+
+_environment_threads() {
+    local cores
     # Before any framework is imported: importing paddle sets it to 1 where it is unset.
     cores="$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)"
     export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$cores}"
     # Threads that wait sleep: where they spin, one other busy process makes training four to eight times slower;
     # alone on the machine, spinning would be 7 % faster (OMP_WAIT_POLICY=active).
     export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
-    PYTHON="$python"
 }
 
 # As a program (bash environment.sh) it only prepares.

@@ -21,12 +21,14 @@ def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, compares, reports."""
     options = parse(EvaluationOptions, argv, __doc__ or "")
     from core.disparity import STEREO_SCALE_FACTOR
-    from core.evaluation.depth import DepthProtocol, evaluate_depth, save_csv, save_json
+    from core.evaluation.comparison import Scaling
+    from core.evaluation.depth import evaluate_depth, save_csv, save_json
     from core.evaluation.disparity_files import save_disparities
     from core.weights.zoo import with_weights
 
     lines = find_lines(options)
-    benchmark = options.split_name == "benchmark"
+    protocol = options.chosen_protocol
+    benchmark = not protocol.rule.metrics  # takes an upload
     # Before the networks run: a missing file should not cost their time.
     truth = None if options.no_eval or benchmark else find_ground_truth(options, lines)
     options = with_weights(options)
@@ -39,13 +41,13 @@ def main(argv: list[str] | None = None) -> None:
         save_disparities(Path(options.load_weights_folder) / name, disparities)
     if options.no_eval:
         return
-    protocol = DepthProtocol.from_options(options, stereo_factor)
+    factor = options.pred_depth_scale_factor * (stereo_factor if options.scaling == "unit" else 1.0)
     if benchmark:
-        write_upload(options, disparities, protocol.scale_factor)
+        write_upload(options, disparities, factor)
         return
     assert truth is not None
-    metrics = evaluate_depth(disparities, truth, protocol)
-    print(protocol.describe(len(truth)))
+    metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor))
+    print(metrics.describe())
     print(metrics.printed())
     words = [str(line) for line in lines]
     if options.output is not None:
@@ -59,7 +61,7 @@ def find_lines(options: EvaluationOptions) -> "list[SplitLine] | list[Photograph
     if not options.of_make3d:
         from core.datasets.splits import load_split
 
-        return load_split(options.eval_split, "test")
+        return load_split(options.split, "test")
     from core.datasets.layouts.make3d import PUBLISHED_IMAGES, find_photographs
 
     photographs = find_photographs(Path(options.data_path))
@@ -81,7 +83,7 @@ def find_ground_truth(
     from core.datasets.ground_truth import load_ground_truth
     from core.datasets.splits import split_folder
 
-    path = options.ground_truth or split_folder(options.eval_split) / "gt_depths.npz"
+    path = options.ground_truth or split_folder(options.split) / "gt_depths.npz"
     return load_ground_truth(Path(path), lines)
 
 

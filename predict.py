@@ -132,16 +132,15 @@ def load_model(options: PredictionOptions, kinds: list[str]) -> "tuple[Any, Pred
     predictor = load_predictor(options)
     trained = predictor.options
     if options.pred_metric_depth and not trained.is_metric:
-        reason = (
-            "with cameras at an unknown distance" if trained.use_stereo else "without stereo or known poses"
-        )
+        stereo = "s" in trained.needs("train").frames
+        reason = "with cameras at an unknown distance" if stereo else "without stereo or known poses"
         raise UserError(
             f"{options.load_weights_folder}: trained {reason}, so its depth has no unit; leave out "
             "--pred_metric_depth, or give a factor that you know by --pred_depth_scale_factor"
         )
     model = str(Path(options.load_weights_folder or "").resolve())
     factor = trained.stereo_scale_factor or 1.0
-    return predictor, PredictionWriter(options, kinds, model, trained.max_depth, factor)
+    return predictor, PredictionWriter(options, kinds, model, trained.largest_depth, factor)
 
 
 if __name__ == "__main__":

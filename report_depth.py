@@ -1,4 +1,4 @@
-"""A table of evaluations beside three yardsticks, and a picture: what `configs/monodepthv2/mdp.sh` ends with."""
+"""A table of evaluations beside three yardsticks, and a picture: what the scripts of recipes end with."""
 
 import json
 from pathlib import Path
@@ -17,12 +17,14 @@ def main(argv: list[str] | None = None) -> None:
     from core.datasets import reader
     from core.datasets.ground_truth import choose_source, ground_truth, load_ground_truth
     from core.datasets.splits import load_split, split_folder
-    from core.evaluation.depth import DepthProtocol
+    from core.evaluation.comparison import Scaling
+    from core.evaluation.depth import describe
     from core.evaluation.disparity_files import load_disparities
     from core.evaluation.metrics import METRIC_NAMES
     from core.evaluation.report import load_frames, picture, spread, table, yardsticks
     from core.files.whole import write_atomically, write_text
     from core.options.needs import Needs, Preparation
+    from core.options.protocols import PROTOCOLS, Protocol, on_list
 
     assert options.split is not None and options.disparities is not None  # validated by the parser
     root, output = Path(options.data_path), Path(options.output)
@@ -34,31 +36,43 @@ def main(argv: list[str] | None = None) -> None:
             f"{options.disparities}: holds {len(disparities)} predictions but the split lists {len(lines)} images; "
             "predict that split"
         )
-    results, protocols = {}, []
+    results, measured_by = {}, []
     for entry in options.metrics:
         name, _, file = entry.partition("=")
         try:
             content = json.loads(Path(file).read_text(encoding="utf-8"))
             results[name] = np.array([content["mean"][metric] for metric in METRIC_NAMES])
-            protocols.append(DepthProtocol(**content["protocol"]))
+            measured_by.append((Protocol.from_json(content["protocol"]), Scaling(**content["scaling"])))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"--metrics {entry}: {file!r} is no output of evaluate_depth.py with the seven metrics ({error})"
             ) from None
-        if protocols[-1] != protocols[0]:
+        if measured_by[-1] != measured_by[0]:
             raise UserError(f"--metrics {entry}: measured otherwise than the first; evaluate all rows alike")
-    protocol = protocols[0]  # the parser refuses an empty list
+    protocol, scaling = measured_by[0]  # the parser refuses an empty list
+    if options.protocol is not None and protocol not in (
+        PROTOCOLS[options.protocol],
+        on_list(options.protocol, options.split),
+    ):
+        raise UserError(
+            f"--metrics {options.metrics[0]}: measured by {protocol.title}, not by {options.protocol}; evaluate with "
+            f"--protocol {options.protocol} --eval_split {options.split}"
+        )
     source = choose_source(root, options.split, training)
     maps = ground_truth(root, training, source)
     known = tqdm(maps, desc="yardsticks", total=len(training), unit="map", disable=None)
-    measured = yardsticks(list(known), truth, protocol)
+    measured = yardsticks(list(known), truth, protocol, scaling)
     text = "\n".join(
-        [protocol.describe(len(truth)), "", table({name: m.mean for name, m in measured.items()} | results)]
+        [
+            describe(protocol, scaling, len(truth)),
+            "",
+            table({name: m.mean for name, m in measured.items()} | results),
+        ]
     )
     chosen = spread(len(lines), options.rows)
     dataset = reader("kitti")(root, lines, Needs(), Preparation(64, 64))  # only its paths are asked for
     images = load_frames([dataset.image_path(lines[i], 0) for i in chosen])
-    shown = picture(images, [disparities[i] for i in chosen], [truth[i] for i in chosen], protocol)
+    shown = picture(images, [disparities[i] for i in chosen], [truth[i] for i in chosen], protocol, scaling)
     write_text(output / "report.md", text + "\n")
     write_atomically(output / "report.png", lambda path: shown.save(path))
     print(text)

@@ -11,12 +11,12 @@ import numpy as np
 from core.options import NOMINAL_BASELINE
 
 # One matrix for all of KITTI, in units of the image size, its principal point centred so that mirroring an
-# image leaves it unchanged (Monodepth2).
+# image leaves it unchanged (Godard et al. 2019).
 NOMINAL_FOCAL_LENGTHS = 0.58, 1.92
 
 
 def nominal_intrinsics(height: int, width: int) -> np.ndarray:
-    """K (3, 3) float32, pixels, that Monodepth2 uses for every image of KITTI resized to (height, width)."""
+    """K (3, 3) float32, pixels, of every image of KITTI resized to (height, width)."""
     focal_x, focal_y = NOMINAL_FOCAL_LENGTHS
     K = np.array([[focal_x, 0, 0.5], [0, focal_y, 0.5], [0, 0, 1]], np.float32)
     K[0] *= width
@@ -42,7 +42,7 @@ def scaled_intrinsics(
 ) -> np.ndarray:
     """K (3, 3) float32, as `relative_intrinsics`, but the rows of the file's own K times the ratio of the sizes.
 
-    The outer edge of the image does not stay where it was (SC-Depth, PackNet).
+    The outer edge of the image does not stay where it was.
 
     Args:
         image_size: (height, width) of the image's file.
@@ -90,7 +90,7 @@ def mirror_motion(T_source_target: np.ndarray) -> np.ndarray:
 def rotation(axis_angle: np.ndarray) -> np.ndarray:
     """Rotation matrices (…, 3, 3) of axis-angle vectors (…, 3), radians, by Rodrigues' formula.
 
-    The axis is v / (‖v‖ + 1e-7), as in Monodepth2: the identity at v = 0, no division by zero.
+    The axis is v / (‖v‖ + 1e-7), as Godard et al. 2019: the identity at v = 0, no division by zero.
     """
     axis_angle = np.asarray(axis_angle)
     angle = np.linalg.norm(axis_angle, axis=-1, keepdims=True)
@@ -141,7 +141,7 @@ def transform(T_a_b: np.ndarray, points: np.ndarray) -> np.ndarray:
 def project(points: np.ndarray, K: np.ndarray) -> np.ndarray:
     """Pixels (B, N, 2) as (x, y) of camera points (B, 3, N) through K (B, 3, 3).
 
-    Points behind the camera are not masked: their mirrored projection is returned, as in Monodepth2.
+    Points behind the camera are not masked: their mirrored projection is returned, as published (Godard et al. 2019).
     """
     projected = K @ points
     return np.swapaxes(projected[:, :2] / (projected[:, 2:] + 1e-7), 1, 2)

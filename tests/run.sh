@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every check: lint, format, types, and the tests, each backend in a process of its own, both at once.
-# Makes the environment first.
+# Every check: lint, format, types, and the tests: three runs of pytest at once, each backend in a process of its own.
+# Makes the environment first. What lies in tests/slow is run by hand, see CONTRIBUTING.md.
 #
 #   bash tests/run.sh               all of it
 #   bash tests/run.sh -k geometry   arguments go to pytest
@@ -44,23 +44,36 @@ run_pytest() {
     return "$code"
 }
 
+# begin NAME ARGUMENT...: the same in the background, with what it prints kept in a file.
+begin() {
+    local name="$1"
+    run_pytest "$@" >"$reports/$name.log" 2>&1 &
+    running["$name"]=$!
+}
+
+# await NAME: waits for it and shows what it printed.
 # shellcheck disable=SC2329  # `stage` calls it
-await_paddle() {
-    local code=0
-    wait "$paddle" || code=$?
-    cat "$reports/paddle.log"
+await() {
+    local name="$1" code=0
+    wait "${running[$name]}" || code=$?
+    cat "$reports/$name.log"
     return "$code"
 }
 
+# Each of the three takes about as long and keeps one core busy: on two cores both are so until nearly the end. More threads
+# would only take the core of another one. (A training that a test starts has a number of its own, see tests/scripts.py.)
+export OMP_NUM_THREADS=1
+export TESTS_DRIVE="$reports/drive" # rendered by one backend's tests for both
+declare -A running=()
+begin "tests paddle" tests/backends --backend paddle "$@"
+begin "tests torch" tests/backends --backend torch "$@"
+begin "tests core" tests --ignore=tests/backends --ignore=tests/slow "$@"
 stage "ruff check" "$PYTHON" -m ruff check
 stage "ruff format" "$PYTHON" -m ruff format --check
 stage "mypy core" "$PYTHON" -m mypy core
-stage "tests core" run_pytest "tests core" tests --ignore=tests/backends "$@"
-# Both backends at once: most tests keep one core busy. What PaddlePaddle's print is shown when PyTorch's have ended.
-run_pytest "tests paddle" tests/backends --backend paddle "$@" >"$reports/paddle.log" 2>&1 &
-paddle=$!
-stage "tests torch" run_pytest "tests torch" tests/backends --backend torch "$@"
-stage "tests paddle" await_paddle
+stage "tests core" await "tests core"
+stage "tests torch" await "tests torch"
+stage "tests paddle" await "tests paddle"
 
 printf '\n%s' "$summary"
 "$PYTHON" - "$reports" <<'PYTHON_END'

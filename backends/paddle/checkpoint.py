@@ -19,9 +19,8 @@ from backends.paddle.tensors import to_array
 from core.errors import UserError
 from core.files.whole import check_moments, check_names, find_file
 from core.weights import layouts
-from core.weights.families import explain
+from core.weights.families import explain, unused
 from core.weights.families.base import is_counter
-from core.weights.families.monodepth2 import UNUSED
 from core.weights.layouts import read_state
 from core.weights.pdparams import write_pdparams
 
@@ -50,14 +49,16 @@ def load_network_state(network: nn.Layer, state: dict[str, np.ndarray], file: st
     # PyTorch counts batches; nothing computes with that.
     state = {name: array for name, array in state.items() if not is_counter(name)}
     own, names = network.state_dict(), native_names(network)
+    shapes = {name: array.shape for name, array in state.items()}
+    ignored = unused(shapes) - names.keys()
     check_names(
-        {name: array.shape for name, array in state.items()},
+        shapes,
         {
             name: tuple(own[native].shape)[:: -1 if transposed else 1]
             for name, (native, transposed) in names.items()
         },
         file,
-        ignore=UNUSED,
+        ignore=ignored,
         explain=explain,
     )
     # Not `set_state_dict`, which skips in silence what does not fit.

@@ -17,11 +17,10 @@ from backends.paddle.methods import make_method
 from backends.paddle.methods.base import Method
 from backends.paddle.tensors import choose_device, to_array, to_batch, to_tensor
 from backends.paddle.trainer import make_optimizer
-from core.datasets.sample import input_key
 from core.errors import run
 from core.files.whole import find_weights
 from core.parity.bounds import LEARNING_RATE, PRECISIONS, is_compared
-from core.parity.request import Request
+from core.parity.request import PROGRESS, Request
 from core.parity.results import Result, digest, leaves, sampled, save_result, unused
 
 
@@ -62,6 +61,7 @@ def build(request: Request, precision: str) -> Method:
         return to_tensor(request.draw(name, shape, kind))
 
     method = make_method(request.options, draw=draw)
+    method.progress = PROGRESS
     fill(method.networks(), request)
     return method.to(dtype=precision)
 
@@ -94,7 +94,7 @@ def prediction(method: Method, batch: dict[str, Tensor]) -> dict[str, Result]:
     with paddle.no_grad():
         with Recorder(method.networks()) as recorder:
             terms = method.losses(batch).terms
-        disparity = method.predict({name: batch[input_key(name)] for name in method.inputs})["disparity"]
+        disparity = method.predict(method.inputs_of(batch))["disparity"]
     return {
         "layers": recorder.layers,
         "terms": {name: to_array(term) for name, term in terms.items()},
@@ -125,7 +125,7 @@ def training(
     """One pass in training mode: loss terms, running statistics after it, gradients of two objectives."""
     method.train()
     with Recorder(method.networks()) as recorder:
-        losses = method.losses(batch)
+        losses = method.losses(method.prepare(batch))
     sections = {
         "training_terms": {name: to_array(term) for name, term in losses.terms.items()},
         "statistics": {
@@ -153,7 +153,7 @@ def steps(method: Method, batch: dict[str, Tensor], count: int) -> tuple[Result,
     optimizer = make_optimizer(method.parameter_groups(), LEARNING_RATE)
     change, losses = {}, {}
     for step in range(count):
-        loss = method.losses(batch).loss
+        loss = method.losses(method.prepare(batch)).loss
         losses[f"step {step}"] = to_array(loss)
         optimizer.clear_grad(set_to_zero=False)
         loss.backward()

@@ -33,7 +33,7 @@ from backends.paddle.validation import (
 )
 from core.datasets import open_dataset, with_baseline
 from core.datasets.loader import batches, number_of_batches
-from core.datasets.sample import Sample
+from core.datasets.sample import Sample, Truth
 from core.errors import UserError
 from core.files.whole import weights_folder, write_folder_atomically
 from core.options import Options
@@ -46,7 +46,7 @@ from core.training.log import RunLog, is_log_step
 from core.training.loss_scale import LossScale
 from core.training.pictures import log_pictures
 from core.training.resume import Checkpoint, Run
-from core.training.validation import Means, NotFiniteError, describe, is_better, known_depth
+from core.training.validation import Means, NotFiniteError, describe, is_better, known_truths
 
 
 def make_optimizer(groups: list[dict], learning_rate: float) -> paddle.optimizer.Adam:
@@ -246,8 +246,8 @@ class Trainer:
                 self._tell_news()
                 if self.processes.is_first and is_log_step(step, number, options.log_frequency):
                     self.log.entry(epoch, number, values["loss"])
-                    depth = known_depth(self.train_set, epoch, arrays[-1])
-                    self._log(step, "train", values, maps, batch, depth)
+                    truths = known_truths(self.train_set, epoch, arrays[-1])
+                    self._log(step, "train", values, maps, batch, truths)
                     self._log(step, "val", *self.validation.one_batch(step))
                 if number + 1 < self.steps_per_epoch:  # `_end_epoch` follows the last one
                     self._save_and_stop()
@@ -353,9 +353,9 @@ class Trainer:
         return busy and not self.stopping
 
     def _log(
-        self, step: int, part: str, values: Numbers, maps: Tensors, batch: Tensors, depth: np.ndarray | None
+        self, step: int, part: str, values: Numbers, maps: Tensors, batch: Tensors, truths: list[Truth | None]
     ) -> None:
-        self.log.scalars(step, part, log_values(values, maps, depth))
+        self.log.scalars(step, part, log_values(self.options, values, maps, truths))
         if self.log.writer is not None:
             arrays = {name: to_array(tensor) for name, tensor in (batch | maps).items()}
             self.log.images(step, part, log_pictures(arrays))

@@ -16,8 +16,8 @@ from torch import nn
 from backends.torch.tensors import to_array
 from core.errors import UserError
 from core.files.whole import check_moments, check_names, find_file
-from core.weights.families import explain
-from core.weights.families.monodepth2 import NUMBERS, UNUSED
+from core.weights.families import explain, unused
+from core.weights.families.base import is_counter, is_number
 from core.weights.layouts import read_state
 
 EXTENSION = ".pth"
@@ -37,12 +37,14 @@ def load_network_state(network: nn.Module, state: dict[str, np.ndarray], file: s
     """
     own = network.state_dict()
     # Files written before PyTorch 0.4.1 have no counters; nothing computes with them.
-    state = {name: to_array(own[name]) for name in own if name.endswith("num_batches_tracked")} | state
+    state = {name: to_array(own[name]) for name in own if is_counter(name)} | state
+    shapes = {name: array.shape for name, array in state.items()}
+    ignored = unused(shapes) - own.keys()
     check_names(
-        {name: array.shape for name, array in state.items()},
+        shapes,
         {name: tuple(tensor.shape) for name, tensor in own.items()},
         file,
-        ignore=UNUSED,
+        ignore=ignored,
         explain=explain,
     )
     network.load_state_dict({name: torch.from_numpy(np.array(state[name])) for name in own}, strict=True)
@@ -72,7 +74,7 @@ def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, A
     Raises:
         OSError: the file cannot be written.
     """
-    numbers = {name: state[name].item() for name in NUMBERS if name in state}
+    numbers = {name: array.item() for name, array in state.items() if is_number(name, array.shape)}
     tensors = {
         name: torch.from_numpy(np.array(array)) for name, array in state.items() if name not in numbers
     }

@@ -1,6 +1,6 @@
 """From a weights folder to arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,15 @@ import torch
 
 from backends.torch import checkpoint
 from backends.torch.methods import make_method
-from backends.torch.tensors import choose_device, to_array, to_image
+from backends.torch.tensors import choose_device, to_array, to_image, to_tensor
 from core.disparity import blend_mirrored
+from core.errors import UserError
 from core.files.images import as_images, resize_array
 from core.files.whole import find_weights
 from core.odometry.windows import PoseWindows
-from core.weights.folder import model_options
+from core.weights.folder import Folder, model_options, require_agreement
+
+IMAGE = "image"  # the input that every method takes
 
 
 class Predictor:
@@ -27,39 +30,53 @@ class Predictor:
             None leaves them.
 
     Raises:
-        UserError: the folder lacks a file, a file is damaged, or of another network.
+        UserError: the folder lacks a file, a file is damaged, or of another network; the method has no such option, or
+            predicts no depth.
     """
 
     def __init__(self, folder: Path | str, device: str = "auto", **overrides: Any) -> None:
         self.device = choose_device(device)
         self.folder = Path(folder)
-        names = ["encoder", "depth"]
-        files = find_weights(Path(folder), names, checkpoint.EXTENSION)
-        states = {name: checkpoint.read_weights(path) for name, path in files.items()}
-        self.options = model_options(Path(folder), states, overrides)
+        find_weights(self.folder, (), checkpoint.EXTENSION)  # whether it is a folder at all
+        files = Folder(self.folder, checkpoint.EXTENSION)
+        self.options = model_options(self.folder, files, overrides)
         self.height, self.width = self.options.height, self.options.width
         self.method = make_method(self.options)
-        for name in names:
-            checkpoint.load_weights(self.method.networks()[name], states[name], files[name])
+        if not self.method.depth_networks:
+            raise UserError(f"{self.folder}: a model of {self.options.method} that predicts no depth")
+        self._load(self.method.depth_networks, files, overrides)
         self.method.to(self.device, memory_format=torch.channels_last).eval()
         self._poses_loaded = False
 
-    def disparity(self, images: Sequence[np.ndarray], post_process: bool = False) -> np.ndarray:
+    def disparity(
+        self,
+        images: Sequence[np.ndarray],
+        post_process: bool = False,
+        inputs: Mapping[str, np.ndarray] | None = None,
+    ) -> np.ndarray:
         """Predicts 1 / depth.
 
         Args:
             images: uint8 (h, w, 3) RGB, any sizes, or one such image; resized to the network's.
             post_process: blend with the prediction of the mirrored image.
+            inputs: what the method takes beside images, by the names of `method.inputs`, such as
+                `{"input_depth": …}`; float32 (N, channels, height, width) at the network's size.
 
         Returns:
             (N, height, width) at the network's size; float32, float64 when post-processed. In 1 / metres up to the
             model's scale; for models trained with stereo on KITTI, metres = 5.4 / disparity.
+
+        Raises:
+            UserError: an input is missing, or is none of the method's.
         """
+        inputs = inputs or {}
+        self._require_inputs(inputs)
         batch = np.stack([resize_array(image, self.height, self.width) for image in as_images(images)])
-        disparity = self._forward(batch)
+        disparity = self._forward(batch, inputs)
         if not post_process:
             return disparity
-        return blend_mirrored(disparity, self._forward(batch[:, :, ::-1])[:, :, ::-1])
+        mirrored = {name: array[:, :, :, ::-1] for name, array in inputs.items()}
+        return blend_mirrored(disparity, self._forward(batch[:, :, ::-1], mirrored)[:, :, ::-1])
 
     def pose_frames(self) -> list[int]:
         """Offsets in time of the images that the pose network sees at once, the target 0 first.
@@ -69,10 +86,8 @@ class Predictor:
         """
         frames = self.method.pose_frames()
         if not self._poses_loaded:  # late, because folders without them predict depth as well
-            networks = self.method.networks()
             names = [name for name in self.method.pose_networks if name not in self.method.depth_networks]
-            for name, path in find_weights(self.folder, names, checkpoint.EXTENSION).items():
-                checkpoint.load_weights(networks[name], checkpoint.read_weights(path), path)
+            self._load(names, Folder(self.folder, checkpoint.EXTENSION), {})
             self._poses_loaded = True
         return frames
 
@@ -104,7 +119,28 @@ class Predictor:
             found = self.method.T_sources_target([to_image(image, self.device) for image in images])
         return np.stack([to_array(T) for T in found], axis=1)
 
-    def _forward(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (N, height, width, 3) → disparity (N, height, width)."""
+    def _load(self, names: Iterable[str], files: Folder, overrides: Mapping[str, Any]) -> None:
+        """Fills networks from their files, once it is known that all are there and contradict no option."""
+        networks = self.method.networks()
+        paths = find_weights(self.folder, names, checkpoint.EXTENSION)
+        states = {name: files[name] for name in paths}
+        require_agreement(files, self.options.method, overrides)
+        for name, path in paths.items():
+            checkpoint.load_weights(networks[name], states[name], path)
+
+    def _require_inputs(self, inputs: Mapping[str, np.ndarray]) -> None:
+        known = {name: one.required for name, one in self.method.inputs.items() if name != IMAGE}
+        wrong = [name for name in inputs if name not in known]
+        wrong += [name for name, required in known.items() if required and name not in inputs]
+        if wrong:
+            takes = ", ".join([IMAGE, *known])
+            raise UserError(
+                f"{self.folder}: inputs {', '.join(wrong)}: a model of {self.options.method} takes {takes}"
+            )
+
+    def _forward(self, images: np.ndarray, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """uint8 (N, height, width, 3) and further inputs → disparity (N, height, width)."""
+        given = {name: to_tensor(array, self.device) for name, array in inputs.items()}
+        given[IMAGE] = to_image(images, self.device)
         with torch.no_grad():
-            return to_array(self.method.predict({"image": to_image(images, self.device)})["disparity"])[:, 0]
+            return to_array(self.method.predict(given)["disparity"])[:, 0]

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from backends.torch import checkpoint
-from backends.torch.networks.resnet import ResNetEncoder
 from core.errors import UserError
 from core.options import Options
+from core.weights.folder import start_file
 from core.weights.pretrained import imagenet_state
 from core.weights.zoo import imagenet_file
 
@@ -16,19 +16,21 @@ from core.weights.zoo import imagenet_file
 def initialise_encoders(networks: dict[str, nn.Module], options: Options) -> None:
     """ImageNet weights for every ResNet that the options name, unless it is loaded from a weights folder.
 
+    Such a network has the names of torchvision below `encoder.`, and says how many `images` it sees at once.
+
     Raises:
         UserError: the file is missing and cannot be fetched, or it is damaged.
     """
     loaded = options.starts()
     for name, num_layers in options.imagenet().items():
         network = networks.get(name)
-        if isinstance(network, ResNetEncoder) and name not in loaded:
+        if network is not None and name not in loaded:
             path = imagenet_file(num_layers)
             checkpoint.load_network_state(network, imagenet_state(path, network.images), str(path))
 
 
 def load_start(networks: dict[str, nn.Module], optimizer: torch.optim.Adam, options: Options) -> None:
-    """Weights of `options.starts()`, and Adam's moments where the folder has them.
+    """Weights of `options.starts()`; Adam's moments where the folder has them for a network of the same name.
 
     Raises:
         UserError: files are missing, damaged or of another network; or none of the networks is to be loaded.
@@ -39,8 +41,11 @@ def load_start(networks: dict[str, nn.Module], optimizer: torch.optim.Adam, opti
         raise UserError(
             f"--models_to_load {' '.join(starts)}: this model has none of them, but {', '.join(networks)}"
         )
+    for own, (folder, name) in found.items():
+        path = start_file(Path(folder), name, checkpoint.EXTENSION, options, own)
+        checkpoint.load_weights(networks[own], checkpoint.read_weights(path), path)
     for folder in dict.fromkeys(folder for folder, _ in found.values()):
-        there = {name: networks[own] for own, (place, name) in found.items() if place == folder}
-        checkpoint.load_networks(there, Path(folder), there)
-        if (Path(folder) / checkpoint.STATE_FILE).is_file():
-            checkpoint.load_optimizer(optimizer, there, Path(folder) / checkpoint.STATE_FILE)
+        alike = {own: networks[own] for own, start in found.items() if start == (folder, own)}
+        file = Path(folder) / checkpoint.STATE_FILE
+        if alike and file.is_file():
+            checkpoint.load_optimizer(optimizer, alike, file)

@@ -10,15 +10,15 @@ from torch import Tensor
 from backends.torch.methods.base import Losses, Method
 from backends.torch.tensors import to_array, to_batch, to_numbers
 from core.datasets.loader import batches, number_of_batches
-from core.datasets.sample import Sample, input_key
-from core.evaluation.metrics import training_metrics
+from core.datasets.sample import Sample, Truth
+from core.evaluation.comparison import z_disparity
 from core.options import Options
 from core.training.log import loss_per_scale
 from core.training.validation import (
-    LOG_DEPTH,
     AnyDataset,
     Means,
-    WithLogDepth,
+    WithTruths,
+    batch_metrics,
     check_finite,
     image_metrics,
     lists_of,
@@ -44,16 +44,17 @@ class Validation:
         self.dataset = self.lists[""]
         self.batch_size = min(options.batch_size, len(self.dataset))
 
-    def one_batch(self, step: int) -> tuple[Numbers, Tensors, Tensors, np.ndarray | None]:
-        """The batch for a step of the training, shuffled: terms, maps, tensors, and known depth or None.
+    def one_batch(self, step: int) -> tuple[Numbers, Tensors, Tensors, list[Truth | None]]:
+        """The batch for a step of the training, shuffled: terms, maps, tensors, and true depth where it is known.
 
         Raises:
             NotFiniteError: the loss is not finite.
         """
         per_epoch = number_of_batches(len(self.dataset), self.batch_size, drop_last=True)
         epoch, number = divmod(step, per_epoch)
+        samples = WithTruths(self.dataset)
         loader = batches(
-            WithLogDepth(self.dataset),
+            samples,
             epoch,
             self.batch_size,
             shuffle=True,
@@ -62,7 +63,9 @@ class Validation:
             drop_last=True,
             first=number,
         )
-        return self._evaluate(next(loader), self.dataset)
+        arrays = next(loader)
+        truths = samples.take(arrays)
+        return *self._evaluate(arrays, self.dataset, truths), truths
 
     def everything(self, goes_on: Callable[[], bool]) -> Numbers:
         """Means over the whole list: of all terms by sample, of depth metrics by image with ground truth.
@@ -86,8 +89,9 @@ class Validation:
 
     def _add_all(self, means: Means, dataset: AnyDataset, goes_on: Callable[[], bool]) -> bool:
         """Adds every batch of a list; returns whether it came to the end."""
+        samples = WithTruths(dataset)
         loader = batches(
-            WithLogDepth(dataset),
+            samples,
             epoch=0,
             batch_size=min(self.options.batch_size, len(dataset)),
             shuffle=False,
@@ -97,33 +101,33 @@ class Validation:
         )
         with closing(loader):
             for arrays in loader:
-                values, maps, _, known_depth = self._evaluate(arrays, dataset)
+                truths = samples.take(arrays)
+                values, maps, _ = self._evaluate(arrays, dataset, truths)
                 means.add(values, len(arrays["index"]))
-                if known_depth is not None:
-                    for metrics in image_metrics(predicted_depth(maps), known_depth):
+                if any(truths):
+                    for metrics in image_metrics(self.options, predicted_disparity(maps), truths):
                         means.add(metrics)
                 if not goes_on():
                     return False
         return True
 
     def _evaluate(
-        self, arrays: Sample, dataset: AnyDataset
-    ) -> tuple[Numbers, Tensors, Tensors, np.ndarray | None]:
-        known_depth = arrays.pop(LOG_DEPTH, None)
+        self, arrays: Sample, dataset: AnyDataset, truths: list[Truth | None]
+    ) -> tuple[Numbers, Tensors, Tensors]:
         self.method.eval()
         with torch.no_grad():
             batch = to_batch(arrays, self.device)
             if not self.options.needs("val").sources:
-                return {}, self._predict(batch), batch, known_depth
+                return {}, self._predict(batch), batch
             losses = self.method.losses(batch)
             maps = losses.maps
-            if known_depth is not None and "disparity" not in maps:
+            if any(truths) and "disparity" not in maps:
                 maps = maps | self._predict(batch)
-        return finite_numbers(losses, arrays, dataset), maps, batch, known_depth
+        return finite_numbers(losses, arrays, dataset), maps, batch
 
     def _predict(self, batch: Tensors) -> Tensors:
         """The prediction for the targets."""
-        return self.method.predict({name: batch[input_key(name)] for name in self.method.inputs})
+        return self.method.predict(self.method.inputs_of(batch))
 
 
 def finite_numbers(losses: Losses, arrays: Sample, dataset: AnyDataset) -> Numbers:
@@ -137,15 +141,16 @@ def finite_numbers(losses: Losses, arrays: Sample, dataset: AnyDataset) -> Numbe
     return values
 
 
-def predicted_depth(maps: Tensors) -> np.ndarray:
-    """(B, 1, H, W), from the maps of `Method.losses` or the result of `Method.predict`."""
-    return 1 / to_array(maps["disparity"])
+def predicted_disparity(maps: Tensors) -> np.ndarray:
+    """1 / z (B, 1, h, w), from the maps of `Method.losses` or the result of `Method.predict`."""
+    disparity = to_array(maps["disparity"])
+    return z_disparity(disparity, to_array(maps["rays"])) if "rays" in maps else disparity
 
 
-def log_values(values: Numbers, maps: Tensors, known_depth: np.ndarray | None) -> Numbers:
-    """The terms of a batch, `loss/<scale>`, and depth metrics where depth is known, (B, 1, 375, 1242)."""
-    if known_depth is not None and "disparity" in maps:
-        values = values | (training_metrics(predicted_depth(maps), known_depth) or {})
+def log_values(options: Options, values: Numbers, maps: Tensors, truths: list[Truth | None]) -> Numbers:
+    """The terms of a batch, `loss/<scale>`, and depth metrics where depth is known, (B, 1, H, W)."""
+    if any(truths) and "disparity" in maps:
+        values = values | (batch_metrics(options, predicted_disparity(maps), truths) or {})
     return values | loss_per_scale(values)
 
 

@@ -24,7 +24,6 @@ from core.weights.archives import open_archive
 from core.weights.files import unreadable
 from core.weights.npz import read_npz, read_object_maps
 
-LOG_SIZE = (375, 1242)  # height, width of the depth maps of the training log
 VERSION = 1
 ARRAYS = {"version": "i", "shapes": "i", "counts": "i", "index": "i", "values": "f", "lines": "U"}
 MAX_BYTES = 16 << 30  # of all arrays; the largest training list of KITTI needs 10, the Eigen test 0.1
@@ -88,17 +87,6 @@ def _minimum_of_duplicates(depth: np.ndarray, u: np.ndarray, v: np.ndarray, valu
     minima = np.minimum.reduceat(values[order], starts)
     first = order[starts[counts > 1]]
     depth[v[first], u[first]] = minima[counts > 1]
-
-
-def resize_for_log(depth: np.ndarray, mirrored: bool) -> np.ndarray:
-    """A depth map (h, w) resized to 375×1242 by nearest neighbour and mirrored, (1, 375, 1242)."""
-    depth = depth[np.ix_(*map(_nearest_rows, LOG_SIZE, depth.shape))]
-    return np.ascontiguousarray(depth[None, :, ::-1] if mirrored else depth[None])
-
-
-def _nearest_rows(target: int, source: int) -> np.ndarray:
-    """For each of `target` rows the row of `source` whose centre is nearest."""
-    return np.floor((np.arange(target) + 0.5) * source / target).astype(np.int64)
 
 
 # ---- the maps of a split ---------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.datasets.sample import Sample
+from core.datasets.sample import Sample, Truth
 from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.errors import UserError
@@ -56,10 +56,10 @@ class JoinedDataset:
         part, index, first = self._find(key[1])
         return part.load(key[0], index, first)
 
-    def log_depth(self, epoch: int, index: int) -> np.ndarray | None:
-        """See `SequenceDataset.log_depth`."""
+    def sample_truth(self, epoch: int, index: int) -> Truth | None:
+        """See `SequenceDataset.sample_truth`."""
         part, local, first = self._find(index)
-        return part.log_depth(epoch, local, first)
+        return part.sample_truth(epoch, local, first)
 
     def target_path(self, index: int) -> Path:
         """The file of a sample's target."""

@@ -20,11 +20,25 @@ A batch is the same dict with one axis more in front.
 """  # noqa: E501 (a table)
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 Sample = dict[str, np.ndarray]
 Frame = int | str
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a sample's prediction is scored by; never in the sample, for it is not resized.
+
+    Attributes:
+        depth: (h, w) float32, metres, 0 = unknown, cut as the images were.
+        mirrored: the images were; the depth is mirrored after whatever resizing the protocol asks for.
+    """
+
+    depth: np.ndarray
+    mirrored: bool = False
 
 
 def image_key(frame: Frame, scale: int = 0) -> str:

@@ -4,11 +4,10 @@ import numpy as np
 
 from core.datasets.augmentation import Augmentation, draw
 from core.datasets.extras import load_extra
-from core.datasets.ground_truth import LOG_SIZE, resize_for_log
 from core.datasets.known_poses import Intrinsics
 from core.datasets.measured_motion import MeasuredMotion
 from core.datasets.preparation import POINTS, View
-from core.datasets.sample import Frame, Sample, augmented_key, image_key, motion_key
+from core.datasets.sample import Frame, Sample, Truth, augmented_key, image_key, motion_key
 from core.datasets.splits import LEFT, SplitLine
 from core.errors import UserError
 from core.files.images import BadImageError, image_size, pyramid, to_array
@@ -102,18 +101,13 @@ class SequenceDataset(MeasuredMotion):
         rng = np.random.default_rng([SAMPLE_STREAM, self.seed, *key])
         return draw(rng, policy, self.preparation.zoom, len(self.frames) - 1)
 
-    def log_depth(self, epoch: int, index: int, first: int = 0) -> np.ndarray | None:
-        """`truth` for the log of training: float32 (1, 375, 1242), cut and mirrored as the sample; None without.
-
-        All unknown where the line has none, or where the sample was zoomed.
-        """
+    def sample_truth(self, epoch: int, index: int, first: int = 0) -> Truth | None:
+        """`truth` of the sample (epoch, index), for the log and validation; None without, or where it was zoomed."""
         if not self.has_truth:
             return None
         view = View.of(self.preparation, self.augmentation((epoch, first + index)))
         truth = self.truth(self.lines[index])
-        if truth is None or view.zoom:
-            return np.zeros((1, *LOG_SIZE), np.float32)
-        return resize_for_log(view.cut(truth, POINTS), view.mirrored)
+        return None if truth is None or view.zoom else Truth(view.cut(truth, POINTS), view.mirrored)
 
     def _load(self, epoch: int, index: int, first: int) -> Sample:
         line, needs = self.lines[index], self.needs

@@ -1,135 +1,44 @@
-"""Depth metrics of disparities against ground truth, and the protocol that makes them comparable."""
+"""Depth metrics of disparities against ground truth, by a protocol that makes them comparable."""
 
 import csv
 import dataclasses
 import io
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 
-from core.disparity import STEREO_SCALE_FACTOR, resize_map
 from core.errors import UserError
+from core.evaluation.comparison import GroundTruth, Known, Pixels, Scaling, measure, pixels
 from core.evaluation.disparity_files import checked_disparity
-from core.evaluation.metrics import MAKE3D_METRIC_NAMES, METRIC_NAMES, depth_metrics
+from core.evaluation.metrics import IN_LOG
 from core.files.whole import write_text
-from core.options import MAKE3D, EvaluationOptions
+from core.options.protocols import PROTOCOLS, Protocol
 
-Scaling = Literal["median", "none"]
-
-# First row, end of rows, first column, end of columns, as shares of the image size.
-CROPS = {
-    "garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),  # Garg et al. 2016
-    "eigen": (0.3324324, 0.91351351, 0.0359477, 0.96405229),  # Eigen et al. 2014
-    "2:1": (0.0, 1.0, 0.0, 1.0),  # Make3D: `core.datasets.layouts.make3d` has cut images and ground truth
-}
-MAX_DEPTH, MAKE3D_MAX_DEPTH = 80.0, 70.0  # metres; Make3D's is that of its error C1
+MEDIAN = Scaling()
 
 
-class GroundTruth(Protocol):
-    """Depth of one image, stored sparsely: `core.datasets.ground_truth` makes it."""
+def describe(protocol: Protocol, scaling: Scaling, images: int | None = None, empty: int = 0) -> str:
+    """One line for the report: what was changed of the protocol, split, crop, cap, scaling and number of images.
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the image."""
-
-    @property
-    def index(self) -> np.ndarray:
-        """(M,) row-major numbers of the pixels with depth."""
-
-    @property
-    def values(self) -> np.ndarray:
-        """(M,) their depths, metres."""
-
-
-@dataclass(frozen=True)
-class DepthProtocol:
-    """What is compared and how: the only place that knows a crop constant.
-
-    Attributes:
-        split: name of the split, for the report.
-        crop: "garg", "eigen", "2:1" (Make3D) or "none".
-        min_depth, max_depth: predictions are clamped to them, metres.
-        limit_ground_truth: leave out ground truth that is not strictly between them.
-        scaling: "median": multiply every prediction by median(truth) / median(prediction); "none".
-        scale_factor: multiplies the predicted depth before that (5.4 for models trained with stereo).
+    Args:
+        empty: images without truth.
     """
-
-    split: str
-    crop: str = "none"
-    min_depth: float = 1e-3
-    max_depth: float = MAX_DEPTH
-    limit_ground_truth: bool = False
-    scaling: Scaling = "median"
-    scale_factor: float = 1.0
-
-    @classmethod
-    def eigen(cls, scaling: Scaling = "median", scale_factor: float = 1.0) -> "DepthProtocol":
-        """Eigen test, velodyne depth: Garg crop, ground truth up to 80 m."""
-        return cls("eigen", "garg", limit_ground_truth=True, scaling=scaling, scale_factor=scale_factor)
-
-    @classmethod
-    def eigen_benchmark(cls, scaling: Scaling = "median", scale_factor: float = 1.0) -> "DepthProtocol":
-        """Eigen test with annotated depth: whole image, ground truth without a limit."""
-        return cls("eigen_benchmark", scaling=scaling, scale_factor=scale_factor)
-
-    @classmethod
-    def from_options(
-        cls, options: EvaluationOptions, stereo_factor: float = STEREO_SCALE_FACTOR
-    ) -> "DepthProtocol":
-        """The protocol that the options of `evaluate_depth.py` ask for.
-
-        Args:
-            stereo_factor: metres in a unit of depth of a model trained with stereo.
-        """
-        crop = options.crop
-        if crop == "auto":
-            crop = "garg" if options.split_name == "eigen" else "2:1" if options.of_make3d else "none"
-        cap = MAKE3D_MAX_DEPTH if options.of_make3d else MAX_DEPTH
-        unscaled = options.eval_stereo or options.disable_median_scaling
-        return cls(
-            MAKE3D if options.of_make3d else options.eval_split,
-            crop,
-            max_depth=cap if options.depth_cap is None else options.depth_cap,
-            limit_ground_truth=crop != "none",
-            scaling="none" if unscaled else "median",
-            scale_factor=options.pred_depth_scale_factor * (stereo_factor if options.eval_stereo else 1.0),
-        )
-
-    @property
-    def metric_names(self) -> tuple[str, ...]:
-        """What is measured, in the order of the columns."""
-        return MAKE3D_METRIC_NAMES if self.split == MAKE3D else METRIC_NAMES
-
-    def describe(self, images: int | None = None) -> str:
-        """One line for the report: split, crop, cap, scaling and number of images."""
-        cap = f"cap {self.max_depth:g} m" + ("" if self.limit_ground_truth else " (predictions only)")
-        scaling = "median scaling" if self.scaling == "median" else "no median scaling"
-        factor = f", depth x {self.scale_factor:g}" if self.scale_factor != 1 else ""
-        line = f"split {self.split} | crop {self.crop} | {cap} | {scaling}{factor}"
-        return line if images is None else f"{line} | {images} images"
-
-    def crop_bounds(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """First row, end of rows, first column, end of columns; products are truncated."""
-        if self.crop == "none":
-            return 0, height, 0, width
-        top, bottom, left, right = CROPS[self.crop]
-        return int(top * height), int(bottom * height), int(left * width), int(right * width)
-
-    def select(self, truth: GroundTruth) -> np.ndarray:
-        """(M,) bool: which pixels of a sparse ground truth are compared."""
-        height, width = truth.shape
-        values = truth.values
-        if self.limit_ground_truth:
-            chosen = (values > self.min_depth) & (values < self.max_depth)
-        else:
-            chosen = values > 0
-        top, bottom, left, right = self.crop_bounds(height, width)
-        row, column = np.divmod(truth.index, width)
-        return chosen & (row >= top) & (row < bottom) & (column >= left) & (column < right)
+    subject, rule = protocol.subject, protocol.rule
+    split = subject.list or "none"
+    # A list of one's own is no published preset: its crop and cap, which follow, say all.
+    plain = protocol.title == split or protocol.name not in PROTOCOLS
+    head = f"split {split}" if plain else f"protocol {protocol.title} | split {split}"
+    cap = f"cap {subject.cap:g} m" + ("" if rule.limit_truth else " (predictions only)")
+    line = f"{head} | crop {subject.crop.name} | {cap} | {scaling.describe()}"
+    if images is None:
+        return line
+    what = "skipped" if rule.empty == "skip" else "counted as zeros"
+    return f"{line} | {images} images" + (f", {empty} without truth {what}" if empty else "")
 
 
 @dataclass(frozen=True)
@@ -137,109 +46,160 @@ class DepthMetrics:
     """Result of `evaluate_depth`.
 
     Attributes:
-        protocol: how it was measured.
-        per_image: (N, M) in the order of `protocol.metric_names`.
+        protocol, scaling: how it was measured.
+        per_image: (N, M) in the order of `names`; NaN where an image was skipped.
         valid_pixels: (N,) number of pixels compared.
-        scale_ratios: (N,) median(truth) / median(prediction), or None without median scaling.
+        scale_ratios: (N,) median(truth) / median(prediction), NaN where there is no truth, or None without median
+            scaling.
     """
 
-    protocol: DepthProtocol
+    protocol: Protocol
+    scaling: Scaling
     per_image: np.ndarray
     valid_pixels: np.ndarray
     scale_ratios: np.ndarray | None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What is measured, in the order of the columns."""
+        return self.protocol.rule.metrics
+
+    @property
     def mean(self) -> np.ndarray:
-        """(M,) means over the images, unweighted."""
-        return np.asarray(self.per_image.mean(axis=0))
+        """(M,) means over the images that count, unweighted."""
+        counted = self.per_image
+        if self.protocol.rule.empty == "skip":
+            counted = counted[self.valid_pixels > 0]
+        return np.asarray(counted.mean(axis=0))
 
     def scale_summary(self) -> tuple[float, float] | None:
         """Median of the scale ratios, and the standard deviation of ratio / median."""
         if self.scale_ratios is None:
             return None
-        median = float(np.median(self.scale_ratios))
-        return median, float(np.std(self.scale_ratios / median))
+        known = self.scale_ratios[self.valid_pixels > 0]
+        median = float(np.median(known))
+        return median, float(np.std(known / median))
+
+    def describe(self) -> str:
+        """One line for the report; see `describe`."""
+        return describe(self.protocol, self.scaling, len(self.per_image), int(np.sum(self.valid_pixels == 0)))
 
     def printed(self) -> str:
-        """The lines that Monodepth2 users know: scale ratios, names, a row ready for LaTeX."""
+        """The lines that users of the published programs know: scale ratios, names, a row ready for LaTeX."""
         lines = []
         summary = self.scale_summary()
         if summary is not None:
             lines.append(f" Scaling ratios | med: {summary[0]:0.3f} | std: {summary[1]:0.3f}")
-        lines.append("  " + "".join(f"{name:>8} | " for name in self.protocol.metric_names))
+        lines.append("  " + "".join(f"{name:>8} | " for name in self.names))
         lines.append("".join(f"&{value:8.3f}  " for value in self.mean) + "\\\\")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as types that `json` writes."""
+        """Everything, as types that `json` writes; null where an image was skipped."""
         summary = self.scale_summary()
         ratios = {} if summary is None else {"median": summary[0], "relative_deviation": summary[1]}
         return {
             "protocol": dataclasses.asdict(self.protocol),
-            "description": self.protocol.describe(len(self.per_image)),
+            "scaling": dataclasses.asdict(self.scaling),
+            "description": self.describe(),
             "images": len(self.per_image),
-            "mean": dict(zip(self.protocol.metric_names, self.mean.tolist(), strict=True)),
+            "mean": dict(zip(self.names, self.mean.tolist(), strict=True)),
             "scale_ratio": ratios,
-            "names": list(self.protocol.metric_names),
-            "per_image": self.per_image.tolist(),
+            "names": list(self.names),
+            "per_image": [_without_nan(row, None) for row in self.per_image.tolist()],
             "valid_pixels": self.valid_pixels.tolist(),
-            "scale_ratios": None if self.scale_ratios is None else self.scale_ratios.tolist(),
+            "scale_ratios": None
+            if self.scale_ratios is None
+            else _without_nan(self.scale_ratios.tolist(), None),
         }
 
 
+def _without_nan(values: Sequence[float], instead: Any) -> list[Any]:
+    return [instead if math.isnan(value) else value for value in values]
+
+
 def evaluate_depth(
-    disparities: Sequence[np.ndarray] | np.ndarray,
-    ground_truth: Sequence[GroundTruth],
-    protocol: DepthProtocol,
+    predictions: Sequence[np.ndarray] | np.ndarray,
+    truths: Sequence[GroundTruth | np.ndarray],
+    protocol: Protocol,
+    scaling: Scaling = MEDIAN,
 ) -> DepthMetrics:
     """Compares predictions with ground truth, image by image.
 
-    Every disparity map is resized (bilinear, half-pixel centres) to the size of its ground truth and only
-    then inverted, as the published numbers were made.
-
     Args:
-        disparities: N maps (h, w) of 1 / depth, any size.
-        ground_truth: N sparse depth maps.
+        predictions: N maps (h, w) of 1 / depth, any size.
+        truths: N depth maps, metres: sparse, or (h, w) with 0 where unknown.
 
     Raises:
-        UserError: the numbers of images differ, a prediction is not a map of positive numbers, or an image
-            has no ground truth inside the crop.
+        UserError: the numbers of images differ, a prediction is not a map of positive numbers, or an image has no
+            truth that the protocol compares, and it takes that for an error.
     """
-    if len(disparities) != len(ground_truth):
+    if len(predictions) != len(truths):
         raise UserError(
-            f"{len(disparities)} predictions but {len(ground_truth)} ground truths: "
-            "both must come from the same split list"
+            f"{len(predictions)} predictions but {len(truths)} ground truths: both must come from the same split list"
         )
-    if len(ground_truth) == 0:
+    if len(truths) == 0:
         raise UserError("no image to evaluate: the ground truth is empty")
-    pairs: Iterable[tuple[np.ndarray, GroundTruth]] = zip(disparities, ground_truth, strict=True)
-    rows = [_evaluate_image(number, *pair, protocol) for number, pair in enumerate(pairs)]
-    metrics, pixels, ratios = zip(*rows, strict=True)
-    return DepthMetrics(
-        protocol,
-        np.stack(metrics),
-        np.array(pixels),
-        np.array(ratios) if protocol.scaling == "median" else None,
-    )
+    rows = [
+        _evaluate_image(number, checked_disparity(number, prediction), truth, protocol, scaling)
+        for number, (prediction, truth) in enumerate(zip(predictions, truths, strict=True))
+    ]
+    metrics, counts, ratios = map(np.array, zip(*rows, strict=True))
+    if protocol.rule.empty != "error" and not counts.any():
+        raise UserError(f"no image has ground truth inside crop {protocol.subject.crop.name} and depth range")
+    return DepthMetrics(protocol, scaling, metrics, counts, ratios if scaling.kind == "median" else None)
 
 
 def _evaluate_image(
-    number: int, disparity: np.ndarray, truth: GroundTruth, protocol: DepthProtocol
+    number: int,
+    prediction: np.ndarray,
+    truth: GroundTruth | np.ndarray,
+    protocol: Protocol,
+    scaling: Scaling,
 ) -> tuple[np.ndarray, int, float]:
-    """The metrics (M,) of one image, the number of its pixels, its scale ratio (1 without median scaling)."""
-    disparity = checked_disparity(number, disparity)
-    chosen = protocol.select(truth)
-    if not chosen.any():
+    """The metrics (M,) of one image, the number of its pixels, its scale ratio."""
+    truth = Known.of(truth) if isinstance(truth, np.ndarray) else truth
+    compared = pixels(prediction, truth, protocol, scaling.factor)
+    if compared.truth.size:
+        metrics, ratio = measure(compared, protocol, scaling)
+        return metrics, compared.truth.size, ratio
+    if protocol.rule.empty == "error":
         raise UserError(
-            f"image {number} (counted from 0): no ground truth inside crop {protocol.crop} and depth range; "
-            "check the ground truth, the crop and the depth cap"
+            f"image {number} (counted from 0): no ground truth inside crop {protocol.subject.crop.name} and depth "
+            "range; check the ground truth, the crop and the depth cap"
         )
-    resized = resize_map(disparity, *truth.shape).ravel()[truth.index[chosen]]
-    depth = protocol.scale_factor / resized.astype(np.float64)
-    values = truth.values[chosen].astype(np.float64)
-    ratio = float(np.median(values) / np.median(depth)) if protocol.scaling == "median" else 1.0
-    depth = np.clip(depth * ratio, protocol.min_depth, protocol.max_depth)
-    return depth_metrics(values, depth, protocol.metric_names), values.size, ratio
+    value = 0.0 if protocol.rule.empty == "zeros" else math.nan
+    return np.full(len(protocol.rule.metrics), value), 0, math.nan
+
+
+def training_metrics(
+    disparities: Sequence[np.ndarray] | np.ndarray,
+    truths: Sequence[np.ndarray] | np.ndarray,
+    protocol: Protocol,
+    scaling: Scaling = MEDIAN,
+    mirrored: Sequence[bool] = (),
+) -> dict[str, float] | None:
+    """Metrics of all pixels of some images together, scaled by one median: of a batch for the log, or of an image.
+
+    Args:
+        disparities: maps (h, w) of 1 / depth.
+        truths: as many maps (h, w) of depth, metres, 0 where unknown.
+        mirrored: whether each prediction is of the mirrored image; of none unless said.
+
+    Returns:
+        By their names in the log; None when nothing is compared, unless the protocol counts that as zeros. A run goes
+        on where an evaluation would stop.
+    """
+    parts = (
+        pixels(disparity, Known.of(truth), protocol, scaling.factor, flip)
+        for disparity, truth, flip in zip(disparities, truths, mirrored or [False] * len(truths), strict=True)
+    )
+    compared = Pixels.joined(parts)
+    names = [IN_LOG[name] for name in protocol.rule.metrics]
+    if compared.truth.size == 0:
+        return dict.fromkeys(names, 0.0) if protocol.rule.empty == "zeros" else None
+    metrics, _ = measure(compared, protocol, scaling)
+    return dict(zip(names, metrics.tolist(), strict=True))
 
 
 def save_json(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:
@@ -257,12 +217,13 @@ def save_csv(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:
     Args:
         lines: the split's line of each image.
     """
-    ratios = [""] * len(lines) if metrics.scale_ratios is None else metrics.scale_ratios.tolist()
+    ratios = [math.nan] * len(lines) if metrics.scale_ratios is None else metrics.scale_ratios.tolist()
     columns = zip(lines, metrics.per_image.tolist(), ratios, metrics.valid_pixels.tolist(), strict=True)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["index", "line", *metrics.protocol.metric_names, "scale_ratio", "valid_pixels"])
+    table.writerow(["index", "line", *metrics.names, "scale_ratio", "valid_pixels"])
     table.writerows(
-        [n, line, *values, ratio, pixels] for n, (line, values, ratio, pixels) in enumerate(columns)
+        [number, line, *_without_nan([*values, ratio], ""), count]
+        for number, (line, values, ratio, count) in enumerate(columns)
     )
     write_text(path, text.getvalue())

@@ -10,10 +10,9 @@ from PIL import Image
 from core.disparity import resize_map
 from core.errors import UserError
 from core.files.whole import write_atomically, write_folder_atomically
+from core.options.protocols import PROTOCOLS
 
 BENCHMARK_FOLDER = "benchmark_predictions"
-BENCHMARK_HEIGHT, BENCHMARK_WIDTH = 352, 1216
-BENCHMARK_MAX_DEPTH = 80.0  # metres
 KITTI_DEPTH_UNIT = 1 / 256  # metres of one step in KITTI's 16-bit depth images
 
 
@@ -69,8 +68,12 @@ def benchmark_pixels(disparity: np.ndarray, scale_factor: float) -> np.ndarray:
         disparity: (h, w) of 1 / depth; resized first, then inverted, as in evaluation.
         scale_factor: metres of one unit of depth (5.4 for models trained with stereo).
     """
-    depth = scale_factor / resize_map(disparity, BENCHMARK_HEIGHT, BENCHMARK_WIDTH)
-    return (np.clip(depth, 0, BENCHMARK_MAX_DEPTH) / KITTI_DEPTH_UNIT).astype(np.uint16)  # truncated
+    protocol = PROTOCOLS["benchmark"]
+    assert isinstance(protocol.rule.resize, tuple)
+    depth = scale_factor / resize_map(disparity, *protocol.rule.resize)
+    return (np.clip(depth, protocol.rule.clamp, protocol.subject.cap) / KITTI_DEPTH_UNIT).astype(
+        np.uint16
+    )  # truncated
 
 
 def save_benchmark_images(folder: Path, disparities: Iterable[np.ndarray], scale_factor: float) -> None:

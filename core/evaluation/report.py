@@ -10,18 +10,20 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from core.datasets.ground_truth import SparseDepth
-from core.disparity import resize_map
 from core.errors import UserError
-from core.evaluation.depth import DepthMetrics, DepthProtocol, evaluate_depth
+from core.evaluation.comparison import Scaling, median, resized_truth, select
+from core.evaluation.depth import DepthMetrics, evaluate_depth
 from core.evaluation.metrics import METRIC_NAMES
+from core.evaluation.resizing import resize
 from core.files.colour import colour_map
+from core.options.protocols import Protocol
 
 MARGIN = 6
 ERROR_LIMIT = 0.5  # relative error that is painted lightest
 
 
 def yardsticks(
-    training: Iterable[SparseDepth], test: Sequence[SparseDepth], protocol: DepthProtocol
+    training: Iterable[SparseDepth], test: Sequence[SparseDepth], protocol: Protocol, scaling: Scaling
 ) -> dict[str, DepthMetrics]:
     """The best that can be said of a test image without looking at it.
 
@@ -29,6 +31,7 @@ def yardsticks(
         training: ground truth of the training images, all of one size.
         test: ground truth of the test images.
         protocol: chooses the pixels of both.
+        scaling: of the guesses, as of predictions.
 
     Returns:
         Metrics by name: one depth for all pixels, one depth for each image row, each the one with the least abs_rel
@@ -40,7 +43,7 @@ def yardsticks(
     maps = np.stack(chosen)
     if not np.isfinite(maps).any():
         raise UserError(
-            f"no training pixel with depth inside crop {protocol.crop}: export maps that have some"
+            f"no training pixel with depth inside crop {protocol.subject.crop.name}: export maps that have some"
         )
     height, width = maps.shape[1:]
     constant = _best_depth(maps[np.isfinite(maps)])
@@ -58,16 +61,17 @@ def yardsticks(
         "median depth per pixel": pixels,
     }
     return {
-        name: evaluate_depth([1 / guess.astype(np.float32)] * len(test), test, protocol)
+        name: evaluate_depth([1 / guess.astype(np.float32)] * len(test), test, protocol, scaling)
         for name, guess in guesses.items()
     }
 
 
-def _chosen(depth: SparseDepth, protocol: DepthProtocol) -> np.ndarray:
+def _chosen(depth: SparseDepth, protocol: Protocol) -> np.ndarray:
     """(H, W) with NaN wherever the protocol compares nothing."""
-    values = np.full(depth.shape, np.nan, np.float32)
-    chosen = protocol.select(depth)
-    values.ravel()[depth.index[chosen]] = depth.values[chosen]
+    truth = resized_truth(depth, protocol.rule, depth.shape)
+    values = np.full(truth.shape, np.nan, np.float32)
+    chosen = select(truth, protocol)
+    values.ravel()[truth.index[chosen]] = truth.values[chosen]
     return values
 
 
@@ -96,7 +100,8 @@ def picture(
     images: Sequence[Image.Image],
     disparities: Sequence[np.ndarray],
     truths: Sequence[SparseDepth],
-    protocol: DepthProtocol,
+    protocol: Protocol,
+    scaling: Scaling,
 ) -> Image.Image:
     """A row per frame: image, predicted depth, true depth, relative error.
 
@@ -107,9 +112,9 @@ def picture(
         images: RGB, at the size of the ground truth.
         disparities: predictions (h, w) of 1 / depth.
         truths: ground truth.
-        protocol: how predictions are scaled.
+        protocol, scaling: how predictions are resized and scaled; all is shown at the size of the truth.
     """
-    rows = [_row(*frame, protocol) for frame in zip(images, disparities, truths, strict=True)]
+    rows = [_row(*frame, protocol, scaling) for frame in zip(images, disparities, truths, strict=True)]
     height, width = rows[0][0].shape[:2]
     size = max(12, height // 8)
     font = ImageFont.load_default(size)
@@ -128,16 +133,21 @@ def picture(
 
 
 def _row(
-    image: Image.Image, disparity: np.ndarray, truth: SparseDepth, protocol: DepthProtocol
+    image: Image.Image, disparity: np.ndarray, truth: SparseDepth, protocol: Protocol, scaling: Scaling
 ) -> tuple[np.ndarray, ...]:
     """Four uint8 (H, W, 3) tiles."""
     depth_truth = truth.dense()
     known = depth_truth > 0
-    depth = protocol.scale_factor / resize_map(disparity, *truth.shape)
-    if protocol.scaling == "median":
-        chosen = truth.index[protocol.select(truth)]
-        depth = depth * (np.median(depth_truth.ravel()[chosen]) / np.median(depth.ravel()[chosen]))
-    depth = np.clip(depth, protocol.min_depth, protocol.max_depth)
+    rule = protocol.rule
+    interpolation = "nearest_centres" if rule.resize == "truth" else rule.interpolation
+    if rule.quantity == "disparity":
+        depth = scaling.factor / resize(disparity, *truth.shape, interpolation)
+    else:
+        depth = scaling.factor * resize(1 / disparity, *truth.shape, interpolation)
+    if scaling.kind == "median":
+        chosen = truth.index[select(truth, protocol)]
+        depth = depth * (median(depth_truth.ravel()[chosen], rule) / median(depth.ravel()[chosen], rule))
+    depth = np.clip(depth, rule.clamp, protocol.subject.cap)
     inverse = np.where(known, 1 / np.where(known, depth_truth, 1), np.nan)
     limits = (0.0, float(np.nanpercentile(inverse, 95)))
     error = np.where(known, np.abs(depth - depth_truth) / np.where(known, depth_truth, 1), np.nan)

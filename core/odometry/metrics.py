@@ -1,4 +1,4 @@
-"""Errors of a camera's path: the 5-frame error of Monodepth2's table, and those of KITTI odometry.
+"""Errors of a camera's path: the 5-frame error of Godard et al. 2019, and those of KITTI odometry.
 
 Geiger, Lenz, Urtasun, *Are we ready for autonomous driving?* (CVPR 2012) for the drift over 100 to 800 m;
 Sturm et al., *A benchmark for the evaluation of RGB-D SLAM systems* (IROS 2012) for ATE and RPE; Umeyama,
@@ -44,7 +44,7 @@ class OdometryErrors:
 
 
 def snippet_errors(predicted: np.ndarray, true: np.ndarray, length: int = SNIPPET) -> np.ndarray:
-    """Error of the snippet that starts at each frame, as Zhou et al. 2017 and Monodepth2 publish it.
+    """Error of the snippet that starts at each frame, as Zhou et al. 2017 and Godard et al. 2019 publish it.
 
     Kept as published, for comparison: motions are multiplied in the order M @ T_next_current, although that is
     not the way along the path; the snippets at the end are shorter; and the root of the summed squares, not of

@@ -1,7 +1,8 @@
 """Every option of the scripts, once: source of the command line, of YAML keys, `--help` and `options.yaml`.
 
-Names and defaults are those that users of Monodepth2 know (`num_layers`, `frame_ids`, …); `core.options.parsing`
-turns a class into a command line. Imports neither NumPy nor a framework: `--help` has to be instant.
+Names and defaults are those that users of the published programs know (`num_layers`, `frame_ids`, …);
+`core.options.parsing` turns a class into a command line. Imports neither NumPy nor a framework: `--help` has to be
+instant.
 """
 
 from core.options.base import (
@@ -14,7 +15,6 @@ from core.options.base import (
     require,
 )
 from core.options.evaluation import (
-    MAKE3D,
     EvaluationOptions,
     ExportOptions,
     PoseEvaluationOptions,
@@ -22,6 +22,7 @@ from core.options.evaluation import (
 )
 from core.options.methods import OPTIONS
 from core.options.prediction import PredictionOptions
+from core.options.protocols import MAKE3D
 from core.options.tools import ConversionOptions, OnnxOptions, ParityOptions, SplitOptions
 from core.options.training import Options
 

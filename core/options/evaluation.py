@@ -3,6 +3,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 from core.options.base import (
     DATASETS,
@@ -13,8 +14,17 @@ from core.options.base import (
     require_depth_range,
     require_device,
 )
-
-MAKE3D = "make3d"
+from core.options.protocols import (
+    CROPS,
+    MAKE3D,
+    PROTOCOLS,
+    Protocol,
+    change,
+    measuring_names,
+    of_split,
+    on_list,
+    protocol_names,
+)
 
 
 @dataclass
@@ -31,9 +41,15 @@ class EvaluationOptions:
         False,
         "metric prediction of a model trained with stereo or known poses: depth times 5.4 or 10 baselines, no medians",
     )
-    eval_split: str = option(
-        "eigen",
-        "folder in splits/, or a path, with test_files.txt; make3d: all images below data_path",
+    protocol: str | None = option(
+        None,
+        "what is compared with what, and how; with eval_split on a list of your own; none: that of eval_split",
+        choices=protocol_names,
+    )
+    eval_split: str | None = option(
+        None,
+        "folder in splits/, or a path, with test_files.txt; make3d: all images below data_path; none: the list of "
+        "the protocol, else eigen",
         path=True,
     )
     eval_eigen_to_benchmark: bool = option(
@@ -49,8 +65,8 @@ class EvaluationOptions:
     )
     crop: str = option(
         "auto",
-        "pixels compared; auto: garg for eigen, the middle for make3d, none otherwise",
-        choices=("auto", "garg", "eigen", "none"),
+        "pixels compared; auto: those of the protocol: garg for eigen, the middle for make3d, none otherwise",
+        choices=("auto", *CROPS),
     )
     depth_cap: float | None = option(
         None,
@@ -88,6 +104,11 @@ class EvaluationOptions:
         require_depth_range(1e-3, self.depth_cap, "depth_cap")
         require(self.pred_depth_scale_factor > 0, "option pred_depth_scale_factor: must be above 0")
         require(self.eval_mono != self.eval_stereo, "choose exactly one of --eval_mono and --eval_stereo")
+        protocol = self.chosen_protocol  # refuses contradictions
+        require(
+            protocol.subject.list is not None,
+            f"option protocol: {self.protocol} has no list of its own; name one with --eval_split",
+        )
         given = (self.load_weights_folder is None) + (self.ext_disp_to_eval is None)
         require(given == 1, "choose exactly one of --load_weights_folder and --ext_disp_to_eval")
         require(
@@ -119,7 +140,7 @@ class EvaluationOptions:
                     not getattr(self, name),
                     f"option {name}: make3d is read from the .jpg and .mat files below --data_path; leave it out",
                 )
-        if self.split_name == "benchmark":
+        if not protocol.rule.metrics:
             require(
                 self.eval_stereo or self.disable_median_scaling,
                 "option eval_split: benchmark has no ground truth to scale by, and takes metres: use --eval_stereo, "
@@ -132,20 +153,47 @@ class EvaluationOptions:
                 )
 
     @property
+    def chosen_protocol(self) -> Protocol:
+        """The protocol, on its list or another, with what the options change.
+
+        Raises:
+            UserError: `protocol` and `eval_split` contradict each other.
+        """
+        if self.protocol is None:
+            protocol = of_split("eigen" if self.eval_split is None else self.eval_split)
+        elif self.eval_split is None:
+            protocol = PROTOCOLS[self.protocol]
+        else:
+            protocol = on_list(self.protocol, self.eval_split)
+        return change(protocol, CROPS.get(self.crop), self.depth_cap)
+
+    @property
+    def scaling(self) -> Literal["median", "unit", "none"]:
+        """How predictions get into metres: by medians, by the unit of the model, or as they are."""
+        if self.eval_stereo:
+            return "unit"
+        return "none" if self.disable_median_scaling else "median"
+
+    @property
+    def split(self) -> str:
+        """Name or path of the list."""
+        return self.chosen_protocol.subject.list or ""
+
+    @property
     def split_name(self) -> str:
-        """The last part of the split, where rules of the published splits follow from its name."""
-        return os.path.basename(os.path.normpath(self.eval_split))
+        """The last part of the split."""
+        return os.path.basename(os.path.normpath(self.split))
 
     @property
     def of_make3d(self) -> bool:
         """Whether the images are Make3D's, which have no list."""
-        return os.path.normpath(self.eval_split) == MAKE3D
+        return self.chosen_protocol.subject.reader == MAKE3D
 
     @property
     def reader(self) -> str:
         """The name of the data set's reader."""
-        by_split = {"benchmark": "kitti_test", "odom_9": "kitti_odom", "odom_10": "kitti_odom"}
-        return self.dataset or by_split.get(self.split_name, "kitti")
+        by_split = {"odom_9": "kitti_odom", "odom_10": "kitti_odom"}
+        return self.dataset or by_split.get(self.split_name, self.chosen_protocol.subject.reader)
 
 
 @dataclass
@@ -245,6 +293,9 @@ class ReportOptions:
     metrics: list[str] = option(("",), "rows of the table: NAME=FILE.json of evaluate_depth.py --output, ...")
     disparities: str | None = option(
         None, ".npy of evaluate_depth.py --save_pred_disps, for the picture", path=True
+    )
+    protocol: str | None = option(
+        None, "what all rows must be measured by; none: that of the first", choices=measuring_names
     )
     rows: int = option(5, "test frames in the picture")
     output: str = option("report", "folder for report.md and report.png", path=True)

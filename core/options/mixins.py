@@ -35,6 +35,11 @@ class SigmoidRange(Options):
     min_depth: float = option(0.1, "depth where the network's sigmoid is 1")
     max_depth: float = option(100.0, "depth where the network's sigmoid is 0")
 
+    @property
+    def largest_depth(self) -> float | None:
+        """Where the sigmoid is 0."""
+        return self.max_depth
+
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
         super().validate()

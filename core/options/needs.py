@@ -56,7 +56,7 @@ class AugmentationPolicy:
         jitter: probability that colours are changed.
         brightness, contrast, saturation: factors.
         hue: shift in turns of the colour circle.
-        channels: factor of each of red, green and blue, drawn for each (PackNet's fifth value); (1, 1): none.
+        channels: factor of each of red, green and blue, drawn for each; (1, 1): none.
         per_frame: the sources draw factors of their own; whether colours change at all is drawn once.
     """
 
@@ -83,7 +83,7 @@ class Preparation:
         mirror: the convention of the principal point: `pixel_centres` (of the calibration and of the sample;
             mirrored, cx goes to w - 1 - cx) or `edges` (rows of K scale with the image; cx goes to w - cx).
         zoom: greatest factor by which an image is enlarged at random, each side by its own, and a part of its former
-            size cut out (SC-Depth); 1: not at all.
+            size cut out; 1: not at all.
         augmentation: what else is drawn; None: nothing.
 
     Raises:

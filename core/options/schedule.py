@@ -23,7 +23,7 @@ def step_decay(
         step: from 0, over all epochs.
         base_rate: rate of the first epoch.
         step_size: epochs between decays.
-        decay_one_epoch_early: as the published Monodepth2 on PyTorch from 1.1 on, whose order of calls makes
+        decay_one_epoch_early: as the program of Godard et al. 2019 on PyTorch from 1.1 on, whose order of calls makes
             the first decay come after `step_size - 1` epochs.
     """
     epoch = step // steps_per_epoch

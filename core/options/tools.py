@@ -36,6 +36,9 @@ class SplitOptions:
         )
 
 
+PARITY_SIZE = {"height": 64, "width": 96}  # or the least that a method allows
+
+
 @dataclass
 class ParityOptions:
     """Comparison of the backends."""
@@ -46,8 +49,8 @@ class ParityOptions:
         None, "folder of weights, or a name of the zoo; none: weights made from the seed", path=True
     )
     output: str = option("runs/parity.json", "JSON certificate, or a folder for parity.json", path=True)
-    height: int = option(64, "height of the images, a multiple of 32")
-    width: int = option(96, "width of the images, a multiple of 32")
+    height: int = option(PARITY_SIZE["height"], "height of the images")
+    width: int = option(PARITY_SIZE["width"], "width of the images")
     batch_size: int = option(2, "samples per step")
     steps: int = option(10, "training steps whose losses are compared")
     seed: int = option(0, "of everything that is made up")
@@ -73,6 +76,10 @@ def parity_options(method: type[Options]) -> type[ParityOptions]:
         metadata = method.__dataclass_fields__[name].metadata
         fields.append((name, annotations[name] | None, option(None, metadata["help"], metadata["choices"])))
     fields.append(("method", str, option(method().method, "which paper", method_names)))
+    for name, side in PARITY_SIZE.items():
+        multiple = method.SIDE_MULTIPLE
+        side = -(-max(side, method.LEAST_SIDE) // multiple) * multiple
+        fields.append((name, int, option(side, f"{name} of the images, a multiple of {multiple}")))
     first = (method.__doc__ or method.__name__).splitlines()[0]
     made: type[ParityOptions] = make_dataclass("ModelOptions", fields, bases=(ParityOptions,))
     made.__doc__ = f"{first.rstrip('.')}; none: as in the weights' folder, else as train.py has it."

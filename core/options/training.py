@@ -4,7 +4,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from core.options.base import (
     DATASETS,
@@ -17,6 +17,7 @@ from core.options.base import (
     require_seed,
 )
 from core.options.needs import AugmentationPolicy, Listing, Needs, Order, Preparation
+from core.options.protocols import measuring_names
 
 MAX_SIDE = 8192  # of the network input
 DEPTH_METRIC = "de/abs_rel"  # of a validation, where depth is known
@@ -88,6 +89,11 @@ class Options:
         True,
         "validate on the whole list after every checkpoint of an epoch, and keep the best as weights_best",
     )
+    protocol: str = option(
+        "eigen",
+        "how depth is measured where it is known, in the log and in validations",
+        choices=measuring_names,
+    )
     resume: bool = option(False, "continue the run in LOG_DIR/MODEL_NAME from its newest whole checkpoint")
     num_workers: int = option(12, "threads that load samples; 0 loads in the main thread")
     cache_images: int = option(0, "resized images to keep in memory; 0 keeps none")
@@ -150,9 +156,19 @@ class Options:
         return self.metres_per_unit
 
     @property
+    def scaling(self) -> Literal["median", "unit", "none"]:
+        """How a validation gets predictions into metres: by `median`, by `unit` (`metres_per_unit`) or `none`."""
+        return "median"
+
+    @property
     def is_metric(self) -> bool:
         """Whether depth can be told in metres."""
         return self.metres_per_unit is not None
+
+    @property
+    def largest_depth(self) -> float | None:
+        """The largest depth that the network can give, before scaling; None where it has no bound."""
+        return None
 
     def criterion(self, values: Mapping[str, float]) -> tuple[str, float]:
         """The number of a validation that the best checkpoint has least: its name and value."""
@@ -168,6 +184,10 @@ class Options:
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
+        from core.options.methods import OPTIONS
+
+        own = self.method in OPTIONS and isinstance(self, OPTIONS[self.method])
+        require(own, f"option method: {self.method!r} is not the method that these options are of")
         require_at_least(self, 1, "batch_size", "accumulate_steps")
         require_at_least(self, 1, "log_frequency", "save_frequency")
         require_at_least(self, 0, "num_epochs", "num_workers", "cache_images", "save_steps")

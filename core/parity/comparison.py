@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.datasets.ground_truth import SparseDepth
-from core.evaluation.depth import DepthProtocol, evaluate_depth
+from core.evaluation.depth import evaluate_depth
 from core.evaluation.metrics import METRIC_NAMES
+from core.options.protocols import PROTOCOLS
 from core.parity.bounds import PRECISIONS, SECTIONS
 from core.parity.results import Result
 
@@ -116,4 +117,4 @@ def _metrics(disparity: np.ndarray, truth: list[SparseDepth]) -> np.ndarray:
     """(images, 7); NaN where a disparity is not finite, which evaluation refuses."""
     if not np.isfinite(disparity).all():
         return np.full((len(truth), len(METRIC_NAMES)), math.nan)
-    return evaluate_depth(disparity, truth, DepthProtocol("parity")).per_image
+    return evaluate_depth(disparity, truth, PROTOCOLS["eigen_benchmark"]).per_image

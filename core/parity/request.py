@@ -16,17 +16,18 @@ import numpy as np
 from core.datasets.ground_truth import SparseDepth
 from core.datasets.sample import Frame, Sample, augmented_key, collate, image_key, motion_key
 from core.disparity import resize_map
+from core.errors import UserError
 from core.files.images import resize_array
 from core.files.whole import EXTENSIONS, find_weights
 from core.geometry import nominal_intrinsics, rigid, stereo_transform
 from core.options import OPTIONS, Options, ParityOptions
-from core.weights.folder import model_options
-from core.weights.layouts import read_state
+from core.weights.folder import Folder, model_options
 from core.weights.zoo import resolve_weights
 
 CELLS = (4, 8, 16, 32)  # sides of the texture's squares, pixels: something to match at every scale
 MARGIN = 16  # pixels of texture beyond the image's sides, for the views that look there
 SHIFT = 2  # pixels by which a frame's view is moved per unit of time
+PROGRESS = 0.5  # of the training that a step is taken from
 STEREO_SHIFT = 5  # pixels, for the other camera
 
 
@@ -107,7 +108,8 @@ def requested_options(options: ParityOptions) -> Options:
     """The method's options: those given, else those of the weights' folder, else the method's defaults.
 
     Raises:
-        UserError: the folder's files are missing, damaged, or contradict an option; a value is impossible.
+        UserError: the folder's files are missing, damaged, of another method, or contradict an option; a value is
+            impossible.
     """
     method = OPTIONS[options.method]
     given = {name: value for name in method.MODEL if (value := getattr(options, name)) is not None}
@@ -118,9 +120,10 @@ def requested_options(options: ParityOptions) -> Options:
         model = method(**given)
     else:
         folder = resolve_weights(options.load_weights_folder).resolve()
-        files = find_weights(folder, ["encoder", "depth"], EXTENSIONS["torch"])
-        states = {name: read_state(path)[0] for name, path in files.items()}
-        model = model_options(folder, states, given)
+        find_weights(folder, (), EXTENSIONS["torch"])  # whether it is a folder at all
+        model = model_options(folder, dict(Folder(folder)), given)
+        if type(model) is not method:
+            raise UserError(f"{folder}: is a model of {model.method}, not of --method {options.method}")
         fixed["load_weights_folder"] = str(folder)
     kept = {name: getattr(model, name) for name in method.MODEL}
     complete = method(**kept, **fixed, device="cpu")

@@ -21,6 +21,7 @@ from core.options import PredictionOptions
 from core.prediction.point_cloud import point_cloud, write_ply
 
 LARGEST_PIXEL = 65535
+LARGEST_RELATIVE_DEPTH = 100.0  # in 16 bits, of networks without a bound
 DISPARITY = {"quantity": "disparity", "depth": "scale_factor / disparity"}
 
 
@@ -54,7 +55,7 @@ class PredictionWriter:
         options: of `predict.py`.
         kinds: names of `WRITERS`, the files to write for each image.
         model: what made the predictions, for the record inside the files.
-        max_depth: the model's largest depth before scaling.
+        max_depth: the model's largest depth before scaling; None where it has no bound.
         stereo_factor: metres in a unit of depth of a model trained with stereo or known poses: 10 baselines; 5.4 on
             KITTI, and for known poses of one camera.
     """
@@ -64,7 +65,7 @@ class PredictionWriter:
         options: PredictionOptions,
         kinds: list[str],
         model: str,
-        max_depth: float,
+        max_depth: float | None,
         stereo_factor: float = STEREO_SCALE_FACTOR,
     ) -> None:
         self.options, self.kinds = options, kinds
@@ -73,7 +74,9 @@ class PredictionWriter:
         )
         metric = options.pred_metric_depth or self.scale_factor != 1
         # Metres as KITTI stores them; a relative depth gets all 16 bits, in steps that are the same for all images.
-        self.pixel_unit = KITTI_DEPTH_UNIT if metric else max_depth / LARGEST_PIXEL
+        self.pixel_unit = (
+            KITTI_DEPTH_UNIT if metric else (max_depth or LARGEST_RELATIVE_DEPTH) / LARGEST_PIXEL
+        )
         self.record = depth_record(metric, self.scale_factor, model)
 
     def describe(self) -> str:
@@ -102,7 +105,7 @@ class PredictionWriter:
             write(self, stem.with_name(stem.name + suffix), prediction)
 
     def save_disparity(self, path: Path, prediction: Prediction) -> None:
-        """(1, 1, H, W) float32 as Monodepth2 writes it, and a `.json` beside it with what it means."""
+        """(1, 1, H, W) float32 as published programs write it, and a `.json` beside it with what it means."""
         array = prediction.disparity[None, None].astype(np.float32)
         write_atomically(path, lambda temporary: np.save(temporary, array))
         record = DISPARITY | self.record

@@ -1,46 +1,53 @@
 """The mean of a validation over a whole list, and what makes one checkpoint better than another."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from core.datasets.joined import JoinedDataset
-from core.datasets.sample import Sample
+from core.datasets.sample import Sample, Truth
 from core.datasets.samples import SequenceDataset
 from core.errors import UserError
-from core.evaluation.metrics import training_metrics
+from core.evaluation.comparison import Scaling
+from core.evaluation.depth import training_metrics
 from core.options import Options
+from core.options.protocols import PROTOCOLS
 
 AnyDataset = SequenceDataset | JoinedDataset
-LOG_DEPTH = "log_depth"
 
 
-def known_depth(dataset: AnyDataset, epoch: int, arrays: Sample) -> np.ndarray | None:
-    """True depth of a batch for the log, (B, 1, 375, 1242) metres, or None without any."""
-    depths = [dataset.log_depth(epoch, int(index)) for index in arrays["index"]]
-    found = [depth for depth in depths if depth is not None]
-    return np.stack(found) if found else None
+TICKET = "ticket"  # by which a batch gets its truths
 
 
-class WithLogDepth:
-    """Samples together with their true depth for the log, so that the loader's threads read it."""
+def known_truths(dataset: AnyDataset, epoch: int, arrays: Sample) -> list[Truth | None]:
+    """The true depth of every sample of a batch, where it is known."""
+    return [dataset.sample_truth(epoch, int(index)) for index in arrays["index"]]
+
+
+class WithTruths:
+    """Samples whose true depth is read along with them, by the loader's threads; of any size, so it stays apart."""
 
     def __init__(self, dataset: AnyDataset) -> None:
         self.dataset = dataset
+        self._truths: dict[int, Truth | None] = {}
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         sample = self.dataset[key]
-        depth = self.dataset.log_depth(key[0], int(sample["index"]))
-        return sample if depth is None else sample | {LOG_DEPTH: depth}
+        self._truths[key[1]] = self.dataset.sample_truth(key[0], int(sample["index"]))
+        return sample | {TICKET: np.array(key[1])}
 
     def describe(self, index: int) -> str:
         """Where a sample comes from, for messages."""
         return self.dataset.describe(index)
+
+    def take(self, arrays: Sample) -> list[Truth | None]:
+        """The true depth of every sample of a batch, where it is known; once, and takes its traces from the batch."""
+        return [self._truths.pop(int(ticket)) for ticket in arrays.pop(TICKET)]
 
 
 def lists_of(options: Options, dataset: AnyDataset) -> dict[str, SequenceDataset]:
@@ -57,14 +64,39 @@ def lists_of(options: Options, dataset: AnyDataset) -> dict[str, SequenceDataset
     return dict(zip(["", *names[1:]], dataset.datasets, strict=True))
 
 
-def image_metrics(depth: np.ndarray, truth: np.ndarray) -> list[dict[str, float]]:
-    """The training log's depth metrics of every image that has ground truth, each scaled by its own median.
+def batch_metrics(
+    options: Options, disparities: np.ndarray, truths: Sequence[Truth | None]
+) -> dict[str, float] | None:
+    """Depth metrics of a batch by the protocol of the run, for the log: all images scaled by one median.
 
     Args:
-        depth: (B, 1, H, W) of scale 0.
-        truth: (B, 1, 375, 1242) metres, 0 where unknown.
+        disparities: (B, 1, h, w) predictions of 1 / depth.
+        truths: of each, where it is known.
+
+    Returns:
+        By their names in the log; None without truth.
     """
-    metrics = [training_metrics(depth[[i]], truth[[i]]) for i in range(len(depth))]
+    kind = options.scaling
+    factor = options.metres_per_unit if kind == "unit" else 1.0
+    if factor is None:
+        raise ValueError(f"{options.method}: scaling by a unit that is not known")
+    known = [(disparity[0], truth) for disparity, truth in zip(disparities, truths, strict=True) if truth]
+    if not known:
+        return None
+    return training_metrics(
+        [disparity for disparity, _ in known],
+        [truth.depth for _, truth in known],
+        PROTOCOLS[options.protocol],
+        Scaling(kind, factor),
+        [truth.mirrored for _, truth in known],
+    )
+
+
+def image_metrics(
+    options: Options, disparities: np.ndarray, truths: Sequence[Truth | None]
+) -> list[dict[str, float]]:
+    """The same of every image that has truth, each scaled by its own median; see `batch_metrics`."""
+    metrics = [batch_metrics(options, disparities[[i]], [truths[i]]) for i in range(len(disparities))]
     return [values for values in metrics if values is not None]
 
 

@@ -16,8 +16,6 @@ from core.errors import UserError
 from core.files.whole import add_files_atomically, write_folder_atomically
 from core.options.parsing import MAX_YAML_BYTES
 from core.weights.families.base import is_counter
-from core.weights.families.monodepth2 import PREFIX, Encoder
-from core.weights.families.resnet import CLASSIFIER
 from core.weights.folder import OPTIONS_FILE
 from core.weights.h5 import write_h5
 from core.weights.layouts import State, to_native
@@ -97,7 +95,7 @@ def _completed(file: WeightsFile, to: str, classifier: bool) -> State:
             continue
         if to == "torch" and is_counter(name):
             state[name] = np.zeros(shape, np.int64)
-        elif classifier and isinstance(file.network, Encoder) and name.removeprefix(PREFIX) in CLASSIFIER:
+        elif classifier and name in file.network.classifier:
             state[name] = np.zeros(shape, np.float32)
     return {name: state[name] for name in shapes if name in state}
 

@@ -1,112 +1,136 @@
 """What a weights folder says of its model."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from core.errors import UserError
 from core.files.whole import EXTENSIONS, find_file
 from core.options import Options
-from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import load_method_options
-from core.weights.families import recognise
-from core.weights.families.base import Network
-from core.weights.families.monodepth2 import Decoder, Encoder, PoseCNN, PoseDecoder
+from core.weights.families import FAMILIES, matches, network_names, tie
 from core.weights.layouts import State, read_state
 
 OPTIONS_FILE = "options.yaml"
-# Offsets in time of the frames that a pose network of so many images sees; the file has only their number.
-FRAMES = (0, -1, 1, -2, 2, -3, 3, -4, 4)
 
 
-def model_options(folder: Path, states: Mapping[str, State], overrides: dict[str, Any]) -> Options:
-    """The options of the model in a folder: `options.yaml`, or what the files of an official release tell.
-
-    Size and stereo are numbers in the encoder file; the ResNet, the scales and the kind of the pose network follow from
-    names and shapes.
+class Folder(Mapping[str, State]):
+    """The official states of the networks in a folder, `{"encoder": …}`; each file is read once, when it is asked for.
 
     Args:
+        folder: of weights.
+        extension: of the files that are preferred, see `core.files.whole.find_file`.
+        states: what has been read already.
+    """
+
+    def __init__(
+        self, folder: Path, extension: str = EXTENSIONS["torch"], states: Mapping[str, State] | None = None
+    ) -> None:
+        self.folder, self.extension = Path(folder), extension
+        self.read = dict(states or {})
+
+    def __getitem__(self, name: str) -> State:
+        """Raises UserError if the file is damaged or holds something else than arrays."""
+        if name not in self.read:
+            path = find_file(self.folder, name, self.extension)
+            if path is None:
+                raise KeyError(name)
+            self.read[name] = read_state(path)[0]
+        return self.read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, in the order of the families."""
+        return (name for name in dict.fromkeys([*network_names(), *self.read]) if self._is_there(name))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def _is_there(self, name: str) -> bool:
+        return name in self.read or find_file(self.folder, name, self.extension) is not None
+
+
+def model_options(folder: Path, states: Mapping[str, State], overrides: Mapping[str, Any]) -> Options:
+    """The options of the model in a folder: `options.yaml`, or what the files of an official release tell.
+
+    Args:
+        folder: of weights.
         states: official states of networks that have been read, such as `{"encoder": …, "depth": …}`; without
-            `options.yaml` the pose networks are read from the folder.
+            `options.yaml` the others are read from the folder. A `Folder` reads, and keeps, what is needed.
         overrides: values that replace those of the folder; None leaves them.
 
     Raises:
-        UserError: `options.yaml` is damaged, a value is impossible, or `num_layers` contradicts the encoder file.
+        UserError: `options.yaml` is damaged, a value is impossible, the method lacks an option, an option contradicts a
+            file that has been read, or the files are those of several methods.
     """
+    files = states if isinstance(states, Folder) else Folder(folder, states=states)
     overrides = {name: value for name, value in overrides.items() if value is not None}
-    encoder = _recognise(states.get("encoder", {}))
     if (folder / OPTIONS_FILE).is_file():
         options = load_method_options(folder / OPTIONS_FILE)
     else:
-        size = _size(folder, states.get("encoder", {}))
-        options = Monodepth2Options(**size, **_networks(folder, states, size["use_stereo"]))
-    if isinstance(encoder, Encoder) and overrides.get("num_layers", encoder.num_layers) != encoder.num_layers:
-        raise UserError(
-            f"{folder}: --num_layers {overrides['num_layers']}, but its encoder is a ResNet-{encoder.num_layers}; "
-            "leave the option out, the file tells"
-        )
+        options = _recognised_options(files)
+    for name in overrides:
+        if name not in {field.name for field in dataclasses.fields(options)}:
+            raise UserError(
+                f"--{name}: {folder} is a model of {options.method}, which has no such option; leave it out"
+            )
+    require_agreement(files, options.method, overrides)
     options = dataclasses.replace(options, **overrides)
     options.validate()
     return options
 
 
-def _recognise(state: Mapping[str, np.ndarray]) -> Network | None:
-    return recognise({name: array.shape for name, array in state.items()})
+def require_agreement(files: Folder, method: str, overrides: Mapping[str, Any]) -> None:
+    """Raises UserError if a file that has been read contradicts one of the options that replace those of its folder."""
+    overrides = {name: value for name, value in overrides.items() if value is not None}
+    family = FAMILIES.get(method)
+    if family is None or not overrides:
+        return
+    for name, state in files.read.items():
+        rule = family.recognise({key: array.shape for key, array in state.items()})
+        denial = rule.named(name).denial(overrides) if rule else None
+        if denial:
+            raise UserError(f"{files.folder}: {denial}; leave the option out, the file tells")
 
 
-def _size(folder: Path, encoder: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Height, width and stereo."""
-    numbers = {name: _number(folder, encoder, name) for name in ("height", "width")}
-    return {**numbers, "use_stereo": bool(_number(folder, encoder, "use_stereo"))}
-
-
-def _number(folder: Path, encoder: Mapping[str, np.ndarray], name: str) -> int:
-    """What the encoder file says under a name, or the default of that option."""
+def _recognised_options(files: Folder) -> Options:
+    """What names, shapes and numbers of all files tell; where no family knows any, the first has its say."""
+    shapes = {name: {key: array.shape for key, array in state.items()} for name, state in files.items()}
+    found = matches(shapes, of_methods=True)
+    if len(found) > 1:
+        raise UserError(f"{files.folder}: {tie(found[0].networks, [match.release for match in found])}")
+    family = found[0].family if found else next(iter(FAMILIES.values()))
+    assert family.options_of is not None  # every method's family has it
     try:
-        return int(np.asarray(encoder.get(name, getattr(Monodepth2Options, name))).item())
-    except (TypeError, ValueError, OverflowError):
-        raise UserError(
-            f"{folder}: {name} in the encoder file is no number; download the file again"
-        ) from None
+        return family.options_of(found[0].networks if found else {}, dict(files))
+    except UserError as error:
+        raise UserError(f"{files.folder}: {error}") from None
 
 
-def _networks(folder: Path, states: Mapping[str, State], use_stereo: bool) -> dict[str, Any]:
-    """The options that follow from names and shapes."""
-    found: dict[str, Any] = {}
-    encoder, depth = (_recognise(states.get(name, {})) for name in ("encoder", "depth"))
-    if isinstance(encoder, Encoder):
-        found["num_layers"] = encoder.num_layers
-    if isinstance(depth, Decoder) and depth.scales:
-        found["scales"] = list(depth.scales)
-    pose = _recognise(_state(folder, states, "pose"))
-    if isinstance(pose, PoseCNN):
-        return found | _pose_options("posecnn", pose.images)
-    if isinstance(pose, PoseDecoder) and pose.inputs > 1:
-        return found | _pose_options("shared", pose.inputs)
-    if isinstance(pose, PoseDecoder):
-        pose_encoder = _recognise(_state(folder, states, "pose_encoder"))
-        images = pose_encoder.images if isinstance(pose_encoder, Encoder) else 2
-        # Pairs predict two motions, of which the first is used.
-        return found | _pose_options("separate_resnet", images, all_frames=images > 2 or pose.poses == 1)
-    if pose is None and use_stereo:
-        found["frame_ids"] = [0]  # trained on stereo pairs alone: the pose is known
-    return found
+def start_file(folder: Path, name: str, extension: str, options: Options, network: str) -> Path:
+    """The file that a network of a new run starts with.
+
+    Args:
+        name: the network's name in the folder.
+        extension: of the files that are preferred.
+        options: of the run; the option that names the folder is in the message.
+        network: its name in the run.
+
+    Raises:
+        UserError: it is not there.
+    """
+    path = find_file(folder, name, extension)
+    if path is not None:
+        return path
+    option = _option_with(options, folder)
+    cure = f", or leave {network} out of --models_to_load" if option == "load_weights_folder" else ""
+    raise UserError(f"{folder / (name + extension)}: no such file; check --{option}{cure}")
 
 
-def _state(folder: Path, states: Mapping[str, State], name: str) -> State:
-    """The state of a network, {} when the folder lacks it."""
-    path = find_file(folder, name, EXTENSIONS["torch"])
-    return states[name] if name in states else {} if path is None else read_state(path)[0]
-
-
-def _pose_options(kind: str, images: int, all_frames: bool | None = None) -> dict[str, Any]:
-    """Options of a pose network over so many images; two of them are a pair unless something else is said."""
-    together = images > 2 if all_frames is None else all_frames
-    found = {"pose_model_type": kind, "pose_model_input": "all" if together else "pairs"}
-    if not together:
-        return found
-    frames = (0, 1) if images == 2 else FRAMES[:images]
-    return found | {"frame_ids": list(frames)}
+def _option_with(options: Options, folder: Path) -> str:
+    """The option whose value a folder of weights is."""
+    names = ("load_weights_folder", *(field.name for field in dataclasses.fields(options)))
+    values = {name: getattr(options, name) for name in names}
+    return next(
+        (name for name, value in values.items() if isinstance(value, str) and Path(value) == folder), names[0]
+    )

@@ -1,4 +1,4 @@
-"""HDF5 weights with flat names, as the Paddle Monodepthv2's `resnet18_pretrain.h5` has them.
+"""HDF5 weights with flat names, as PaddlePaddle users' `resnet18_pretrain.h5` has them.
 
 An HDF5 file can point to other files (external and soft links, virtual data sets, external storage) and can
 declare arrays far larger than itself; all of that is refused.

@@ -1,6 +1,6 @@
 """NumPy's `.npz`, objects included, without NumPy's way of reading them, which executes what they hide.
 
-The ground truth that the published Monodepth2 exports is one array of objects, each a depth map.
+The ground truth that Godard et al. 2019 export is one array of objects, each a depth map.
 """
 
 import math

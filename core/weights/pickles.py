@@ -1,21 +1,24 @@
 """The one place where pickles are opened. Nothing that a pickle asks for is imported, called or built.
 
 A pickle is a program. This unpickler knows a handful of globals by name and replaces each by an inert stand-in,
-so that not even NumPy runs on values that have not been checked; every other global is an error. Instructions
+so that not even NumPy runs on values that have not been checked; a family of weights may name further ones, of which
+it gets inert objects and nothing else; every other global is an error. Instructions
 that weights do not need are errors, the number of instructions is bounded, those that copy a sequence count for
 each of its items, and names of a dict are plain text or small integers: tuples of tuples of tuples take forever
 to hash.
 """
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
+from core.weights import families
 from core.weights.files import allowance
 from core.weights.stand_ins import (
     ALLOWED_GLOBALS,
+    INERT,
     Array,
     Function,
     Names,
@@ -63,7 +66,9 @@ class Unpickler(pickle._Unpickler):
         persistent: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__(stream, encoding="latin1")
-        self._allowed = ALLOWED_GLOBALS | dict(allowed or {})
+        # What the readers know themselves comes last: no family changes it.
+        self._allowed = {place: INERT[kind] for place, kind in families.stand_ins()}
+        self._allowed |= ALLOWED_GLOBALS | dict(allowed or {})
         self._allowed |= {
             ("_codecs", "encode"): Function(self._encode),
             ("collections", "OrderedDict"): Function(self._ordered_dict),
@@ -185,9 +190,10 @@ Unpickler.dispatch = _dispatch(pickle._Unpickler.dispatch)
 
 
 def state_arrays(loaded: Any, size: int) -> dict[str, np.ndarray]:
-    """The arrays of a checkpoint by name, from its top or from `state_dict` or `model` in it.
+    """The arrays of a checkpoint by name, from its top, from `state_dict` or `model` in it, or from parts of it.
 
-    Python's numbers beside them become 0-d arrays; text and containers beside them are passed over.
+    The parts are those that a family names, and `<part>.` then begins the names. Python's numbers beside arrays become
+    0-d arrays; text and containers beside them are passed over.
 
     Args:
         loaded: what the unpickler made.
@@ -199,7 +205,7 @@ def state_arrays(loaded: Any, size: int) -> dict[str, np.ndarray]:
     if not isinstance(loaded, dict):
         raise pickle.UnpicklingError(f"it holds a {type(loaded).__name__}, not a dict of arrays")
     nested = [loaded[name] for name in NESTED if isinstance(loaded.get(name), dict)]
-    candidates = [_numbers(entries) for entries in (*nested, loaded)]
+    candidates = [_numbers(entries) for entries in (*nested, *_contained(loaded), loaded)]
     found = next((entries for entries in candidates if _has_arrays(entries)), None)
     if found is None:
         raise pickle.UnpicklingError("it holds no arrays by name")
@@ -209,6 +215,19 @@ def state_arrays(loaded: Any, size: int) -> dict[str, np.ndarray]:
         name: value.array() if isinstance(value, Numbers) else np.array(value)
         for name, value in found.items()
     }
+
+
+def _contained(loaded: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+    """The states that lie beside each other in a file, as one, for each family whose files are so."""
+    for names in families.containers():
+        parts = {name: loaded.get(name) for name in names}
+        if all(isinstance(part, dict) for part in parts.values()):
+            yield {
+                f"{name}.{own}": value
+                for name, part in parts.items()
+                for own, value in (part or {}).items()
+                if isinstance(own, str)
+            }
 
 
 def _has_arrays(entries: dict[str, Any]) -> bool:

@@ -2,21 +2,17 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from itertools import takewhile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations, takewhile
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import UserError
 from core.files.whole import EXTENSIONS, check_names, shown_name
-from core.options.methods.monodepth2 import NETWORKS
-from core.weights import format_of
-from core.weights.families import explain, paddle_monodepthv2, recognise
-from core.weights.families.base import Network, is_counter
-from core.weights.families.monodepth2 import NUMBERS, Decoder, Encoder, PoseDecoder
-from core.weights.families.resnet import FIRST_BOTTLENECK
+from core.weights import families, format_of
+from core.weights.families.base import MethodFamily, Network, Shapes, is_counter
 from core.weights.layouts import PADDLE, State, read_state
 
 WEIGHTS_SUFFIXES = (*EXTENSIONS.values(), ".safetensors", ".h5", ".npz", ".pt", ".tar", ".ckpt")
@@ -29,26 +25,29 @@ class WeightsFile:
     """One network in a file.
 
     Attributes:
-        path: the file.
+        path: the file, which may hold others beside it.
         network: what it holds.
         layout: whose names and layouts it has.
         state: official name to array.
+        others: the same network by the rules of other families, whose files of it are no different.
     """
 
     path: Path
     network: Network
     layout: str
     state: State
+    others: tuple[Network, ...] = ()
 
     @property
     def family(self) -> str:
-        """The release it looks like."""
-        return paddle_monodepthv2.FAMILY if self.layout == PADDLE else self.network.family
+        """The release it looks like, or those."""
+        rules = (self.network, *self.others)
+        return " or ".join(rule.paddle_family if self.layout == PADDLE else rule.family for rule in rules)
 
     @property
     def tensors(self) -> int:
         """How many, counters included, numbers beside them not."""
-        return sum(name not in NUMBERS for name in self.state)
+        return sum(name not in self.network.numbers for name in self.state)
 
     @property
     def parameters(self) -> int:
@@ -56,7 +55,7 @@ class WeightsFile:
         return sum(
             array.size
             for name, array in self.state.items()
-            if name not in NUMBERS and not is_counter(name) and not name.endswith(STATISTICS)
+            if name not in self.network.numbers and not is_counter(name) and not name.endswith(STATISTICS)
         )
 
 
@@ -67,12 +66,14 @@ def read_source(source: Path) -> list[WeightsFile]:
         UserError: nothing is there, a file is damaged or of no known network, or two files of one network differ.
     """
     if not source.is_dir():
-        return [read_network(source)]
-    files = [file for paths in network_files(source).values() for file in [_one_of(paths)]]
-    if not files:
+        return read_files([source])
+    paths = network_files(source)
+    if not paths:
         raise UserError(
             f"{source}: holds no weights such as encoder.pth or encoder.pdparams; name another folder"
         )
+    read = read_files([path for same in paths.values() for path in same])
+    files = [_one_of(name, [file for file in read if file.path in same]) for name, same in paths.items()]
     _require_one_model(files)
     return files
 
@@ -80,7 +81,7 @@ def read_source(source: Path) -> list[WeightsFile]:
 def network_files(folder: Path) -> dict[str, list[Path]]:
     """The files of each network in a folder, `{"encoder": [encoder.pth, …]}`: by name, whatever the suffix."""
     found: dict[str, list[Path]] = {}
-    for name in NETWORKS:
+    for name in families.network_names():
         paths = sorted(path for path in folder.glob(f"{name}.*") if path.is_file() and _is_weights(path))
         if paths:
             found[name] = paths
@@ -99,32 +100,81 @@ def _is_weights(path: Path) -> bool:
 
 
 def read_network(path: Path) -> WeightsFile:
-    """Reads a file and recognises its network, strictly.
+    """Reads a file of one network and recognises it, strictly.
 
     Raises:
-        UserError: absent, damaged, of no known network, or not exactly that network.
+        UserError: absent, damaged, of no known network or of several, or not exactly that network.
     """
-    state, layout = read_state(path)
-    shapes = {name: array.shape for name, array in state.items()}
-    network = recognise(shapes)
-    if network is None:
+    files = read_files([path])
+    if len(files) > 1:
+        names = ", ".join(file.network.file for file in files)
+        raise UserError(f"{path}: holds several networks: {names}; convert_weights.py makes a file of each")
+    return files[0]
+
+
+def read_files(paths: Sequence[Path]) -> list[WeightsFile]:
+    """Reads the files of one model and recognises their networks, all together, strictly.
+
+    Args:
+        paths: each file holds one network, or several where its family keeps them so.
+
+    Raises:
+        UserError: absent, damaged, of no known network, of a network of several families, or not exactly that network.
+    """
+    states = {path: read_state(path) for path in paths}
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    for path, (state, _) in states.items():
+        shapes.setdefault(_stem(path), {name: array.shape for name, array in state.items()})
+    best = [match.family for match in families.matches(shapes)]
+    return [file for path, (state, layout) in states.items() for file in _networks(path, state, layout, best)]
+
+
+def _stem(path: Path) -> str:
+    return path.name.partition(".")[0]
+
+
+def _networks(path: Path, state: State, layout: str, best: list[MethodFamily]) -> list[WeightsFile]:
+    """The networks in one file of a model that these families know best."""
+    parts = best[0].parts(_stem(path), state) if best else {_stem(path): state}
+    files = {name: _network(path, name, dict(own), layout, best) for name, own in parts.items()}
+    for name, file in files.items() if set(files) != {_stem(path)} else ():
+        if file.network.file != name:
+            raise UserError(
+                f"{path}: holds {file.network} under the names of {name}; it is not what it should be"
+            )
+    return list(files.values())
+
+
+def _network(path: Path, name: str, state: State, layout: str, best: list[MethodFamily]) -> WeightsFile:
+    shapes = {key: array.shape for key, array in state.items()}
+    # A file that is not of its folder's family may be one of another's, and is called that.
+    rules = _rules(shapes, best) or _rules(shapes, list(families.FAMILIES.values()))[:1]
+    if not rules:
         raise UserError(f"{path}: holds arrays of no network that is known: {_described(list(shapes))}")
-    stem = path.name.partition(".")[0]
-    if isinstance(network, Decoder) and stem in ("depth", "predictive_mask"):
-        network = replace(network, mask=stem == "predictive_mask")
-    check_names(shapes, network.shapes, path, ignore=network.optional, explain=explain)
-    order = [name for name in network.shapes if name in state]
-    return WeightsFile(path, network, layout, {name: _value(path, name, state[name]) for name in order})
+    network, *others = (rule.named(name) for rule in rules)
+    if any((other.file, other.needed) != (network.file, network.needed) for other in others):
+        raise UserError(f"{path}: {families.tie([network.file], [rule.family for rule in rules])}")
+    check_names(shapes, network.shapes, path, ignore=network.optional, explain=families.explain)
+    order = [key for key in network.shapes if key in state]
+    values = {key: _value(path, key, state[key], network) for key in order}
+    return WeightsFile(path, network, layout, values, tuple(others))
 
 
-def _value(path: Path, name: str, array: np.ndarray) -> np.ndarray:
+def _rules(shapes: Shapes, known: list[MethodFamily]) -> list[Network]:
+    return [rule for family in known if (rule := family.recognise(shapes))]
+
+
+def _value(path: Path, name: str, array: np.ndarray, network: Network) -> np.ndarray:
     """An array; the numbers beside the tensors, which programs write in many ways, as Python's are read."""
-    if name not in NUMBERS:
+    kind = network.numbers.get(name)
+    if kind is None:
         return array
     value = array.item() if array.size == 1 and array.dtype.kind in "biuf" else math.nan
+    if kind is float and math.isfinite(value):
+        return np.array(value, np.float64)
     if not float(value).is_integer() or abs(value) >= 1 << 31:
         raise UserError(f"{path}: {name} is no single whole number; save it again as one")
-    return np.array(value, bool if name == "use_stereo" else np.int64)
+    return np.array(value, bool if kind is bool else np.int64)
 
 
 def _described(names: list[str]) -> str:
@@ -140,15 +190,13 @@ def _described(names: list[str]) -> str:
     )
 
 
-def _one_of(paths: list[Path]) -> WeightsFile:
+def _one_of(name: str, files: list[WeightsFile]) -> WeightsFile:
     """The network of files that hold the same, the most complete of them."""
-    files = [read_network(path) for path in paths]
-    name = paths[0].name.partition(".")[0]
     best = max(files, key=lambda file: len(file.state))
     for file in files:
         if file.network.file != name:
             raise UserError(f"{file.path}: holds {file.network}, not what its name says; rename it")
-        used = [name for name in best.state if name in file.state or name not in best.network.optional]
+        used = [key for key in best.state if key in file.state or key not in best.network.optional]
         if digest(file.state, used) != digest(best.state, used):
             raise UserError(
                 f"{best.path} and {file.path.name} hold different weights; remove one, or convert a single file"
@@ -157,15 +205,12 @@ def _one_of(paths: list[Path]) -> WeightsFile:
 
 
 def _require_one_model(files: list[WeightsFile]) -> None:
-    """The decoders of a folder fit its encoder."""
-    encoder = next((file for file in files if file.network.file == "encoder"), None)
-    for file in files:
-        if encoder is None or not isinstance(encoder.network, Encoder):
-            return
-        bottleneck = encoder.network.num_layers >= FIRST_BOTTLENECK
-        if isinstance(file.network, Decoder | PoseDecoder) and file.network.bottleneck != bottleneck:
+    """The networks of a folder are of one family, and its decoders fit its encoder."""
+    for file, other in permutations(files, 2):
+        same = file.network.family == other.network.family
+        if not same or not file.network.fits(other.network):
             raise UserError(
-                f"{file.path}: is {file.network}, but {encoder.path.name} is {encoder.network}; "
+                f"{file.path}: is {file.network}, but {other.path.name} is {other.network}; "
                 "the files of two models are mixed"
             )
 

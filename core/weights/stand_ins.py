@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from core.weights.families.base import DROPPED, RECORD
+
 MAX_SIDE = 1 << 48
 MAX_DIMENSIONS = 32
 PLAIN_ELEMENTS = frozenset(["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"])
@@ -189,6 +191,16 @@ def dropped(*_: Any) -> StandIn:
     """What trainings keep beside their weights: its arguments are not even looked at."""
     return StandIn()
 
+
+def record(*arguments: Any) -> Names:
+    """An object beside the weights that is made without arguments: a dict, whose state is dropped."""
+    if arguments:
+        raise pickle.UnpicklingError("a record made of something else")
+    return Names()
+
+
+# What a family may make of a global that its pickles name, and nothing else.
+INERT: dict[str, StandIn] = {RECORD: Function(record), DROPPED: Function(dropped)}
 
 _RECONSTRUCT, _NDARRAY, _DTYPE, _SCALAR = Function(Array), StandIn(), Function(Dtype), Function(_scalar)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
-from core.weights.families.resnet import feature_channels
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HEIGHT, WIDTH = 96, 160
@@ -35,12 +34,16 @@ def fixed_images(count: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(size=(1, 3 * count, HEIGHT, WIDTH)).astype(np.float32)
 
 
-def fixed_features(bottleneck: bool) -> list[np.ndarray]:
-    """What an encoder could give for such an image: five features, for decoders that come without an encoder."""
+def fixed_features(channels: Sequence[int]) -> list[np.ndarray]:
+    """What an encoder could give for such an image, for decoders that come without one: at half the size, a quarter, …
+
+    Args:
+        channels: of each feature, finest first.
+    """
     rng = np.random.default_rng(1)
     return [
-        rng.uniform(size=(1, channels, HEIGHT // 2**level, WIDTH // 2**level)).astype(np.float32)
-        for level, channels in enumerate(feature_channels(bottleneck), start=1)
+        rng.uniform(size=(1, count, HEIGHT // 2**level, WIDTH // 2**level)).astype(np.float32)
+        for level, count in enumerate(channels, start=1)
     ]
 
 

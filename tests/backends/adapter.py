@@ -53,6 +53,18 @@ class Adapter:
             for tensor, gradient in zip(inputs, found, strict=True)
         ]
 
+    def is_trainable(self, parameter: Any) -> bool:
+        """Whether gradients are asked for it; PaddlePaddle counts running statistics among the parameters."""
+        return parameter.requires_grad if self.name == "torch" else not parameter.stop_gradient
+
+    def is_detached(self, tensor: Any) -> bool:
+        """Whether it keeps no graph of its making."""
+        return not tensor.requires_grad if self.name == "torch" else tensor.stop_gradient
+
+    def device_of(self, tensor: Any) -> Any:
+        """Where it lies."""
+        return tensor.device if self.name == "torch" else tensor.place
+
     def fill(self, network: Any, state: dict[str, np.ndarray]) -> Any:
         """Loads `{official name: array}` and returns the network on the device, in evaluation mode."""
         self.module("checkpoint").load_network_state(network, state, "test")

@@ -1,5 +1,7 @@
 """The backend under test: `pytest tests/backends --backend paddle`. One process tests one backend."""
 
+import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,15 +38,25 @@ def backend(request: pytest.FixtureRequest) -> Adapter:
 
 @pytest.fixture(scope="session")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny rendered data set with its lists and ground truth in `splits/`; not to be changed."""
-    return make_drive(tmp_path_factory.mktemp("drive") / "drive")
+    """A tiny rendered data set with its lists and ground truth in `splits/`; not to be changed.
+
+    tests/run.sh names a folder for it, so that it is rendered once for both backends.
+    """
+    if "TESTS_DRIVE" not in os.environ:
+        return make_drive(tmp_path_factory.mktemp("drive") / "drive")
+    folder = Path(os.environ["TESTS_DRIVE"])
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "splits" / "gt_depths.npz").exists():  # written last
+            make_drive(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def trained(backend: Adapter, drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The weights of two steps of mono+stereo, trained by `train.py` as a user would; not to be changed."""
+    """The weights of two steps of mono+stereo, trained by `train.py`; not to be changed."""
     runs = tmp_path_factory.mktemp("runs")
-    succeeds("train.py", *training(backend.name, drive, runs, "trained", "mono+stereo"))
+    succeeds("train.py", *training(backend.name, drive, runs, "trained", "mono+stereo"), here=True)
     yield weights_of(runs, "trained")
     shutil.rmtree(runs)
 

@@ -61,6 +61,7 @@ def test_image_is_truncated(backend, drive, trained, tmp_path):
         *("--backend", backend.name, "--device", "cpu", "--load_weights_folder", trained),
         *("--image_path", photos, "--batch_size", 2),
         folder=tmp_path,
+        here=True,
     )
     assert_says(message, photos / "half.jpg", "damaged or not an image", "copy or convert it again")
 
@@ -69,7 +70,9 @@ def test_frame_off_the_end_of_a_drive(backend, drive, tmp_path):
     data = copy_drive(drive, tmp_path / "data")
     lines = data / "splits" / "train_files.txt"
     lines.write_text(lines.read_text().replace(" 2 r", " 3 r"))
-    message = refused("train.py", *training(backend.name, data, "runs", "run", "mono"), folder=tmp_path)
+    message = refused(
+        "train.py", *training(backend.name, data, "runs", "run", "mono"), folder=tmp_path, here=True
+    )
     missing = image_path(data, DRIVES[0], 4, 3, ".jpg")
     assert_says(message, missing, "no such image", "line 4 of the split", "leave out the first and last")
 
@@ -77,7 +80,7 @@ def test_frame_off_the_end_of_a_drive(backend, drive, tmp_path):
 def test_weights_are_missing(backend, drive, tmp_path):
     more = ["--load_weights_folder", "absent"]
     message = refused(
-        "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path
+        "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path, here=True
     )
     assert_says(message, "absent: no such folder of weights", "weights/zoo.yml", "mono_640x192")
 
@@ -87,7 +90,7 @@ def test_imagenet_weights_are_missing(backend, drive, tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     more = ["--weights_init", "pretrained", "--num_layers", 34]
     message = refused(
-        "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path
+        "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path, here=True
     )
     assert_says(message, tmp_path / "resnet34_pretrain.h5", "no such file", "--weights_init scratch")
 
@@ -99,6 +102,7 @@ def test_weights_are_damaged(backend, drive, trained, tmp_path, extension):
         "evaluate_depth.py",
         *evaluation(backend, drive, weights, "--save_pred_disps", "--output", "metrics.json"),
         folder=tmp_path,
+        here=True,
     )
     assert_says(message, weights / f"encoder{extension}", "not a readable", "again")
 
@@ -106,14 +110,16 @@ def test_weights_are_damaged(backend, drive, trained, tmp_path, extension):
 def test_weights_of_another_network(backend, drive, trained, tmp_path, extension):
     weights = link_weights(trained, tmp_path / "weights")
     more = ["--num_layers", 50, "--save_pred_disps", "--output", "metrics.json"]
-    message = refused("evaluate_depth.py", *evaluation(backend, drive, weights, *more), folder=tmp_path)
+    message = refused(
+        "evaluate_depth.py", *evaluation(backend, drive, weights, *more), folder=tmp_path, here=True
+    )
     assert_says(message, weights, "--num_layers 50, but its encoder is a ResNet-18; leave the option out")
 
 
 def test_gpu_is_not_there(backend, drive, tmp_path):
     more = ["--device", "cuda:99"]
     message = refused(
-        "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path
+        "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path, here=True
     )
     assert_says(message, "--device cuda:99", "GPUs here; choose auto or cpu")
 
@@ -129,6 +135,7 @@ def test_loss_is_not_a_number(backend, drive, trained, tmp_path, extension):
         "train.py",
         *training(backend.name, drive, "runs", "run", "mono+stereo", *more),
         folder=tmp_path,
+        here=True,
         made="runs",
     )
     assert_says(message, "step 0", "photometric/0 nan", "smoothness/3 nan", "lower --learning_rate")
@@ -138,7 +145,7 @@ def test_loss_is_not_a_number(backend, drive, trained, tmp_path, extension):
     assert (tmp_path / "runs" / "run" / "scalars.jsonl").read_text() == ""
 
 
-# ---- without the cost of a process -------------------------------------------------------------------------------
+# ---- by function calls -------------------------------------------------------------------------------------------
 
 
 def training_refuses(backend, data, tmp_path, match, *more, mode="stereo") -> None:

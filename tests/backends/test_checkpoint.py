@@ -156,7 +156,7 @@ def test_loading_is_strict_and_changes_nothing_when_it_fails(backend, make):
 def test_numbers_travel_beside_the_weights(backend, make, tmp_path):
     network, _ = make()
     checkpoint = backend.module("checkpoint")
-    checkpoint.save_networks({"encoder": network}, tmp_path, {"height": 192, "use_stereo": True})
+    checkpoint.save_networks({"encoder": network}, tmp_path, {"encoder": {"height": 192, "use_stereo": True}})
     arrays = checkpoint.read_weights(tmp_path / f"encoder{checkpoint.EXTENSION}")
     assert int(arrays["height"]) == 192 and bool(arrays["use_stereo"]) is True
     other, _ = make()

@@ -150,7 +150,7 @@ def test_pose_networks(backend, official, recorded, case):
 
 @pytest.mark.parametrize("to", ["paddle", "safetensors", "h5"])
 def test_converted_folders_give_the_same_outputs(official, recorded, predict, tmp_path, to):
-    succeeds("convert_weights.py", official / "18", "--to", to, "--output", tmp_path / to)
+    succeeds("convert_weights.py", official / "18", "--to", to, "--output", tmp_path / to, here=True)
     assert_close(predict(tmp_path / to), recorded["resnet18_eval/sigmoid_0"][:, 0], (0, 2e-6))
 
 
@@ -224,7 +224,7 @@ def test_the_framework_itself_loads_what_is_written(backend, official, tmp_path)
     source, framework = official / "18" / "encoder.pth", backend.framework
     rule = read_network(source).network
     network = backend.module("outputs").make_network(rule)
-    succeeds("convert_weights.py", source, "--to", backend.name, "--output", tmp_path)
+    succeeds("convert_weights.py", source, "--to", backend.name, "--output", tmp_path, here=True)
     path = tmp_path / f"encoder{EXTENSIONS[backend.name]}"
     if backend.name == "torch":
         state = framework.load(path, weights_only=True)
@@ -276,5 +276,5 @@ def test_damaged_source_and_nothing_written(official, tmp_path):
     folder = link_weights(official / "18", tmp_path / "a", ("depth.pth",))
     content = (official / "18" / "depth.pth").read_bytes()
     (folder / "depth.pth").write_bytes(content[: len(content) // 2])
-    message = refused("convert_weights.py", "a", "--to", "paddle", "--verify", folder=tmp_path)
+    message = refused("convert_weights.py", "a", "--to", "paddle", "--verify", folder=tmp_path, here=True)
     assert_says(message, "a/depth.pth: not a readable .pth file of tensors")

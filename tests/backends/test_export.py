@@ -8,7 +8,7 @@ import pytest
 
 import export_onnx
 from core.errors import UserError
-from core.prediction.files import onnx_file
+from core.prediction import onnx_file
 from tests.backends.drive import HEIGHT, WIDTH
 from tests.scripts import ROOT, assert_says, refused, succeeds
 from tests.tolerances import assert_close
@@ -127,7 +127,7 @@ def test_another_size_and_weights_of_another_format(backend, trained, tmp_path):
     """The torch backend writes what the other one cannot write where paddle2onnx is not to be had."""
     weights, path = tmp_path / "weights", tmp_path / "depth.onnx"
     to = {"torch": "paddle", "paddle": "safetensors"}[backend.name]
-    succeeds("convert_weights.py", trained, "--to", to, "--output", weights)
+    succeeds("convert_weights.py", trained, "--to", to, "--output", weights, here=True)
     export_onnx.main([*arguments(backend, weights, path), "--height", "64", "--width", "96"])
     assert shape(onnx.load(path).graph.output[0]) == [1, 1, 64, 96]
     shutil.rmtree(tmp_path)
@@ -158,9 +158,11 @@ def test_other_numbers_are_not_written(backend, trained, tmp_path, monkeypatch):
 
 
 def test_folder_without_weights(backend, tmp_path):
-    message = refused("export_onnx.py", *arguments(backend, "absent", "depth.onnx"), folder=tmp_path)
+    message = refused(
+        "export_onnx.py", *arguments(backend, "absent", "depth.onnx"), folder=tmp_path, here=True
+    )
     assert message.startswith("absent: ")
-    assert refused("export_onnx.py", "--backend", backend.name, folder=tmp_path).startswith(
+    assert refused("export_onnx.py", "--backend", backend.name, folder=tmp_path, here=True).startswith(
         "--load_weights_folder is missing"
     )
 

@@ -59,7 +59,7 @@ def damaged(own: Path, folder: Path) -> Path:
 
 
 def test_two_steps(backend, own, runs):
-    printed = succeeds("train.py", *words(backend, own, runs))
+    printed = succeeds("train.py", *words(backend, own, runs), here=True)
     assert_says(printed, "4 training and 4 validation samples, 2 steps")
     options = load_options(Monodepth2Options, weights_of(runs, "own") / "options.yaml")
     assert options.baseline == BASELINE and options.stereo_scale_factor == pytest.approx(5.4)
@@ -69,7 +69,7 @@ def test_dry_run_writes_nothing(backend, own, tmp_path):
     before = listing(own)
     folder = tmp_path / "here"
     folder.mkdir()
-    printed = succeeds("train.py", *words(backend, own, folder / "runs", "--dry_run"))
+    printed = succeeds("train.py", *words(backend, own, folder / "runs", "--dry_run"), here=True)
     assert list(folder.iterdir()) == [] and listing(own) == before
     assert_says(
         printed,
@@ -91,7 +91,9 @@ def test_dry_run_writes_nothing(backend, own, tmp_path):
 
 def test_dry_run_sees_what_is_wrong(backend, own, tmp_path):
     bad = damaged(own, tmp_path / "data")
-    message = refused("train.py", *words(backend, tmp_path / "data", "runs", "--dry_run"), folder=tmp_path)
+    message = refused(
+        "train.py", *words(backend, tmp_path / "data", "runs", "--dry_run"), folder=tmp_path, here=True
+    )
     assert_says(message, bad, "damaged or not an image", "1 unreadable images", "--bad_images skip")
 
 
@@ -99,7 +101,9 @@ def test_bad_images_are_skipped_and_counted(backend, own, runs, tmp_path):
     bad = damaged(own, tmp_path / "data")
     with pytest.raises(UserError, match=f"{bad.name}: damaged or not an image"):
         train.main(words(backend, tmp_path / "data", runs))
-    printed = succeeds("train.py", *words(backend, tmp_path / "data", runs, "--bad_images", "skip"))
+    printed = succeeds(
+        "train.py", *words(backend, tmp_path / "data", runs, "--bad_images", "skip"), here=True
+    )
     assert_says(printed, f"skipped: {bad}: damaged", "epoch 0: 1 missing or damaged images skipped so far")
     assert printed.count("skipped: ") == 1
     assert weights_of(runs, "own").is_dir()

@@ -179,7 +179,7 @@ def evaluation(backend, sequence: Path, weights: Path, *more: object) -> list[st
 def test_evaluation_of_a_drive(backend, drive, sequence, trained, tmp_path):
     """Weights → motions, trajectory, errors, picture; the saved motions and trajectory give the same errors."""
     folder = link_weights(trained, tmp_path / "weights")
-    printed = succeeds("evaluate_pose.py", *evaluation(backend, sequence, folder))
+    printed = succeeds("evaluate_pose.py", *evaluation(backend, sequence, folder), here=True)
     assert_says(printed, "sequence 09 | 4 frames", "Trajectory error: ", "scale_7dof |")
     new = {path.name for path in folder.iterdir()} - {path.name for path in trained.iterdir()}
     assert new == {"poses.npy", "trajectory_09.txt", "odometry_09.json", "path_09.png"}

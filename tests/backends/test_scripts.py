@@ -121,7 +121,9 @@ def test_evaluation_and_the_same_from_saved_disparities(backend, drive, trained,
     files = [tmp_path / "network.json", tmp_path / "saved.json"]
     more = ["--eval_mono", "--crop", "garg", "--output"]
     printed = succeeds(
-        "evaluate_depth.py", *evaluation(backend, drive, weights, *more, files[0], "--save_pred_disps")
+        "evaluate_depth.py",
+        *evaluation(backend, drive, weights, *more, files[0], "--save_pred_disps"),
+        here=True,
     )
     saved = weights / "disps_splits_split.npy"
     disparities = np.load(saved, allow_pickle=False)
@@ -185,7 +187,7 @@ def names(folder: Path) -> set[str]:
 
 def test_prediction_of_a_folder_twice(backend, trained, photos):
     before = names(photos)
-    printed = succeeds("predict.py", *prediction(backend, photos, trained, "--pred_metric_depth"))
+    printed = succeeds("predict.py", *prediction(backend, photos, trained, "--pred_metric_depth"), here=True)
     assert_says(printed, "3 images", photos)
     suffixes = ("_disp.npy", "_disp.json", "_depth.npz", "_disp.jpeg")
     made = {f"{stem}{suffix}" for stem in "abc" for suffix in suffixes}

@@ -84,10 +84,30 @@ def test_the_means_do_not_depend_on_the_batches(backend, drive, runs):
         assert other == pytest.approx(means[0], rel=1e-4)
 
 
+def test_the_protocol_of_the_run_measures(backend, drive, runs):
+    """The log's batch and the whole list, by another protocol than Monodepth2's own, which has other names."""
+    trainer = make(backend, drive, runs, "run", "stereo", *SMALL, "--protocol", "make3d")
+    names = {"de/abs_rel", "de/sq_rel", "de/rms", "de/log10"}
+    values, maps, _, truths = trainer.validation.one_batch(0)
+    logged = backend.module("validation").log_values(trainer.options, values, maps, truths)
+    for found in (logged, trainer.validation.everything(lambda: True)):
+        assert {name for name in found if name.startswith(("de/", "da/"))} == names
+
+
+def test_depth_is_along_the_axis_where_there_are_rays(backend):
+    disparity, rays = np.full((1, 1, 2, 2), 0.5, np.float32), np.zeros((1, 3, 2, 2), np.float32)
+    rays[:, 0], rays[:, 2] = 0.6, 0.8
+    maps = {"disparity": backend.tensor(disparity)}
+    predicted = backend.module("validation").predicted_disparity
+    np.testing.assert_array_equal(predicted(maps), disparity)
+    found = predicted(maps | {"rays": backend.tensor(rays)})
+    np.testing.assert_allclose(1 / found, np.full((1, 1, 2, 2), 2 * 0.8), rtol=1e-6)
+
+
 def test_the_log_is_validated_by_a_function_of_the_step(backend, drive, runs):
     trainer = make(backend, drive, runs, "run", "stereo", *SMALL)
-    first, _, _, depth = trainer.validation.one_batch(5)
-    assert depth.shape == (2, 1, 375, 1242)
+    first, _, _, truths = trainer.validation.one_batch(5)
+    assert len(truths) == 2 and all(truth.depth.shape == (64, 128) for truth in truths)
     trainer.validation.one_batch(1)
     assert trainer.validation.one_batch(5)[0] == first
 
@@ -130,8 +150,9 @@ def test_a_stuck_scale_is_said(backend, drive, runs, capsys):
     losses = trainer.method.losses
 
     def far(batch):
-        terms, maps = losses(batch)
-        return terms, maps | {"sigmoid_1": maps["sigmoid_1"] * 0}
+        found = losses(batch)
+        found.maps["sigmoid_1"] = found.maps["sigmoid_1"] * 0
+        return found
 
     trainer.method.losses = far
     trainer.run()

@@ -3,8 +3,10 @@
 Whatever is executed would make the folder named by `MARKER` in the current folder, or be seen by an audit hook.
 """
 
+import hashlib
 import pickle
 import struct
+import time
 from typing import Any
 
 from tests.core.weight_files import Raw, call, code, name
@@ -12,6 +14,7 @@ from tests.core.weight_files import Raw, call, code, name
 MARKER = "executed"
 PYTHON = f"__import__('os').mkdir({MARKER!r})"
 SHELL = f"mkdir {MARKER}"
+HASHINGS = 20  # of `hashing`: what refusing a file may take
 INNER = b"\x80\x02" + call(name("os", "mkdir"), MARKER).content + b"."  # a pickle in a pickle
 
 # Functions that do harm, or lead to some, with arguments that would.
@@ -210,6 +213,14 @@ PAYLOADS: dict[str, bytes] = {
     **TRICKS,
     **BOMBS,
 }
+
+
+def hashing() -> float:
+    """CPU seconds that this process takes to hash 256 MiB: the unit of its other times, whatever the machine."""
+    total, start = hashlib.sha256(), time.process_time()
+    for _ in range(256):
+        total.update(bytes(1 << 20))
+    return time.process_time() - start
 
 
 def object_array(payload: bytes) -> bytes:

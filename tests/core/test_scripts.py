@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_evaluation_of_saved_disparities_needs_no_framework(data: Path, tmp_path
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert_close(written["per_image"], np.stack(expected))
     assert_close([written["mean"][name] for name in METRIC_NAMES], np.mean(expected, axis=0))
-    assert written["images"] == 3 and written["protocol"]["max_depth"] == 60
+    assert written["images"] == 3 and written["protocol"]["subject"]["cap"] == 60
     first, *rest = printed.splitlines()
     assert_says(first, data / "split", "crop none", "cap 60 m", "median scaling", "3 images")
     assert f"{np.mean(expected, axis=0)[0]:.3f}" in rest[-1]
@@ -120,6 +121,34 @@ def test_report(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"{json.loads(metrics.read_text())['mean']['abs_rel']:.3f}" in row
     with Image.open(tmp_path / "report" / "report.png") as picture:
         assert picture.width > 4 * WIDTH and picture.height > 2 * HEIGHT
+
+
+def test_a_protocol_by_name_on_a_list_of_ones_own(data: Path, tmp_path: Path, capsys: Any) -> None:
+    """The same numbers as the list with that crop; the report takes the protocol that its rows have, and no other."""
+    export(data)
+    np.save(tmp_path / "some.npy", np.random.default_rng(0).uniform(0.1, 1, (3, 16, 32)).astype(np.float32))
+    written, first = [], []
+    for name, more in (("old", ["--crop", "garg"]), ("new", ["--protocol", "eigen"])):
+        where = evaluation(data, tmp_path / "some.npy")
+        evaluate_depth.main([*where, "--eval_mono", *more, "--output", str(tmp_path / f"{name}.json")])
+        written.append(json.loads((tmp_path / f"{name}.json").read_text()))
+        first.append(next(line for line in capsys.readouterr().out.splitlines() if "| crop" in line))
+    assert written[0]["per_image"] == written[1]["per_image"]
+    rest = f"split {data / 'split'} | crop garg | cap 80 m | median scaling | 3 images"
+    assert first == [rest, f"protocol eigen | {rest}"]
+    assert written[0]["protocol"]["changed"] == ["crop garg"] and written[1]["protocol"]["name"] == "eigen"
+    rows = report_arguments(data, tmp_path, f"new={tmp_path / 'new.json'}")
+    report_depth.main([*rows, "--protocol", "eigen"])
+    assert (tmp_path / "report" / "report.md").read_text().startswith(f"protocol eigen | {rest}\n")
+    with pytest.raises(
+        UserError, match=r"new\.json: measured by eigen, not by eigen_benchmark; evaluate with"
+    ):
+        report_depth.main([*rows, "--protocol", "eigen_benchmark"])
+    rows = report_arguments(data, tmp_path, f"old={tmp_path / 'old.json'}")
+    with pytest.raises(
+        UserError, match=r"measured by .*, crop garg, not by eigen; evaluate with --protocol eigen"
+    ):
+        report_depth.main([*rows, "--protocol", "eigen"])
 
 
 def report_arguments(data: Path, folder: Path, *metrics: str) -> list[str]:
@@ -244,6 +273,12 @@ def test_ground_truth_is_missing(data: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "three.npy", np.ones((3, 8, 16), np.float32))
     with pytest.raises(UserError, match=r"gt_depths.npz: no such ground truth; make it with export_gt_depth"):
         evaluate_depth.main([*evaluation(data, tmp_path / "three.npy"), "--eval_mono"])
+
+
+def test_contradicting_protocols_are_refused(tmp_path: Path) -> None:
+    words = ["--protocol", "eigen", "--eval_split", "make3d", "--eval_mono", "--ext_disp_to_eval", "a.npy"]
+    message = refused("evaluate_depth.py", *words, folder=tmp_path, without=FRAMEWORKS)
+    assert_says(message, "make3d is another protocol than eigen; leave out one of the two")
 
 
 def test_report_refuses_what_does_not_belong_together(data: Path, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Proofs that take many minutes, each a program of its own; CONTRIBUTING names their commands."""
+"""Proofs that take minutes, programs and tests; CONTRIBUTING names their commands."""

@@ -9,19 +9,22 @@ rename something in a temporary file or folder, the n-th time. After the last ki
 import argparse
 import itertools
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from safetensors.numpy import load_file
 
+import train
+from core.errors import run
 from core.files.whole import EXTENSIONS
 from core.weights import read_weights_file
 from tests.backends.drive import NETWORKS, make_drive, training
@@ -30,22 +33,8 @@ from tests.scripts import ENVIRONMENT, ROOT
 MODE = "stereo"
 # Two steps an epoch; a checkpoint after each step, those of the second and fourth epoch to stay, and that of the best.
 LENGTH = ["--num_epochs", 4, "--save_steps", 1, "--save_frequency", 2, "--validation", "--width", 64]
-# Runs train.py, and kills it when the n-th audited event touches a file or folder that is still hidden.
-CHILD = """
-import os, runpy, signal, sys
-root, events, *sys.argv[1:] = sys.argv[1:]
-left = int(events)
-def hook(event, arguments):
-    global left
-    if event in ("open", "os.rename", "os.mkdir") and "/." in str(arguments[0]).partition("/runs/")[2]:
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(hook)
-sys.path[0] = root
-sys.argv[0] = root + "/train.py"
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+# A training is a fork of a process that has imported these: that takes longer than the training.
+IMPORTS = {"torch": ["backends.torch.trainer", "torch._dynamo"], "paddle": ["backends.paddle.trainer"]}
 
 
 @dataclass
@@ -58,24 +47,58 @@ class Result:
     different: list[str] = field(default_factory=list)
 
 
-def start(arguments: list[str], events: int = 0) -> subprocess.Popen[str]:
-    """A training in a process of its own; with events, it kills itself at that one."""
-    command = [sys.executable, "-c", CHILD, str(ROOT), str(events), *arguments]
-    environment = os.environ | ENVIRONMENT
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+def train_and_die(arguments: list[str], events: int, errors: str) -> None:
+    """Runs train.py as its last line does; kills its process when the n-th audited event touches what is still hidden.
+
+    Args:
+        events: n; 0 for never.
+        errors: file for stderr.
+    """
+    left = events
+
+    def hook(event: str, found: tuple) -> None:
+        nonlocal left
+        if event in ("open", "os.rename", "os.mkdir") and "/." in str(found[0]).partition("/runs/")[2]:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    for descriptor, file in ((1, os.devnull), (2, errors)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
+    sys.addaudithook(hook)
+    sys.argv = [str(ROOT / "train.py"), *arguments]
+    run(train.main)
 
 
-def finish(process: subprocess.Popen[str], after: float | None = None) -> bool:
-    """Waits for a training, or kills it after so many seconds; returns whether it was killed."""
+class Trainings:
+    """Starts trainings, each in a process of its own."""
+
+    def __init__(self, backend: str) -> None:
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(IMPORTS[backend])
+
+    def run(self, arguments: list[str], events: int = 0, after: float | None = None) -> bool:
+        """Runs a training, killed at that event or after so many seconds; returns whether it was killed."""
+        with tempfile.NamedTemporaryFile() as errors, replaced(os.environ, ENVIRONMENT):
+            process = self.context.Process(target=train_and_die, args=(arguments, events, errors.name))
+            process.start()
+            process.join(after)
+            process.kill()
+            process.join()
+            assert process.exitcode in (0, -signal.SIGKILL), errors.read().decode()
+            return process.exitcode != 0
+
+
+@contextmanager
+def replaced(variables: MutableMapping[str, str], new: dict[str, str]) -> Iterator[None]:
+    """Environment variables have other values meanwhile; the first process started keeps them."""
+    before = dict(variables)
+    variables.update(new)
     try:
-        _, errors = process.communicate(timeout=after)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        _, errors = process.communicate()
-    assert process.returncode in (0, -signal.SIGKILL), errors
-    return process.returncode != 0
+        yield
+    finally:
+        variables.clear()
+        variables.update(before)
 
 
 def kill_and_resume(
@@ -92,8 +115,8 @@ def kill_and_resume(
         tell: print a line for each.
     """
     assert runs.name == "runs"
-    begin = time.monotonic()
-    assert not finish(start(training(backend, drive, runs, "whole", MODE, *LENGTH)))
+    begin, trainings = time.monotonic(), Trainings(backend)
+    assert not trainings.run(training(backend, drive, runs, "whole", MODE, *LENGTH))
     duration = time.monotonic() - begin
     result = Result()
     while result.kills < count:
@@ -105,7 +128,7 @@ def kill_and_resume(
             moment = next(moments) if result.kills < count else 0
             events, after = (moment, None) if isinstance(moment, int) else (0, moment * duration)
             before = leftovers(folder)
-            killed = finish(start(arguments + resume, events), after)
+            killed = trainings.run(arguments + resume, events, after)
             if killed:
                 result.kills += 1
                 result.inside_writes += not leftovers(folder) <= before

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from backends.torch.tensors import Draw, draw
+from core.datasets.sample import input_key
 from core.errors import UserError
 from core.options import Options
 from core.options.needs import Input
@@ -79,6 +80,11 @@ class Method(nn.Module):
             perhaps `valid` (B, 1, h, w).
         """
         raise NotImplementedError
+
+    def inputs_of(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What `predict` takes, of a batch: inputs that are not required may be absent."""
+        keys = {name: input_key(name) for name in self.inputs}
+        return {name: batch[key] for name, key in keys.items() if self.inputs[name].required or key in batch}
 
     def pose_frames(self) -> list[int]:
         """Offsets in time of the images that the pose network sees at once, the target 0 first.

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from core.options.base import option, require
 from core.options.mixins import ResNetOptions, SigmoidRange, StepDecay, StereoSources
 from core.options.needs import Needs
+from core.options.protocols import measuring_names
 from core.options.schedule import step_decay
-from core.options.training import DEPTH_METRIC
+from core.options.training import DEPTH_METRIC, method_names
 
 NETWORKS = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
 
@@ -23,9 +24,16 @@ class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
         *("v1_multiscale", "avg_reprojection", "disable_automasking", "predictive_mask", "no_ssim"),
         *("disparity_smoothness", "pose_model_type", "pose_model_input", "warp_align_corners_false"),
     )
-    SMALL: ClassVar[Mapping[str, Any]] = {"num_layers": 18, "height": 64, "width": 64, "batch_size": 1}
+    SMALL: ClassVar[Mapping[str, Any]] = {
+        **{"num_layers": 18, "pose_model_type": "posecnn", "height": 64, "width": 64, "batch_size": 1}
+    }
 
-    method: str = option("monodepth2", "which paper", choices=("monodepth2",))
+    method: str = option("monodepth2", "which paper", choices=method_names)
+    protocol: str = option(
+        "monodepth2_log",
+        "how depth is measured where it is known, in the log and in validations",
+        choices=measuring_names,
+    )
     models_to_load: list[str] = option(
         ("encoder", "depth", "pose_encoder", "pose"), "which networks to load from it", choices=NETWORKS
     )

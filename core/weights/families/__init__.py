@@ -1,15 +1,70 @@
 """The releases whose files are known: one file a family. Names and shapes only: neither NumPy nor a framework.
 
-A family's `recognise` takes official names and shapes and says which network they are.
+A network's file is recognised by the official names and shapes in it, a model by all of its files together.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from core.weights.families import monodepth2, torchvision
-from core.weights.families.base import Network, Shape
+from core.weights.families.base import MethodFamily, Network, Shape, Shapes, is_counter, is_number
 
-FAMILIES = (monodepth2, torchvision)
+# A method's family has its name. The first is asked for options where no file is recognised.
+FAMILIES: dict[str, MethodFamily] = {
+    "monodepth2": monodepth2.FAMILY,
+    "torchvision": torchvision.FAMILY,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """What a family recognises in a set of files.
+
+    Attributes:
+        family: the family.
+        networks: file name, or that of a part of a file, to the rule of its network.
+        exact: how many of the networks are exactly as their rule says.
+    """
+
+    family: MethodFamily
+    networks: dict[str, Network]
+    exact: int
+
+    @property
+    def release(self) -> str:
+        """The release, for messages."""
+        return next(iter(self.networks.values())).family
+
+
+def matches(files: Mapping[str, Shapes], of_methods: bool = False) -> list[Match]:
+    """The families that know a set of files best: one, several that know them alike, or none.
+
+    Args:
+        files: name of each file, without extension, to the official names and shapes in it.
+        of_methods: leave out families that are no method's.
+    """
+    known = [family for family in FAMILIES.values() if family.method or not of_methods]
+    found = [match for match in (_match(family, files) for family in known) if match.networks]
+    best = max(((match.exact, len(match.networks)) for match in found), default=None)
+    return [match for match in found if (match.exact, len(match.networks)) == best]
+
+
+def _match(family: MethodFamily, files: Mapping[str, Shapes]) -> Match:
+    networks, exact = {}, 0
+    for name, shapes in files.items():
+        for part, own in family.parts(name, shapes).items():
+            rule = family.recognise(own)
+            if rule is not None:
+                networks[part] = rule.named(part)
+                exact += rule.needed == {key: own[key] for key in own if key not in rule.optional}
+    return Match(family, networks, exact)
+
+
+def tie(names: Iterable[str], releases: Iterable[str]) -> str:
+    """Says that several families know networks alike: `an encoder of either … or …: give the folder …`."""
+    words = " and ".join(name.replace("_", " ") for name in names)
+    article = "an" if words[0] in "aeiou" else "a"
+    return f"{article} {words} of either {' or '.join(releases)}: give the folder with all its networks"
 
 
 def recognise(shapes: Mapping[str, Shape]) -> Network | None:
@@ -18,7 +73,36 @@ def recognise(shapes: Mapping[str, Shape]) -> Network | None:
     Args:
         shapes: official name to shape.
     """
-    return next(filter(None, (family.recognise(shapes) for family in FAMILIES)), None)
+    return next(filter(None, (family.recognise(shapes) for family in FAMILIES.values())), None)
+
+
+def network_names() -> list[str]:
+    """The names, without extension, that files of networks have in the folders of all methods."""
+    families = [family for family in FAMILIES.values() if family.method]
+    return list(dict.fromkeys(name for family in families for name in family.networks))
+
+
+def unused(shapes: Mapping[str, Shape]) -> frozenset[str]:
+    """Names in a file that are no business of its network: numbers beside the tensors, a classifier.
+
+    Args:
+        shapes: official name to shape.
+    """
+    rules = filter(None, (family.recognise(shapes) for family in FAMILIES.values()))
+    numbers = (name for name, shape in shapes.items() if is_number(name, shape))
+    optional = (name for rule in rules for name in rule.optional if not is_counter(name))
+    return frozenset([*numbers, *optional])
+
+
+def stand_ins() -> Iterator[tuple[tuple[str, str], str]]:
+    """What all families make of globals in pickles, `((module, name), kind)`: a file's family is not known before."""
+    for family in FAMILIES.values():
+        yield from family.stand_ins.items()
+
+
+def containers() -> list[tuple[str, ...]]:
+    """The keys under which files of each family keep their states."""
+    return [family.containers for family in FAMILIES.values() if family.containers]
 
 
 def explain(found: Mapping[str, Shape], needed: Mapping[str, Shape]) -> str:

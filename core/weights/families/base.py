@@ -1,11 +1,22 @@
-"""What a rule for a network's file says, whatever the release."""
+"""What a family says of its files, and what a rule for a network's file says."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from core.options import Options
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
+State = Mapping[str, Any]  # name to array, or to shape: what is sorted by name alone works for both
+
+# What a family may make of a global that its pickles name; `core/weights/stand_ins.py` has them. None runs anything.
+RECORD = (
+    "record"  # an instance without arguments whose state is not looked at, such as a CfgNode or a Namespace
+)
+DROPPED = "dropped"  # a call whose arguments are not looked at
 
 
 class Network(ABC):
@@ -13,11 +24,17 @@ class Network(ABC):
 
     Attributes:
         family: the release.
+        paddle_family: who writes its files in PaddlePaddle's layout.
         options: the option that each parameter follows, for messages.
+        numbers: Python's numbers beside the tensors of its file, and their type.
+        classifier: names of a classifier that such files have and no network uses.
     """
 
     family: ClassVar[str]
+    paddle_family: ClassVar[str] = "PaddlePaddle"
     options: ClassVar[dict[str, str]] = {}
+    numbers: ClassVar[Mapping[str, type]] = {}
+    classifier: ClassVar[frozenset[str]] = frozenset()
 
     @property
     @abstractmethod
@@ -37,15 +54,107 @@ class Network(ABC):
     @property
     def optional(self) -> frozenset[str]:
         """Names that a file may lack and that nothing computes with, or that are plain numbers."""
-        return frozenset(name for name in self.shapes if is_counter(name))
+        counters = (name for name in self.shapes if is_counter(name))
+        return frozenset([*counters, *self.classifier, *self.numbers])
+
+    @property
+    def needed(self) -> dict[str, Shape]:
+        """`shapes` without the optional names."""
+        optional = self.optional
+        return {name: shape for name, shape in self.shapes.items() if name not in optional}
+
+    def named(self, file: str) -> "Network":
+        """The rule for a file of this name, where content alone leaves two."""
+        return self
+
+    def denial(self, options: Mapping[str, Any]) -> str | None:
+        """Which of some given options this file contradicts: `--num_layers 18, but its encoder is a ResNet-50`."""
+        return None
+
+    def fits(self, other: "Network") -> bool:
+        """Whether another network of the same family may belong to the same model."""
+        return True
 
     def __str__(self) -> str:
         return f"{self.family}'s {self.title}"
 
 
+Recognise = Callable[[Shapes], Network | None]
+
+
+@dataclass(frozen=True)
+class MethodFamily:
+    """The files of one method's releases.
+
+    Attributes:
+        method: its name, as `--method` takes it; "" for networks that only start the training of others.
+        networks: name of each file of a model, without extension, to what recognises its network: the one with these
+            official names and shapes, or the one that a damaged file comes nearest to, or None.
+        options_of: the options of a model: {file name: rule} of those recognised, {file name: official state} of all
+            that are there. It may raise UserError, of the files' numbers.
+        split: the networks in one file, {file name: official state}; None where the file is not such a one. Where
+            authors' names or layouts differ from ours, it renames and rearranges.
+        join: goes back, to a state as the authors' program writes it.
+        containers: keys under which such a file keeps one state each: `("encoder", "depth_decoder")` is read as
+            names `encoder.…` and `depth_decoder.…`. A single `state_dict` or `model` is found anyway.
+        stand_ins: what becomes of globals (module, name) in its pickles: `RECORD` or `DROPPED`.
+    """
+
+    method: str
+    networks: Mapping[str, Recognise]
+    options_of: "Callable[[Mapping[str, Network], Mapping[str, State]], Options] | None" = None
+    split: Callable[[State], dict[str, dict[str, Any]] | None] | None = None
+    join: Callable[[Mapping[str, State]], dict[str, Any]] | None = None
+    containers: tuple[str, ...] = ()
+    stand_ins: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def recognise(self, shapes: Shapes) -> Network | None:
+        """The network with these official names and shapes, or the one that a damaged file comes nearest to."""
+        recognisers = dict.fromkeys(self.networks.values())
+        return next(filter(None, (recognise(shapes) for recognise in recognisers)), None)
+
+    def parts(self, name: str, state: State) -> Mapping[str, State]:
+        """The networks in a file of this name: several where the family splits it."""
+        found = self.split(state) if self.split else None
+        return found if found else {name: state}
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """Several networks in one file, each under a prefix: `split` and `join` of a family.
+
+    Attributes:
+        networks: prefix to file name, such as `{"depth_net.": "depth", "pose_net.": "pose"}`.
+    """
+
+    networks: Mapping[str, str]
+
+    def split(self, state: State) -> dict[str, dict[str, Any]] | None:
+        """{file name: state without the prefix}; None if a name has none of the prefixes."""
+        found: dict[str, dict[str, Any]] = {}
+        for name, value in state.items():
+            prefix = next(filter(name.startswith, self.networks), None)
+            if prefix is None:
+                return None
+            found.setdefault(self.networks[prefix], {})[name.removeprefix(prefix)] = value
+        return found
+
+    def join(self, states: Mapping[str, State]) -> dict[str, Any]:
+        """One state of all, with prefixes."""
+        prefixes = {file: prefix for prefix, file in self.networks.items()}
+        return {
+            prefixes[file] + name: value for file, state in states.items() for name, value in state.items()
+        }
+
+
 def is_counter(name: str) -> bool:
     """Whether this is PyTorch's counter of batches, which PaddlePaddle does not have and nothing computes with."""
     return name.endswith("num_batches_tracked")
+
+
+def is_number(name: str, shape: Shape) -> bool:
+    """Whether this is one of Python's numbers that files have beside the tensors: no layer's, and without sides."""
+    return "." not in name and shape == () and not is_counter(name)
 
 
 def side(shapes: Shapes, name: str, axis: int) -> int:

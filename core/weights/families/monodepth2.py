@@ -1,12 +1,19 @@
-"""Monodepth2's releases (Godard et al. 2019): encoder, depth, pose_encoder, pose, predictive_mask."""
+"""Monodepth2's releases (Godard et al. 2019): encoder, depth, pose_encoder, pose, predictive_mask.
+
+What the Paddle Monodepthv2 wrote, and what the Paddle backend writes, are the same networks in PaddlePaddle's layout.
+"""
 
 import re
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
-from core.weights.families.base import Network, Shape, Shapes, side
+from core.errors import UserError
+from core.options.methods.monodepth2 import NETWORKS, Monodepth2Options
+from core.weights.families.base import MethodFamily, Network, Shape, Shapes, State, side
 from core.weights.families.resnet import (
     CLASSIFIER,
+    FIRST_BOTTLENECK,
     feature_channels,
     resnet_of,
     resnet_shapes,
@@ -14,23 +21,30 @@ from core.weights.families.resnet import (
 
 PREFIX = "encoder."
 # Beside the tensors of an encoder file: Python's numbers.
-NUMBERS = ("height", "width", "use_stereo")
-# In the official files and of no use: the classifier of the backbone. No network here has it.
-UNUSED = frozenset([*(PREFIX + name for name in CLASSIFIER), *NUMBERS])
+NUMBERS = {"height": int, "width": int, "use_stereo": bool}
 DECODER_CHANNELS = (16, 32, 64, 128, 256)
 POSE_CNN_CHANNELS = (16, 32, 64, 128, 256, 256, 256)
 POSE_CNN_SIZES = (7, 5, 3, 3, 3, 3, 3)
 OUTPUT = re.compile(r"decoder\.(1\d)\.conv\.weight")
+# Offsets in time of the frames that a pose network of so many images sees; the file has only their number.
+FRAMES = (0, -1, 1, -2, 2, -3, 3, -4, 4)
+
+
+class _Network(Network):
+    family: ClassVar[str] = "Monodepth2"
+    paddle_family: ClassVar[str] = "Paddle Monodepthv2"
 
 
 @dataclass(frozen=True)
-class Encoder(Network):
+class Encoder(_Network):
     """The ResNet of the depth network (one image), or that of the pose network (several, stacked)."""
 
     num_layers: int
     images: int = 1
-    family: ClassVar[str] = "Monodepth2"
     options: ClassVar[dict[str, str]] = {"num_layers": "num_layers", "images": "pose_model_input"}
+    numbers: ClassVar[Mapping[str, type]] = NUMBERS
+    # Of the backbone, in the official files.
+    classifier: ClassVar[frozenset[str]] = frozenset(PREFIX + name for name in CLASSIFIER)
 
     @property
     def file(self) -> str:
@@ -48,13 +62,16 @@ class Encoder(Network):
         resnet = resnet_shapes(self.num_layers, self.images)
         return {PREFIX + name: shape for name, shape in resnet.items()} | numbers
 
-    @property
-    def optional(self) -> frozenset[str]:
-        return super().optional | UNUSED
+    def denial(self, options: Mapping[str, Any]) -> str | None:
+        """`num_layers`, where it is another ResNet's."""
+        layers = options.get("num_layers", self.num_layers)
+        if layers == self.num_layers or self.images > 1:
+            return None
+        return f"--num_layers {layers}, but its encoder is a ResNet-{self.num_layers}"
 
 
 @dataclass(frozen=True)
-class Decoder(Network):
+class Decoder(_Network):
     """The depth decoder (one output channel), or the predictive mask (one per source view).
 
     Attributes:
@@ -68,7 +85,6 @@ class Decoder(Network):
     scales: tuple[int, ...] = (0, 1, 2, 3)
     outputs: int = 1
     mask: bool = False
-    family: ClassVar[str] = "Monodepth2"
     options: ClassVar[dict[str, str]] = {"bottleneck": "num_layers", "scales": "scales"}
 
     @property
@@ -81,6 +97,13 @@ class Decoder(Network):
         scales = " ".join(map(str, self.scales)) or "none"
         name = self.file.replace("_", " ")
         return f"{name} decoder for {resnets(self.bottleneck)}, scales {scales}{sources}"
+
+    def named(self, file: str) -> "Decoder":
+        """With one source a mask cannot be told from a depth decoder but by the name of its file."""
+        return replace(self, mask=file == "predictive_mask") if file in ("depth", "predictive_mask") else self
+
+    def fits(self, other: Network) -> bool:
+        return _fits_encoder(self.bottleneck, other)
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -99,13 +122,12 @@ class Decoder(Network):
 
 
 @dataclass(frozen=True)
-class PoseDecoder(Network):
+class PoseDecoder(_Network):
     """The pose decoder: after a pose encoder (one input), or sharing the depth encoder (one input per frame)."""
 
     bottleneck: bool
     inputs: int = 1
     poses: int = 2
-    family: ClassVar[str] = "Monodepth2"
     options: ClassVar[dict[str, str]] = {
         **{"bottleneck": "num_layers", "inputs": "pose_model_type", "poses": "pose_model_input"}
     }
@@ -119,6 +141,9 @@ class PoseDecoder(Network):
         shared = f"shared by {self.inputs} images" if self.inputs > 1 else "separate"
         return f"pose decoder for {resnets(self.bottleneck)}, {shared}, {self.poses} pose{'s' * (self.poses > 1)}"
 
+    def fits(self, other: Network) -> bool:
+        return _fits_encoder(self.bottleneck, other)
+
     @property
     def shapes(self) -> dict[str, Shape]:
         return (
@@ -130,11 +155,10 @@ class PoseDecoder(Network):
 
 
 @dataclass(frozen=True)
-class PoseCNN(Network):
+class PoseCNN(_Network):
     """The light pose network, over stacked images."""
 
     images: int = 2
-    family: ClassVar[str] = "Monodepth2"
     options: ClassVar[dict[str, str]] = {"images": "pose_model_input"}
 
     @property
@@ -164,26 +188,25 @@ def resnets(bottleneck: bool) -> str:
     return "ResNet-50 and deeper" if bottleneck else "ResNet-18 or 34"
 
 
-def recognise(shapes: Shapes) -> Network | None:
-    """The network with these names, or the one that a damaged file comes nearest to, or None."""
-    if any(name.startswith(PREFIX) for name in shapes):
-        flat = {name.removeprefix(PREFIX): shape for name, shape in shapes.items()}
-        found = resnet_of(flat)
-        return None if found is None else Encoder(*found)
-    if any(name.startswith("decoder.") for name in shapes):
-        return _decoder(shapes)
-    if any(name.startswith("pose_conv.") for name in shapes):
-        return PoseCNN(max(side(shapes, "net.0.weight", 1) // 3, 2))
-    if side(shapes, "net.0.weight", 2) == 1:
-        return PoseDecoder(
-            bottleneck=_is_bottleneck(side(shapes, "net.0.weight", 1)),
-            inputs=max(side(shapes, "net.1.weight", 1) // 256, 1),
-            poses=max(side(shapes, "net.3.weight", 0) // 6, 1),
-        )
-    return None
+def _fits_encoder(bottleneck: bool, other: Network) -> bool:
+    if not isinstance(other, Encoder) or other.images > 1:
+        return True
+    return bottleneck == (other.num_layers >= FIRST_BOTTLENECK)
 
 
-def _decoder(shapes: Shapes) -> Decoder:
+# ---- which network a file holds --------------------------------------------------------------------------
+
+
+def _encoder(shapes: Shapes) -> Encoder | None:
+    if not any(name.startswith(PREFIX) for name in shapes):
+        return None
+    found = resnet_of({name.removeprefix(PREFIX): shape for name, shape in shapes.items()})
+    return None if found is None else Encoder(*found)
+
+
+def _decoder(shapes: Shapes) -> Decoder | None:
+    if not any(name.startswith("decoder.") for name in shapes):
+        return None
     outputs = sorted(match[1] for match in map(OUTPUT.fullmatch, shapes) if match)
     scale_of = {channels: scale for scale, channels in enumerate(DECODER_CHANNELS[:4])}
     scales = [scale_of.get(side(shapes, f"decoder.{number}.conv.weight", 1)) for number in outputs]
@@ -196,6 +219,83 @@ def _decoder(shapes: Shapes) -> Decoder:
     )
 
 
+def _pose(shapes: Shapes) -> PoseCNN | PoseDecoder | None:
+    if any(name.startswith("pose_conv.") for name in shapes):
+        return PoseCNN(max(side(shapes, "net.0.weight", 1) // 3, 2))
+    if side(shapes, "net.0.weight", 2) != 1:
+        return None
+    return PoseDecoder(
+        bottleneck=_is_bottleneck(side(shapes, "net.0.weight", 1)),
+        inputs=max(side(shapes, "net.1.weight", 1) // 256, 1),
+        poses=max(side(shapes, "net.3.weight", 0) // 6, 1),
+    )
+
+
 def _is_bottleneck(channels: int) -> bool:
     """Whether the coarsest feature is that of a ResNet-50 or deeper."""
     return channels == feature_channels(True)[-1]
+
+
+# ---- which model a set of files is -----------------------------------------------------------------------
+
+
+def options_of(networks: Mapping[str, Network], states: Mapping[str, State]) -> Monodepth2Options:
+    """Size and stereo from numbers in the encoder file; ResNet, scales and the kind of the pose network from rules.
+
+    Raises:
+        UserError: a number is none.
+    """
+    numbers = states.get("encoder", {})
+    found: dict[str, Any] = {name: _number(numbers, name) for name in ("height", "width")}
+    found["use_stereo"] = bool(_number(numbers, "use_stereo"))
+    encoder, depth, pose = (networks.get(name) for name in ("encoder", "depth", "pose"))
+    if isinstance(encoder, Encoder):
+        found["num_layers"] = encoder.num_layers
+    if isinstance(depth, Decoder) and depth.scales:
+        found["scales"] = list(depth.scales)
+    if pose is not None:
+        found |= _pose_options(pose, networks.get("pose_encoder"))
+    elif found["use_stereo"]:
+        found["frame_ids"] = [0]  # trained on stereo pairs alone: the pose is known
+    return Monodepth2Options(**found)
+
+
+def _number(numbers: State, name: str) -> int:
+    """What the encoder file says under a name, or the default of that option."""
+    if name not in numbers:
+        return int(getattr(Monodepth2Options, name))
+    try:
+        return int(numbers[name].item())
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{name} in the encoder file is no number; download the file again") from None
+
+
+def _pose_options(pose: Network, pose_encoder: Network | None) -> dict[str, Any]:
+    """Options of a pose network."""
+    if isinstance(pose, PoseCNN):
+        return _input_options("posecnn", pose.images)
+    if isinstance(pose, PoseDecoder) and pose.inputs > 1:
+        return _input_options("shared", pose.inputs)
+    if isinstance(pose, PoseDecoder):
+        images = pose_encoder.images if isinstance(pose_encoder, Encoder) else 2
+        # Pairs predict two motions, of which the first is used.
+        return _input_options("separate_resnet", images, all_frames=images > 2 or pose.poses == 1)
+    return {}
+
+
+def _input_options(kind: str, images: int, all_frames: bool | None = None) -> dict[str, Any]:
+    """Options of a pose network over so many images; two of them are a pair unless something else is said."""
+    together = images > 2 if all_frames is None else all_frames
+    found = {"pose_model_type": kind, "pose_model_input": "all" if together else "pairs"}
+    if not together:
+        return found
+    frames = (0, 1) if images == 2 else FRAMES[:images]
+    return found | {"frame_ids": list(frames)}
+
+
+_RECOGNISERS = {"encoder": _encoder, "pose_encoder": _encoder, "pose": _pose}
+FAMILY = MethodFamily(
+    method="monodepth2",
+    networks={name: _RECOGNISERS.get(name, _decoder) for name in NETWORKS},
+    options_of=options_of,
+)

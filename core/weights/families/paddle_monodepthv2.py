@@ -8,8 +8,6 @@ from core.weights.families import monodepth2
 from core.weights.families.base import Network, Shape, Shapes, is_counter
 from core.weights.layouts import native_names, official_shapes
 
-FAMILY = "Paddle Monodepthv2"
-
 
 def shapes(network: Network) -> dict[str, Shape]:
     """Name to shape of a network's `.pdparams`."""
@@ -22,4 +20,4 @@ def shapes(network: Network) -> dict[str, Shape]:
 
 def recognise(native: Shapes) -> Network | None:
     """The network with these names of PaddlePaddle's, or None."""
-    return monodepth2.recognise(official_shapes(native))
+    return monodepth2.FAMILY.recognise(official_shapes(native))

@@ -6,7 +6,7 @@ The Paddle Monodepthv2's `resnet18_pretrain.h5` is such a file.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from core.weights.families.base import Network, Shape, Shapes
+from core.weights.families.base import MethodFamily, Network, Shape, Shapes
 from core.weights.families.resnet import CLASSIFIER, resnet_of, resnet_shapes
 
 
@@ -17,6 +17,7 @@ class ImageNetResNet(Network):
     num_layers: int
     images: int = 1
     family: ClassVar[str] = "torchvision"
+    paddle_family: ClassVar[str] = "Paddle Monodepthv2"
     options: ClassVar[dict[str, str]] = {"num_layers": "num_layers"}
 
     @property
@@ -41,3 +42,7 @@ def recognise(shapes: Shapes) -> Network | None:
     """The network with these names, or None."""
     found = resnet_of(shapes)
     return None if found is None else ImageNetResNet(*found)
+
+
+# No method's: its files are no part of a model's folder, and are recognised alone.
+FAMILY = MethodFamily(method="", networks={"resnet": recognise})

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from core.datasets import kitti, open_dataset
-from core.datasets.ground_truth import resize_for_log, scan_to_depth
+from core.datasets.ground_truth import scan_to_depth
 from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.errors import UserError
@@ -121,9 +121,10 @@ def test_augmentation_is_the_same_for_all_frames(root, jitter, mirrored):
     calibration = kitti.read_calibration(root / "2011_09_26")
     truth = scan_to_depth(scan, calibration, 2, "camera_z")
     np.testing.assert_array_equal(dataset.truth(dataset.lines[0]), truth)
-    depth = dataset.log_depth(*key)
-    assert depth.shape == (1, 375, 1242) and depth.dtype == np.float32 and (depth > 0).sum() > 100
-    np.testing.assert_array_equal(depth, resize_for_log(truth, mirrored))
+    assert truth.dtype == np.float32 and (truth > 0).sum() > 100
+    of_sample = dataset.sample_truth(*key)
+    assert of_sample.mirrored == mirrored
+    np.testing.assert_array_equal(of_sample.depth, truth)
 
 
 def test_randomness_is_a_function_of_seed_epoch_and_index(root):
@@ -210,15 +211,14 @@ def test_extension_is_found(tmp_path, extension):
 
 def test_without_scans(tmp_path):
     dataset = kitti_raw(write_drive(tmp_path, scans=False))
-    assert dataset.truth(dataset.lines[0]) is None and dataset.log_depth(0, 0) is None
+    assert dataset.truth(dataset.lines[0]) is None and dataset.sample_truth(0, 0) is None
 
 
 def test_a_later_missing_scan_is_unknown_depth(root):
     kitti.scan_path(root, DRIVE, 3).unlink()
     dataset = kitti_raw(root)
-    assert dataset.truth(dataset.lines[1]) is None
-    depth = dataset.log_depth(0, 1)
-    assert depth.shape == (1, 375, 1242) and not depth.any()
+    assert dataset.truth(dataset.lines[1]) is None and dataset.sample_truth(0, 1) is None
+    assert dataset.sample_truth(0, 0) is not None
 
 
 def test_describe(root):
@@ -257,7 +257,7 @@ def test_a_truncated_image(root):
 def test_a_malformed_calibration(root):
     (root / "2011_09_26" / "calib_velo_to_cam.txt").write_text("R: 1 2 3\n")
     with pytest.raises(UserError, match=r"calib_velo_to_cam\.txt: malformed"):
-        kitti_raw(root).log_depth(0, 0)
+        kitti_raw(root).sample_truth(0, 0)
     with pytest.raises(UserError, match=r"calib_velo_to_cam\.txt: malformed"):
         _ = kitti_raw(root, depth=True)[0, 0]
     assert "depth" not in kitti_raw(root)[0, 0]

@@ -28,24 +28,19 @@ def test_annotated_depth(tmp_path, mirrored):
     pixels = write_annotated(root, 1)
     dataset = read("kitti_depth", root, [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 2, "l")])
     epoch = next(e for e in range(50) if dataset.augmentation((e, 0)).mirrored == mirrored)
-    depth = dataset.log_depth(epoch, 0)
-    # The nearest of 48 rows and 128 columns, by Pillow.
-    expected = np.asarray(Image.fromarray(pixels).resize((1242, 375), Image.Resampling.NEAREST)) / np.float32(
-        256
-    )
-    expected = expected[:, ::-1] if mirrored else expected
-    assert depth.dtype == np.float32 and (expected > 0).sum() > 1000
-    np.testing.assert_array_equal(depth, expected[None])
+    truth = dataset.sample_truth(epoch, 0)
+    assert truth.depth.dtype == np.float32 and truth.mirrored == mirrored and (pixels > 0).sum() > 1000
+    np.testing.assert_array_equal(truth.depth, pixels / np.float32(256))
     np.testing.assert_array_equal(dataset.truth(dataset.lines[0]), pixels / np.float32(256))
     assert dataset.truth(dataset.lines[1]) is None  # a frame without annotation
-    assert not dataset.log_depth(epoch, 1).any()
+    assert dataset.sample_truth(epoch, 1) is None
 
 
 def test_annotated_depth_is_logged_only_if_the_first_line_has_it(tmp_path):
     root = write_drive(tmp_path)
     write_annotated(root, 2)
     dataset = read("kitti_depth", root, [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 2, "l")])
-    assert dataset.truth(dataset.lines[1]) is not None and dataset.log_depth(0, 1) is None
+    assert dataset.truth(dataset.lines[1]) is not None and dataset.sample_truth(0, 1) is None
 
 
 def test_images_and_intrinsics_are_those_of_kitti_raw(tmp_path):
@@ -63,7 +58,7 @@ def test_a_damaged_annotation(tmp_path):
     path = annotated_depth_path(root, DRIVE, 1, 2)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"groundtruth/image_02/0000000001\.png: damaged"):
-        read("kitti_depth", root, [SplitLine(DRIVE, 1, "l")]).log_depth(0, 0)
+        read("kitti_depth", root, [SplitLine(DRIVE, 1, "l")]).sample_truth(0, 0)
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg"])
@@ -103,6 +98,6 @@ def test_real_samples_through_own_lists(shared, tmp_path, name):
     assert abs(sample["T_stereo"][0, 3]) == np.float32(0.1)
     fx, fy = np.float32(0.58) * 640, np.float32(1.92) * 192
     np.testing.assert_array_equal(sample["K"], np.array([[fx, 0, 320], [0, fy, 96], [0, 0, 1]], np.float32))
-    assert train.log_depth(0, 1) is None and val.log_depth(0, 0) is None  # neither has scans here
+    assert train.sample_truth(0, 1) is None and val.sample_truth(0, 0) is None  # neither has scans here
     options = with_baseline(options, train)
     assert options.baseline == 0.54 and options.stereo_scale_factor == 5.4

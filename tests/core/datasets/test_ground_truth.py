@@ -14,12 +14,13 @@ from core.datasets.ground_truth import (
     choose_source,
     ground_truth,
     load_ground_truth,
-    resize_for_log,
     save_ground_truth,
     scan_to_depth,
 )
 from core.datasets.splits import SplitLine
 from core.errors import UserError
+from core.evaluation.comparison import Known, mirror, resized_truth
+from core.options.protocols import PROTOCOLS
 from tests.core.kitti_folder import DRIVE, write_annotated, write_drive
 from tests.tolerances import assert_close
 
@@ -56,7 +57,10 @@ def test_recorded_training_targets(recorded, real, height_width, mirrored):
     calibration, scans = real
     height, width = map(int, height_width.split("x"))
     truth = scan_to_depth(scans[0], replace(calibration, image_size=(height, width)), 2, "camera_z")
-    depth = resize_for_log(truth, mirrored)
+    truth = resized_truth(Known.of(truth), PROTOCOLS["monodepth2_log"].rule, (192, 640))
+    truth = mirror(truth) if mirrored else truth
+    depth = np.zeros((1, *truth.shape), np.float32)
+    depth.ravel()[truth.index] = truth.values
     name = f"training_target/{height_width}_flip{int(mirrored)}"
     assert depth.shape == (1, *recorded[f"{name}/shape"]) and depth.dtype == np.float32
     np.testing.assert_array_equal(np.flatnonzero(depth), recorded[f"{name}/index"])

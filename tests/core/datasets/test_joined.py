@@ -11,7 +11,7 @@ from core.datasets.loader import batches
 from core.errors import UserError
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.needs import Listing
-from core.training.validation import known_depth, lists_of
+from core.training.validation import known_truths, lists_of
 from tests.core.kitti_folder import DRIVE, write_drive
 
 
@@ -69,22 +69,22 @@ def test_each_list_of_validation_has_its_own_numbers(options):
     lists = lists_of(options, open_dataset(options, "val"))
     assert list(lists) == ["", "second/"] and [len(dataset) for dataset in lists.values()] == [3, 2]
     first, second = lists.values()
-    assert known_depth(first, 0, {"index": np.array([0, 1])}).shape == (2, 1, 375, 1242)
-    assert known_depth(second, 0, {"index": np.array([0, 1])}) is None
+    assert all(known_truths(first, 0, {"index": np.array([0, 1])}))
+    assert known_truths(second, 0, {"index": np.array([0, 1])}) == [None, None]
     options.given["val"] = options.given["val"][:1]
     (only,) = lists_of(options, open_dataset(options, "val")).items()
     assert only[0] == "" and len(only[1]) == 3
 
 
-def test_the_log_of_a_mirrored_sample_of_a_repetition(options):
+def test_the_truth_of_a_mirrored_sample_of_a_repetition(options):
     dataset = open_dataset(options, "train")
     (part, _) = dataset.datasets
     epoch = next(
         e for e in range(50) if part.augmentation((e, 3)).mirrored and not part.augmentation((e, 0)).mirrored
     )
-    once, again = dataset.log_depth(epoch, 0), dataset.log_depth(epoch, 3)
-    np.testing.assert_array_equal(once[..., ::-1], again)
-    assert once.any()
+    once, again = dataset.sample_truth(epoch, 0), dataset.sample_truth(epoch, 3)
+    np.testing.assert_array_equal(once.depth, again.depth)
+    assert once.depth.any() and not once.mirrored and again.mirrored
 
 
 def test_lists_that_do_not_fit_together(options):

@@ -21,17 +21,17 @@ from core.options.tools import parity_options
 from core.parity.request import Request, requested_options
 from core.rendering.camera import render
 from core.rendering.rig import Rig
-from core.rendering.street import Plan, Street
 from core.rendering.writer import DATE, drive_name, write_drive
 from core.training.resume import Run
 from tests.core.own_images import write_images
 from tests.core.samples import open_lines
+from tests.core.streets import FRAMES, PLAN
+from tests.core.streets import street as built_street
 from tests.tolerances import assert_close
 
-HEIGHT, WIDTH, FRAMES, UNIT = 96, 320, 5, 5.4
+HEIGHT, WIDTH, UNIT = 96, 320, 5.4
 DRIVE = drive_name(1)
 RIG = Rig(HEIGHT, WIDTH)
-PLAN = Plan(seed=3, drive=0, frames=FRAMES)
 LINES = [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 1, "r"), SplitLine(DRIVE, 3, "l")]
 TRAINING = {"height": HEIGHT, "width": WIDTH, "scales": [0], "png": True, "seed": 0}
 
@@ -50,7 +50,7 @@ def exact_motion(line: SplitLine, frame: int | str) -> np.ndarray:
 @pytest.fixture(scope="module")
 def street(tmp_path_factory) -> tuple[Path, np.ndarray]:
     """A drive in KITTI's layout with real views around frame 1, and the exact depth of its left view, metres."""
-    root, scene = tmp_path_factory.mktemp("street"), Street(PLAN)
+    root, scene = tmp_path_factory.mktemp("street"), built_street()
     write_drive(root, 1, 0, PLAN, RIG)
     for name, text in RIG.files().items():
         (root / DATE / name).write_text(text)

@@ -9,6 +9,7 @@ import pytest
 from core.datasets.loader import batches, number_of_batches, shuffled
 from core.datasets.sample import collate
 from core.errors import UserError
+from core.options.needs import Order
 
 
 class Numbers:
@@ -76,6 +77,31 @@ def test_order():
     assert drawn != shuffled(100, epoch=2, shuffle=True, seed=5)
     assert drawn != shuffled(100, epoch=1, shuffle=True, seed=6)
     assert shuffled(5, epoch=1, shuffle=False, seed=5) == [0, 1, 2, 3, 4]
+
+
+def test_draws_with_replacement():
+    """Any number of batches, each sample from all of them; the same for the same seed and epoch, whoever loads."""
+    order = Order(replacement=True, steps=30)
+
+    def keys(**changes):
+        settings = {"order": order, "count": 30} | changes
+        return [index for batch in load(Numbers(10), **settings) for index in batch["index"].tolist()]
+
+    drawn = keys()
+    assert len(drawn) == 120 and set(drawn) == set(range(10))
+    assert drawn == keys(num_workers=3) != keys(epoch=1)
+    assert drawn != keys(seed=1)
+    assert keys(first=2) == drawn[8:]
+    # Two processes take turns, batch by batch, in one draw of twice the length.
+    shares = [keys(share=(rank, 2)) for rank in (0, 1)]
+    assert len(shares[0]) == len(shares[1]) == 120 and shares[0] != shares[1]
+
+
+def test_a_count_of_batches():
+    whole = [batch["index"].tolist() for batch in load(Numbers(30))]
+    assert [batch["index"].tolist() for batch in load(Numbers(30), count=3)] == whole[:3]
+    with pytest.raises(UserError, match="30 samples do not fill 8 batches of 4"):
+        load(Numbers(30), count=8)
 
 
 @pytest.mark.parametrize("num_workers", [1, 3, 20])

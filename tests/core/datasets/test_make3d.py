@@ -1,9 +1,9 @@
 """Make3D: the crop, the four metrics by formula, evaluate_depth.py, and what is refused."""
 
 import csv
-import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,16 +14,17 @@ import export_gt_depth
 from core.datasets.ground_truth import SparseDepth
 from core.datasets.layouts.make3d import Make3D, find_photographs
 from core.errors import UserError
-from core.evaluation.depth import DepthProtocol
 from core.evaluation.depth import evaluate_depth as evaluate
-from core.evaluation.metrics import MAKE3D_METRIC_NAMES, depth_metrics
+from core.evaluation.metrics import depth_metrics
 from core.options import EvaluationOptions
+from core.options.protocols import PROTOCOLS
 from tests.core.make3d_folder import COLUMNS, savemat, write_photograph
 from tests.scripts import assert_says, refused, run_script, succeeds
 from tests.tolerances import assert_close
 
 FRAMEWORKS = ("torch", "paddle")
-PROTOCOL = DepthProtocol("make3d", "2:1", max_depth=70.0, limit_ground_truth=True)
+PROTOCOL = PROTOCOLS["make3d"]
+MAKE3D_METRIC_NAMES = ("abs_rel", "sq_rel", "rmse", "log10")
 NAMES = ("10.21op2-p-046t000", "math4-p-139t0", "statroad1-p-108t0")
 
 
@@ -65,7 +66,7 @@ def test_rows_of_a_published_image(tmp_path: Path) -> None:
 
 
 def test_nothing_is_cut_twice() -> None:
-    assert PROTOCOL.crop_bounds(21, 305) == (0, 21, 0, 305)
+    assert PROTOCOL.subject.crop.bounds(21, 305) == (0, 21, 0, 305)
 
 
 # ---- the metrics -------------------------------------------------------------------------------------------------
@@ -91,13 +92,16 @@ def test_exact_prediction() -> None:
 
 
 def test_protocol_from_options() -> None:
-    def protocol(**values: object) -> DepthProtocol:
-        return DepthProtocol.from_options(EvaluationOptions(eval_split="make3d", **values))
+    def options(split: str = "make3d", **values: Any) -> EvaluationOptions:
+        return EvaluationOptions(eval_split=split, **values)
 
-    assert protocol(eval_mono=True) == PROTOCOL
-    assert protocol(eval_stereo=True) == dataclasses.replace(PROTOCOL, scaling="none", scale_factor=5.4)
-    assert protocol(eval_mono=True, depth_cap=60.0).max_depth == 60
-    assert DepthProtocol.from_options(EvaluationOptions(eval_split="x/make3d")).max_depth == 80
+    subject, rule = PROTOCOL.subject, PROTOCOL.rule
+    assert (subject.crop.bounds(21, 305), subject.cap) == ((0, 21, 0, 305), 70)
+    assert rule.limit_truth and rule.metrics == MAKE3D_METRIC_NAMES
+    assert options(eval_mono=True).chosen_protocol == options(eval_stereo=True).chosen_protocol == PROTOCOL
+    assert EvaluationOptions(protocol="make3d").chosen_protocol == PROTOCOL
+    assert options(eval_mono=True, depth_cap=60.0).chosen_protocol.title == "make3d, depth_cap 60"
+    assert options("x/make3d").chosen_protocol.subject.cap == 80
 
 
 # ---- evaluate_depth.py -------------------------------------------------------------------------------------------
@@ -132,7 +136,10 @@ def test_a_known_distortion(folder: Path) -> None:
     written = json.loads((folder.parent / "a.json").read_text())
     assert_close(written["per_image"], np.array(expected))
     assert written["mean"] == dict(zip(MAKE3D_METRIC_NAMES, written["mean"].values(), strict=True))
-    assert written["lines"] == [f"img-{name}" for name in NAMES] and written["protocol"]["crop"] == "2:1"
+    assert (
+        written["lines"] == [f"img-{name}" for name in NAMES]
+        and written["protocol"]["subject"]["crop"]["name"] == "2:1"
+    )
     with (folder.parent / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [[float(row[name]) for name in MAKE3D_METRIC_NAMES] for row in rows] == written["per_image"]

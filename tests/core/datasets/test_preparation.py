@@ -177,14 +177,13 @@ def test_a_listing_names_its_depths(tmp_path):
         open_lines("kitti", Listing("", str(root), "", depth="radar"), LINES).check_files()
 
 
-def test_the_log_is_cut_as_the_image(tmp_path):
+def test_the_truth_is_cut_as_the_image(tmp_path):
     root = write_drive(tmp_path)
     pixels = write_annotated(root, 1)
-    plain = open_lines("kitti_depth", root, LINES[:1], border_crop=(8, 36, 20, 100)).log_depth(0, 0)
-    expected = Image.fromarray(pixels[8:44, 20:120]).resize((1242, 375), Image.Resampling.NEAREST)
-    np.testing.assert_array_equal(plain[0], np.asarray(expected) / np.float32(256))
+    plain = open_lines("kitti_depth", root, LINES[:1], border_crop=(8, 36, 20, 100)).sample_truth(0, 0)
+    np.testing.assert_array_equal(plain.depth, pixels[8:44, 20:120] / np.float32(256))
     zoomed = open_lines("kitti_depth", root, LINES[:1], augment=True, zoom=1.2)
-    assert not zoomed.log_depth(0, 0).any()
+    assert zoomed.sample_truth(0, 0) is None
 
 
 # ---- samples ---------------------------------------------------------------------------------------------

@@ -13,19 +13,22 @@ import pytest
 
 from core.disparity import blend_mirrored, resize_map
 from core.errors import UserError
-from core.evaluation.depth import DepthProtocol, evaluate_depth, save_csv, save_json
+from core.evaluation.comparison import Scaling, select
+from core.evaluation.depth import describe, evaluate_depth, save_csv, save_json
 from core.options import EvaluationOptions
+from core.options.protocols import CROPS, PROTOCOLS, Protocol, change
 from tests.tolerances import assert_close
 
 IMAGES = 8
 ERRORS, SHARES = (1e-6, 0), (0, 1e-5)  # stated beside the golden file
 
+EIGEN, EIGEN_BENCHMARK = PROTOCOLS["eigen"], PROTOCOLS["eigen_benchmark"]
 MODES = {
-    "mono": DepthProtocol.eigen(),
-    "stereo": DepthProtocol.eigen("none", 5.4),
-    "no_median_scaling": DepthProtocol.eigen("none", 3),
-    "mono_eigen_benchmark": DepthProtocol.eigen_benchmark(),
-    "stereo_eigen_benchmark": DepthProtocol.eigen_benchmark("none", 5.4),
+    "mono": (EIGEN, Scaling()),
+    "stereo": (EIGEN, Scaling("unit", 5.4)),
+    "no_median_scaling": (EIGEN, Scaling("none", 3)),
+    "mono_eigen_benchmark": (EIGEN_BENCHMARK, Scaling()),
+    "stereo_eigen_benchmark": (EIGEN_BENCHMARK, Scaling("unit", 5.4)),
 }
 
 
@@ -80,15 +83,20 @@ def blended(arrays: ModuleType, disparities: list[np.ndarray]) -> list[np.ndarra
 
 
 def check(
-    recorded: Any, mode: str, maps: list[np.ndarray], truths: list[Truth], protocol: DepthProtocol
+    recorded: Any,
+    mode: str,
+    maps: list[np.ndarray],
+    truths: list[Truth],
+    protocol: Protocol,
+    scaling: Scaling,
 ) -> None:
-    metrics = evaluate_depth(maps, truths, protocol)
+    metrics = evaluate_depth(maps, truths, protocol, scaling)
     for column in range(7):
         for actual, name in ((metrics.per_image, "metrics"), (metrics.mean[None], "mean")):
             expected = np.atleast_2d(recorded[f"{mode}/{name}"])[:, column]
             tolerance = ERRORS if column < 4 else SHARES
             assert_close(actual[:, column], expected, tolerance, label=f"{mode}/{name} {column}")
-    if protocol.scaling == "none":
+    if scaling.kind != "median":
         assert metrics.scale_ratios is None and metrics.scale_summary() is None
         return
     assert metrics.scale_ratios is not None
@@ -100,12 +108,12 @@ def check(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_as_published(recorded: Any, disparities: Any, truths: list[Truth], mode: str) -> None:
-    check(recorded, mode, disparities, truths, MODES[mode])
+    check(recorded, mode, disparities, truths, *MODES[mode])
 
 
 @pytest.mark.parametrize("mode", ["mono", "stereo"])
 def test_post_processed_as_published(recorded: Any, blended: Any, truths: list[Truth], mode: str) -> None:
-    check(recorded, f"post_processed_{mode}", blended, truths, MODES[mode])
+    check(recorded, f"post_processed_{mode}", blended, truths, *MODES[mode])
 
 
 def test_blend_as_published(recorded: Any, blended: list[np.ndarray]) -> None:
@@ -115,7 +123,7 @@ def test_blend_as_published(recorded: Any, blended: list[np.ndarray]) -> None:
 def test_small_network_as_published(recorded: Any, arrays: ModuleType, truths: list[Truth]) -> None:
     names = [f"golden/evaluation/small_disparity_{i}" for i in range(IMAGES)]
     maps = [arrays.smooth(name, (96, 320), (4, 6), 0.02, 0.9) for name in names]
-    check(recorded, "small_mono", maps, truths, DepthProtocol.eigen())
+    check(recorded, "small_mono", maps, truths, *MODES["mono"])
 
 
 @pytest.mark.parametrize("number", [0, 5])
@@ -125,9 +133,8 @@ def test_resizing_as_published(recorded: Any, disparities: Any, truths: list[Tru
 
 
 def test_crops_and_inputs_as_published(recorded: Any, truths: list[Truth]) -> None:
-    protocol = DepthProtocol.eigen()
     for number, shape in enumerate(recorded["shapes"].tolist()):
-        assert protocol.crop_bounds(*shape) == tuple(recorded[f"crop_{number}"].tolist())
+        assert EIGEN.subject.crop.bounds(*shape) == tuple(recorded[f"crop_{number}"].tolist())
     for number in (0, 5):
         assert len(truths[number].index) == recorded[f"ground_truth_{number}_valid"]
 
@@ -136,23 +143,23 @@ def test_sparse_and_dense_selection_agree() -> None:
     rng = np.random.default_rng(0)
     depth = rng.uniform(0, 100, (40, 70)) * (rng.uniform(size=(40, 70)) < 0.5)
     for crop in ("garg", "eigen", "none"):
-        protocol = replace(DepthProtocol.eigen(), crop=crop)
-        top, bottom, left, right = protocol.crop_bounds(40, 70)
+        protocol = replace(EIGEN, subject=replace(EIGEN.subject, crop=CROPS[crop]))
+        top, bottom, left, right = protocol.subject.crop.bounds(40, 70)
         inside = np.zeros(depth.shape, bool)
         inside[top:bottom, left:right] = True
         expected = depth[inside & (depth > 1e-3) & (depth < 80)]
         truth = sparse(depth)
-        assert_close(truth.values[protocol.select(truth)], expected, "exact")
+        assert_close(truth.values[select(truth, protocol)], expected, "exact")
 
 
 def test_the_two_crops_of_a_kitti_image() -> None:
-    assert DepthProtocol.eigen().crop_bounds(375, 1242) == (153, 371, 44, 1197)
-    assert DepthProtocol("x", crop="eigen").crop_bounds(375, 1242) == (124, 342, 44, 1197)
+    assert CROPS["garg"].bounds(375, 1242) == (153, 371, 44, 1197)
+    assert CROPS["eigen"].bounds(375, 1242) == (124, 342, 44, 1197)
 
 
 def test_perfect_prediction() -> None:
     depth = np.random.default_rng(0).uniform(1, 70, (60, 90))
-    metrics = evaluate_depth([1 / (3 * depth)], [sparse(depth)], DepthProtocol.eigen())
+    metrics = evaluate_depth([1 / (3 * depth)], [sparse(depth)], EIGEN)
     assert_close(metrics.mean, np.array([0, 0, 0, 0, 1, 1, 1]), (0, 1e-12))
     assert metrics.scale_ratios is not None
     assert_close(metrics.scale_ratios, np.array([1 / 3]), "float64")
@@ -160,7 +167,7 @@ def test_perfect_prediction() -> None:
 
 def test_predictions_are_clamped_after_scaling() -> None:
     truth = sparse(np.full((4, 4), 100.0))
-    metrics = evaluate_depth([np.full((4, 4), 1e-3)], [truth], DepthProtocol("x", scaling="none"))
+    metrics = evaluate_depth([np.full((4, 4), 1e-3)], [truth], EIGEN_BENCHMARK, Scaling("none"))
     assert metrics.mean[0] == pytest.approx(0.2)  # 1000 m becomes 80 m; the ground truth stays
 
 
@@ -169,41 +176,78 @@ def options(**values: Any) -> EvaluationOptions:
 
 
 def test_protocol_from_options() -> None:
-    assert DepthProtocol.from_options(options(eval_mono=True)) == DepthProtocol.eigen()
-    assert DepthProtocol.from_options(options(eval_stereo=True)) == DepthProtocol.eigen("none", 5.4)
-    assert DepthProtocol.from_options(options(eval_mono=True, eval_split="my/eigen")).crop == "garg"
-    benchmark = options(eval_mono=True, eval_split="eigen_benchmark")
-    assert DepthProtocol.from_options(benchmark) == DepthProtocol.eigen_benchmark()
-    other = options(
-        eval_mono=True,
-        eval_split="own",
-        crop="eigen",
-        depth_cap=50.0,
-        disable_median_scaling=True,
-        pred_depth_scale_factor=2.0,
+    mono, stereo = options(eval_mono=True), options(eval_stereo=True)
+    assert (mono.chosen_protocol, mono.scaling, stereo.chosen_protocol, stereo.scaling) == (
+        EIGEN,
+        "median",
+        EIGEN,
+        "unit",
     )
-    expected = DepthProtocol("own", "eigen", 1e-3, 50.0, True, "none", 2.0)
-    assert DepthProtocol.from_options(other) == expected
+    own = options(eval_mono=True, eval_split="my/eigen").chosen_protocol
+    assert own.subject.crop == CROPS["garg"] and own.rule == EIGEN.rule and own.name == "my/eigen"
+    assert options(eval_mono=True, eval_split="eigen_benchmark").chosen_protocol == EIGEN_BENCHMARK
+    other = options(
+        eval_mono=True, eval_split="own", crop="eigen", depth_cap=50.0, disable_median_scaling=True
+    )
+    assert other.scaling == "none"
+    found = other.chosen_protocol
+    assert (found.subject.list, found.subject.crop, found.subject.cap) == ("own", CROPS["eigen"], 50.0)
+    assert found.rule == replace(EIGEN_BENCHMARK.rule, limit_truth=True)
+    assert found.title == "own, crop eigen, depth_cap 50"
 
 
 def test_description() -> None:
-    line = DepthProtocol.eigen().describe(697)
+    """The line that users know, as long as the protocol is that of the table."""
+    line = describe(EIGEN, Scaling(), 697)
     assert line == "split eigen | crop garg | cap 80 m | median scaling | 697 images"
-    line = DepthProtocol.eigen_benchmark("none", 5.4).describe()
+    line = describe(EIGEN_BENCHMARK, Scaling("unit", 5.4))
     assert (
         line
         == "split eigen_benchmark | crop none | cap 80 m (predictions only) | no median scaling, depth x 5.4"
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "named", "rest"),
+    [
+        ({"depth_cap": 60.0}, "depth_cap 60", "crop garg | cap 60 m"),
+        ({"crop": CROPS["none"]}, "crop none", "crop none | cap 80 m (predictions only)"),
+        ({"min_depth": 0.1}, "min_depth 0.1", "crop garg | cap 80 m"),
+    ],
+)
+def test_a_changed_protocol_never_passes_for_the_published_one(
+    changes: dict[str, Any], named: str, rest: str
+) -> None:
+    changed = change(EIGEN, **changes)
+    assert describe(changed, Scaling()) == f"protocol eigen, {named} | split eigen | {rest} | median scaling"
+    truth = sparse(np.full((60, 90), 5.0))
+    written = evaluate_depth([np.ones((20, 30))], [truth], changed).to_json()
+    assert written["protocol"]["changed"] == (named,) and f"eigen, {named}" in written["description"]
+    assert Protocol.from_json(json.loads(json.dumps(written["protocol"]))) == changed
+
+
+def test_what_is_as_the_table_has_it_is_no_change() -> None:
+    assert change(EIGEN, crop=CROPS["garg"], depth_cap=80.0, min_depth=1e-3) == EIGEN
+
+
+def test_a_changed_minimum_is_that_of_truth_and_prediction() -> None:
+    depth = np.full((60, 90), 5.0)
+    depth[30] = 0.5
+    metrics = evaluate_depth([np.ones((20, 30)) * 2], [depth], change(EIGEN, min_depth=0.8), Scaling("none"))
+    assert metrics.valid_pixels.tolist() == [(59 - 24 - 1) * (86 - 3)]  # without the row of 0.5 m
+    assert_close(metrics.mean[0], (5 - 0.8) / 5)  # and 0.5 m becomes 0.8 m
+
+
 def test_json() -> None:
     depth = np.random.default_rng(0).uniform(1, 70, (60, 90))
-    for protocol in (DepthProtocol.eigen(), DepthProtocol.eigen("none")):
-        metrics = evaluate_depth([1 / depth] * 2, [sparse(depth)] * 2, protocol)
+    for scaling in (Scaling(), Scaling("none")):
+        metrics = evaluate_depth([1 / depth] * 2, [sparse(depth)] * 2, EIGEN, scaling)
         content = json.loads(json.dumps(metrics.to_json(), allow_nan=False))
         assert content["images"] == 2
         assert content["mean"]["a1"] == 1
-        assert content["protocol"]["crop"] == "garg"
+        assert content["protocol"]["name"] == "eigen" and content["protocol"]["changed"] == []
+        assert content["protocol"]["subject"]["crop"]["name"] == "garg"
+        assert content["scaling"] == {"kind": scaling.kind, "factor": 1.0}
         assert np.shape(content["per_image"]) == (2, 7)
 
 
@@ -211,8 +255,10 @@ def test_json() -> None:
 def test_the_table_says_what_the_json_says(tmp_path: Path, scaling: Any) -> None:
     rng = np.random.default_rng(0)
     truths = [sparse(rng.uniform(1, 90, (60, 90)) * (rng.uniform(size=(60, 90)) < 0.5)) for _ in range(3)]
-    protocol, lines = DepthProtocol.eigen(scaling), ["a, b 1 l", 'c"d 2 r', "e 3 l"]
-    metrics = evaluate_depth([rng.uniform(0.01, 1, (20, 30)) for _ in truths], truths, protocol)
+    lines = ["a, b 1 l", 'c"d 2 r', "e 3 l"]
+    metrics = evaluate_depth(
+        [rng.uniform(0.01, 1, (20, 30)) for _ in truths], truths, EIGEN, Scaling(scaling)
+    )
     save_json(tmp_path / "all.json", metrics, lines)
     save_csv(tmp_path / "all.csv", metrics, lines)
     written = json.loads((tmp_path / "all.json").read_text())
@@ -225,12 +271,11 @@ def test_the_table_says_what_the_json_says(tmp_path: Path, scaling: Any) -> None
     assert [[float(word) for word in row[2:9]] for row in rows] == written["per_image"]
     ratios = [float(row[9]) for row in rows] if scaling == "median" else None
     assert ratios == written["scale_ratios"] and (ratios is not None or {row[9] for row in rows} == {""})
-    pixels = [int(protocol.select(truth).sum()) for truth in truths]
+    pixels = [int(select(truth, EIGEN).sum()) for truth in truths]
     assert [int(row[10]) for row in rows] == written["valid_pixels"] == pixels
 
 
 def test_what_is_refused() -> None:
-    protocol = DepthProtocol.eigen()
     truth, disparity = sparse(np.full((60, 90), 5.0)), np.ones((20, 30))
     empty = sparse(np.full((60, 90), 90.0))
     cases: list[tuple[list[np.ndarray], list[Any], str]] = [
@@ -243,4 +288,4 @@ def test_what_is_refused() -> None:
     ]
     for maps, ground_truth, message in cases:
         with pytest.raises(UserError, match=message):
-            evaluate_depth(maps, ground_truth, protocol)
+            evaluate_depth(maps, ground_truth, EIGEN)

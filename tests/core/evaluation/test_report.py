@@ -7,13 +7,16 @@ import pytest
 from PIL import Image
 
 from core.datasets.ground_truth import SparseDepth
-from core.evaluation.depth import DepthProtocol, evaluate_depth
+from core.evaluation.comparison import Scaling, select
+from core.evaluation.depth import evaluate_depth
 from core.evaluation.metrics import METRIC_NAMES
 from core.evaluation.report import ERROR_LIMIT, MARGIN, picture, spread, table, yardsticks
 from core.files.colour import colour_map
+from core.options.protocols import PROTOCOLS, change
 
 HEIGHT, WIDTH = 12, 40
-PLAIN = DepthProtocol("test", scaling="none")
+PROTOCOL = PROTOCOLS["eigen_benchmark"]
+PLAIN = PROTOCOL, Scaling("none")
 
 
 def sparse(depth: np.ndarray) -> SparseDepth:
@@ -33,11 +36,11 @@ def training() -> list[SparseDepth]:
 
 
 def abs_rel_of(guess: np.ndarray, maps: list[SparseDepth]) -> float:
-    return float(evaluate_depth([1 / guess.astype(np.float32)] * len(maps), maps, PLAIN).mean[0])
+    return float(evaluate_depth([1 / guess.astype(np.float32)] * len(maps), maps, *PLAIN).mean[0])
 
 
 def test_yardsticks_are_the_best_of_their_kind(training: list[SparseDepth]) -> None:
-    found = {name: metrics.mean[0] for name, metrics in yardsticks(training, training, PLAIN).items()}
+    found = {name: metrics.mean[0] for name, metrics in yardsticks(training, training, *PLAIN).items()}
     names = ("best constant depth", "best depth per image row", "median depth per pixel")
     assert tuple(found) == names
     assert found[names[0]] > found[names[1]] > found[names[2]]
@@ -52,7 +55,7 @@ def test_pixels_that_training_never_saw_take_the_row_and_rows_the_constant() -> 
     seen[4, :10] = 5
     seen[5, :10] = 7
     full = sparse(np.full((HEIGHT, WIDTH), 5, np.float32))
-    results = yardsticks([sparse(seen)], [full], PLAIN)
+    results = yardsticks([sparse(seen)], [full], *PLAIN)
     rows = np.full((HEIGHT, WIDTH), 5.0)  # the constant: the median weighted by 1 / depth
     rows[5] = 7
     for name in ("best depth per image row", "median depth per pixel"):
@@ -60,26 +63,26 @@ def test_pixels_that_training_never_saw_take_the_row_and_rows_the_constant() -> 
 
 
 def test_yardsticks_know_only_the_pixels_of_the_protocol(training: list[SparseDepth]) -> None:
-    garg = DepthProtocol("test", "garg", limit_ground_truth=True, max_depth=20)
+    garg = change(PROTOCOLS["eigen"], depth_cap=20)
 
     def spoil(maps: list[SparseDepth]) -> list[SparseDepth]:
         spoilt = []
         for depth in maps:
             values = depth.values.copy()
-            values[~garg.select(depth)] = 79
+            values[~select(depth, garg)] = 79
             spoilt.append(SparseDepth(depth.shape, depth.index, values, depth.line))
         return spoilt
 
     test = [street(9)]
-    plain, spoilt = (yardsticks(maps, test, garg) for maps in (training, spoil(training)))
+    plain, spoilt = (yardsticks(maps, test, garg, Scaling()) for maps in (training, spoil(training)))
     for name in plain:
         np.testing.assert_array_equal(plain[name].mean, spoilt[name].mean)
 
 
 def test_median_scaling_makes_all_constants_alike(training: list[SparseDepth]) -> None:
-    protocol = DepthProtocol("test")
-    found = yardsticks(training, training, protocol)["best constant depth"].mean
-    other = evaluate_depth([np.full((2, 2), 0.3, np.float32)] * len(training), training, protocol).mean
+    protocol = PROTOCOL, Scaling()
+    found = yardsticks(training, training, *protocol)["best constant depth"].mean
+    other = evaluate_depth([np.full((2, 2), 0.3, np.float32)] * len(training), training, *protocol).mean
     np.testing.assert_allclose(found, other, rtol=1e-5)
 
 
@@ -96,11 +99,11 @@ def test_table() -> None:
 
 @pytest.mark.parametrize(("scaling", "factor"), [("median", 1.0), ("none", 5.4)])
 def test_picture(scaling: str, factor: float) -> None:
-    truth, protocol = street(0), DepthProtocol("test", scaling=scaling, scale_factor=factor)
+    truth, protocol = street(0), (PROTOCOL, Scaling(scaling, factor))
     exact = np.where(truth.dense() > 0, truth.dense(), 10).astype(np.float32)
     disparity = factor / exact if scaling == "none" else 1 / (exact * 3)  # the wrong scale, or the right one
     image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
-    shown = np.asarray(picture([image, image], [disparity, disparity * 2], [truth, truth], protocol))
+    shown = np.asarray(picture([image, image], [disparity, disparity * 2], [truth, truth], *protocol))
     top = shown.shape[0] - 2 * (HEIGHT + MARGIN) + MARGIN
     assert shown.shape[1] == 4 * (WIDTH + MARGIN) - MARGIN and top > 0
     row = [shown[top : top + HEIGHT, i * (WIDTH + MARGIN) :][:, :WIDTH] for i in range(4)]

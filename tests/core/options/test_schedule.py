@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.options.schedule import step_decay
+from core.options.schedule import linear_warmup, milestones, step_decay
 
 STEPS = 7
 
@@ -30,3 +30,14 @@ def test_switch_decays_one_epoch_early() -> None:
 
 def test_gamma() -> None:
     assert step_decay(2, 1, 0.8, 1, gamma=0.5) == pytest.approx(0.2)
+
+
+def test_milestones():
+    rates = [milestones(epoch * STEPS, STEPS, 0.8, (2, 5), 0.5) for epoch in range(7)]
+    assert rates == [0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2]
+    assert milestones(2 * STEPS - 1, STEPS, 0.8, (2,)) == 0.8
+
+
+def test_linear_warmup():
+    assert [linear_warmup(step, 4, 1 / 3) for step in (0, 2, 4, 9)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
+    assert linear_warmup(0, 0, 0.5) == 1

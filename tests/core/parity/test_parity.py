@@ -2,9 +2,7 @@
 
 import json
 import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +17,13 @@ from core.options.tools import parity_options
 from core.parity.bounds import PRECISIONS, SECTIONS
 from core.parity.certificate import certificate, table
 from core.parity.comparison import Check, compare
-from core.parity.processes import ROOT, BackendError, run_all
+from core.parity.processes import BackendError, run_all
 from core.parity.request import Request, requested_options
 from core.parity.results import LIMIT, Result, digest, leaves, load_result, sampled, save_result, unused
+from core.weights.families.monodepth2 import Decoder, Encoder
 from core.weights.layouts import read_state
 from core.weights.pdparams import write_pdparams
+from tests.core.weight_files import write_pth
 from tests.scripts import assert_says, refused, run_script, succeeds
 from tests.tolerances import assert_close
 
@@ -269,17 +269,19 @@ def python(code: str) -> list[str]:
 
 
 def run_pair(folder: Path, code: str, timeout: float = 60) -> None:
-    """One process that does its work for a minute, and one that runs the code."""
-    commands = {"torch": python("import time; time.sleep(60)"), "paddle": python(code)}
+    """One process that says when it has done its work for a minute, and one that runs the code."""
+    commands = {
+        "torch": python("import time; time.sleep(60); print('done', flush=True)"),
+        "paddle": python(code),
+    }
     run_all(commands, folder, dict(os.environ), timeout)
 
 
 def test_a_crash_is_one_line_that_says_where(tmp_path: Path) -> None:
-    start = time.monotonic()
     with pytest.raises(BackendError) as caught:
         run_pair(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     assert str(caught.value) == "paddle: killed by SIGSEGV during float64 layers"
-    assert time.monotonic() - start < 30  # the other one is not waited for
+    assert "done" not in (tmp_path / "torch.out").read_text()  # the other one is not waited for
 
 
 def test_an_exception_is_one_line(tmp_path: Path) -> None:
@@ -289,11 +291,9 @@ def test_an_exception_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_hang_ends_and_leaves_no_process(tmp_path: Path) -> None:
-    start = time.monotonic()
-    code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(60); print('done')"
     with pytest.raises(BackendError, match=r"^paddle: no end after 1 s, during \d+; see --timeout$"):
         run_all({"paddle": python(code)}, tmp_path, dict(os.environ), timeout=1)
-    assert time.monotonic() - start < 30
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "paddle.out").read_text().split()[-1]), 0)
 
@@ -372,21 +372,14 @@ def test_both_backends_agree(tmp_path: Path) -> None:
     assert len(by_title["loss of each step", "float32"]["items"]) == 2
 
 
-SAVE = """
-import sys
-from pathlib import Path
-from backends.torch.checkpoint import save_networks
-from backends.torch.methods import make_method
-from core.options.methods.monodepth2 import Monodepth2Options
-options = Monodepth2Options(height=64, width=96, frame_ids=[0], use_stereo=True)
-save_networks(make_method(options).networks(), Path(sys.argv[1]), {})
-"""
-
-
 @needs_both
 def test_a_fault_in_one_layer_is_found_and_named(tmp_path: Path) -> None:
     """A folder with files for both backends, of which one has one changed number: each reads its own."""
-    subprocess.run([sys.executable, "-c", SAVE, str(tmp_path)], cwd=ROOT, check=True, timeout=300)
+    options = Monodepth2Options(height=64, width=64, batch_size=1, frame_ids=[0], use_stereo=True)
+    request = Request.make(options, steps=1)
+    for name, network in {"encoder": Encoder(18), "depth": Decoder(False)}.items():
+        shapes = {key: shape for key, shape in network.shapes.items() if shape}
+        write_pth(tmp_path / f"{name}.pth", request.weights(name, shapes))
     state = read_state(tmp_path / "encoder.pth")[0]
     changed = state["encoder.layer2.0.conv1.weight"].copy()
     changed[0, 0, 1, 1] += 1e-3
@@ -401,6 +394,8 @@ def test_a_fault_in_one_layer_is_found_and_named(tmp_path: Path) -> None:
         1,
         "--batch_size",
         1,
+        "--width",
+        64,
     ]
     done = run_script("check_parity.py", *chosen, "--output", tmp_path / "parity.json")
     assert done.returncode == 1 and done.stderr == "", done.stderr

@@ -10,7 +10,7 @@ from core.geometry import relative_intrinsics
 from core.prediction.point_cloud import point_cloud, write_ply
 from core.rendering.camera import render
 from core.rendering.rig import Rig
-from core.rendering.street import Plan, Street
+from tests.core.streets import street
 from tests.tolerances import assert_close
 
 HEIGHT, WIDTH = 48, 160
@@ -34,9 +34,9 @@ def read_ply(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
 
 
 def test_the_rendered_street(tmp_path: Path) -> None:
-    street, rig = Street(Plan(seed=1, drive=0, frames=3)), Rig(HEIGHT, WIDTH)
-    T_world_camera = street.plan.T_world_rectified(1, rig)
-    image, depth = render(street.scene(1), T_world_camera, rig.K, HEIGHT, WIDTH, 1)
+    rig = Rig(HEIGHT, WIDTH)
+    T_world_camera = street().plan.T_world_rectified(1, rig)
+    image, depth = render(street().scene(1), T_world_camera, rig.K, HEIGHT, WIDTH, 1)
     seen = depth > 0
     fx, fy, cx, cy = rig.K[0, 0], rig.K[1, 1], rig.K[0, 2], rig.K[1, 2]
     relative = fx / WIDTH, fy / HEIGHT, (cx + 0.5) / WIDTH, (cy + 0.5) / HEIGHT

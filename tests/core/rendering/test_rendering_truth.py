@@ -9,10 +9,11 @@ import pytest
 from core.rendering.camera import render
 from core.rendering.lidar import scan
 from core.rendering.rig import BASELINE, Rig
-from core.rendering.street import Plan, Street
+from core.rendering.street import Street
+from tests.core import streets
 
 Array = np.ndarray
-HEIGHT, WIDTH, FRAMES, FRAME = 188, 620, 10, 4
+HEIGHT, WIDTH, FRAME = 188, 620, 2
 
 
 @dataclass
@@ -24,7 +25,7 @@ class View:
 
 @pytest.fixture(scope="module")
 def street() -> Street:
-    return Street(Plan(seed=3, drive=0, frames=FRAMES))
+    return streets.street()
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.evaluation.metrics import training_metrics
+from core.datasets.loader import batches
+from core.datasets.sample import Truth
+from core.evaluation.depth import evaluate_depth, training_metrics
+from core.evaluation.metrics import IN_LOG
 from core.options.methods.monodepth2 import Monodepth2Options
+from core.options.protocols import PROTOCOLS
 from core.options.schedule import step_seed
 from core.training.collapse import CollapseGuard
 from core.training.loss_scale import GROWTH_INTERVAL, LARGEST, LossScale
-from core.training.validation import Means, NotFiniteError, check_finite, describe, image_metrics, is_better
+from core.training.validation import (
+    Means,
+    NotFiniteError,
+    WithTruths,
+    batch_metrics,
+    check_finite,
+    describe,
+    image_metrics,
+    is_better,
+)
 
 OPTIONS = Monodepth2Options()
 
@@ -25,11 +38,39 @@ def test_means_weigh_each_number_by_its_samples() -> None:
 
 def test_images_without_ground_truth_do_not_count() -> None:
     rng = np.random.default_rng(0)
-    depth = rng.uniform(1, 50, (2, 1, 24, 80)).astype(np.float32)
+    disparity = 1 / rng.uniform(1, 50, (2, 1, 24, 80)).astype(np.float32)
     truth = np.zeros((2, 1, 375, 1242), np.float32)
     truth[1, 0, 200:300] = rng.uniform(1, 50, (100, 1242))
-    metrics = image_metrics(depth, truth)
-    assert metrics == [training_metrics(depth[1:], truth[1:])]
+    metrics = image_metrics(OPTIONS, disparity, [None, Truth(truth[1, 0])])
+    assert image_metrics(OPTIONS, disparity, [Truth(depth) for depth in truth[:, 0]]) == metrics
+    assert metrics == [training_metrics(disparity[1], truth[1], PROTOCOLS["monodepth2_log"])]
+
+
+@pytest.mark.parametrize("name", ["eigen", "make3d"])
+def test_the_protocol_of_the_run_measures(name: str) -> None:
+    rng = np.random.default_rng(0)
+    disparity = rng.uniform(0.02, 1, (2, 1, 24, 80)).astype(np.float32)
+    truth = rng.uniform(1, 100, (2, 1, 60, 200)).astype(np.float32)
+    found = image_metrics(
+        Monodepth2Options(protocol=name), disparity, [Truth(depth) for depth in truth[:, 0]]
+    )
+    expected = evaluate_depth(disparity[:, 0], truth[:, 0], PROTOCOLS[name])
+    assert [list(values.values()) for values in found] == expected.per_image.tolist()
+    assert list(found[0]) == [IN_LOG[metric] for metric in PROTOCOLS[name].rule.metrics]
+
+
+def test_a_run_may_scale_by_its_unit() -> None:
+    class Metric(Monodepth2Options):
+        scaling = "unit"
+
+    disparity, truth = np.full((1, 1, 8, 8), 0.5, np.float32), np.full((1, 1, 60, 200), 10.8, np.float32)
+    truth = [Truth(truth[0, 0])]
+    options = Metric(protocol="eigen", use_stereo=True)
+    found = batch_metrics(options, disparity, truth)
+    assert found is not None and found["de/abs_rel"] == pytest.approx(0, abs=1e-6)
+    assert (batch_metrics(options, 2 * disparity, truth) or {})["de/abs_rel"] == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="a unit that is not known"):
+        batch_metrics(Metric(protocol="eigen"), disparity, truth)
 
 
 def test_the_better_has_the_smaller_abs_rel_or_else_photometric_loss() -> None:
@@ -49,7 +90,7 @@ def test_terms_that_are_not_finite_are_named_with_their_samples() -> None:
     dataset = types.SimpleNamespace(
         lines=["a", "b"],
         describe=lambda index: f"line {index + 1}",
-        image_path=lambda line, frame: Path(f"/data/{line}_{frame}.jpg"),
+        target_path=lambda index: Path(f"/data/{'ab'[index]}_0.jpg"),
     )
     batch = {"index": np.array([1])}
     check_finite({"loss": 1.0}, batch, dataset)  # type: ignore[arg-type]
@@ -102,3 +143,30 @@ def test_step_seeds_are_a_function_and_all_different() -> None:
 def test_scaling_changes_no_digit(factor: float) -> None:
     gradient = np.random.default_rng(0).normal(size=100).astype(np.float32)
     np.testing.assert_array_equal(gradient * np.float32(factor) / np.float32(factor), gradient)
+
+
+def test_truths_come_with_their_batches() -> None:
+    """Also where samples are replaced by others; a batch takes what is its own, and nothing stays behind."""
+
+    class Samples:
+        lines = range(6)
+
+        def __len__(self) -> int:
+            return 6
+
+        def __getitem__(self, key: tuple[int, int]) -> dict[str, np.ndarray]:
+            return {"index": np.array(max(key[1], 1))}  # 0 is damaged: 1 comes in its place
+
+        def sample_truth(self, epoch: int, index: int) -> Truth | None:
+            return None if index == 4 else Truth(np.full((index, 2), 1.0, np.float32))
+
+        def describe(self, index: int) -> str:
+            return str(index)
+
+    samples = WithTruths(Samples())  # type: ignore[arg-type]
+    found = []
+    for arrays in batches(samples, 0, 2, shuffle=False, seed=0, num_workers=3, drop_last=False):
+        truths = samples.take(arrays)
+        assert set(arrays) == {"index"}
+        found += [None if truth is None else len(truth.depth) for truth in truths]
+    assert found == [1, 1, 2, 3, None, 5] and not samples._truths

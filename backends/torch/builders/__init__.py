@@ -1,0 +1,23 @@
+"""What makes the networks of weight files from the rules of their release; one file a family, imported when asked for.
+
+Each has `make_network(rule)`: the network, with fresh weights, that has the names of the rule; and
+`network_outputs(rule, networks)`: what the one of them under `rule.file` returns for fixed inputs, see
+`core/weights/verification.py`. Those beside it may feed it.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from core.weights.families.base import Network
+
+# By the release that a rule names as its family.
+BUILDERS = {
+    "Monodepth2": "backends.torch.builders.monodepth2",
+    "torchvision": "backends.torch.builders.torchvision",
+}
+
+
+def builder(rule: "Network") -> Any:
+    """The module that makes the network of a rule."""
+    return importlib.import_module(BUILDERS[rule.family])

@@ -1,0 +1,260 @@
+"""How predicted and true depth are compared, and on what: one table, `PROTOCOLS`, and the only place that knows a crop.
+
+How a prediction gets its unit (medians, metres, as it is) and whether it is averaged with that of the mirrored image is
+the caller's, not the protocol's.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from core.errors import UserError
+
+MAKE3D = "make3d"  # the name of its reader and, in place of a list, of all its photographs
+
+Quantity = Literal["disparity", "depth"]
+Interpolation = Literal["bilinear", "align_corners", "nearest", "nearest_centres", "top_center"]
+Median = Literal["mean", "lower"]
+Empty = Literal["error", "skip", "zeros"]
+
+SEVEN = ("abs_rel", "sq_rel", "rmse", "rmse_log", "a1", "a2", "a3")
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The part of an image that is compared.
+
+    Attributes:
+        rows, columns: first, and end.
+        pixels: they are pixels; otherwise shares of the height and the width, whose products are truncated.
+    """
+
+    name: str
+    rows: tuple[float, float] = (0.0, 1.0)
+    columns: tuple[float, float] = (0.0, 1.0)
+    pixels: bool = False
+
+    def bounds(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """First row, end of rows, first column, end of columns."""
+        rows, columns = (1, 1) if self.pixels else (height, width)
+        (top, bottom), (left, right) = self.rows, self.columns
+        return int(top * rows), int(bottom * rows), int(left * columns), int(right * columns)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is compared.
+
+    Attributes:
+        name: of the subject.
+        reader: of the data set, a name of `DATASETS`, or `MAKE3D`.
+        list: of the images, a folder in splits/ or a path; None: whichever is asked for.
+        crop: the pixels that count.
+        cap: greatest depth, metres.
+    """
+
+    name: str
+    reader: str
+    list: str | None
+    crop: Crop
+    cap: float
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How it is compared.
+
+    Attributes:
+        name: of the rule.
+        quantity: what is resized. "disparity": 1 / depth, inverted after it; "depth": inverted before it.
+        interpolation: of what is resized. "bilinear": half-pixel centres, no antialiasing. "align_corners": bilinear
+            between the centres of the corners. "nearest": index floor(i n / N). "nearest_centres": index
+            floor((i + 1/2) n / N). "top_center": nothing is resized; the prediction lies at the bottom of the image,
+            in the middle of its width, and only what it covers counts.
+        resize: "prediction": to the size of the truth. "truth": to that of the prediction, by one of the nearest.
+            (height, width): both, the truth by "nearest_centres".
+        median: of an even count: the "mean" of the middle two, or the "lower".
+        min_truth: truth must be above it, metres, where `limit_truth`.
+        clamp: least depth of a prediction, metres; the greatest is the cap.
+        clamp_first: before the scaling by medians, too.
+        limit_truth: truth must be between `min_truth` and the cap, strictly; otherwise all that is above 0 counts.
+        empty: an image without truth that counts is an "error", is left out of the means ("skip"), or counts there
+            with 0 in every column ("zeros").
+        metrics: what is measured, in the order of the columns.
+    """
+
+    name: str
+    quantity: Quantity = "disparity"
+    interpolation: Interpolation = "bilinear"
+    resize: Literal["prediction", "truth"] | tuple[int, int] = "prediction"
+    median: Median = "mean"
+    min_truth: float = 1e-3
+    clamp: float = 1e-3
+    clamp_first: bool = False
+    limit_truth: bool = True
+    empty: Empty = "error"
+    metrics: tuple[str, ...] = SEVEN
+
+    def __post_init__(self) -> None:
+        if self.resize == "truth" and not self.interpolation.startswith("nearest"):
+            raise ValueError(f"rule {self.name}: truth has gaps, so it is resized by nearest")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A rule for a subject.
+
+    Attributes:
+        name: of the protocol.
+        changed: what is not as the table has it, such as "depth_cap 60".
+    """
+
+    name: str
+    subject: Subject
+    rule: Rule
+    changed: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The name, and what was changed: no changed protocol passes for the published one."""
+        return ", ".join((self.name, *self.changed))
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Protocol":
+        """What `dataclasses.asdict` and `json` made of one.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        subject, rule = dict(content["subject"]), dict(content["rule"])
+        crop = {name: _tuple(value) for name, value in subject["crop"].items()}
+        return cls(
+            content["name"],
+            Subject(**(subject | {"crop": Crop(**crop)})),
+            Rule(**{name: _tuple(value) for name, value in rule.items()}),
+            tuple(content["changed"]),
+        )
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+GARG = Crop("garg", (0.40810811, 0.99189189), (0.03594771, 0.96405229))  # Garg et al. 2016
+EIGEN = Crop("eigen", (0.3324324, 0.91351351), (0.0359477, 0.96405229))  # Eigen et al. 2014
+NONE = Crop("none")
+CROPS = {crop.name: crop for crop in (GARG, EIGEN, NONE)}
+
+# Godard et al. 2019; the log of its program is a rule of its own.
+LIMITED = Rule("monodepth2")
+UNLIMITED = Rule("monodepth2_unlimited", limit_truth=False)
+MAKE3D_RULE = Rule("monodepth2_make3d", metrics=("abs_rel", "sq_rel", "rmse", "log10"))
+UPLOAD = Rule("kitti_upload", resize=(352, 1216), clamp=0.0, limit_truth=False, metrics=())
+LOG = Rule(
+    "monodepth2_log",
+    quantity="depth",
+    resize=(375, 1242),
+    median="lower",
+    clamp_first=True,
+    limit_truth=False,
+    empty="skip",
+)
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("eigen", Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0), LIMITED),
+        Protocol(
+            "eigen_benchmark",
+            Subject("kitti_eigen_benchmark", "kitti", "eigen_benchmark", NONE, 80.0),
+            UNLIMITED,
+        ),
+        # Its reader cuts the photographs and the truth.
+        Protocol(
+            MAKE3D, Subject(MAKE3D, MAKE3D, MAKE3D, Crop("2:1"), 70.0), MAKE3D_RULE
+        ),  # the cap of error C1
+        Protocol("benchmark", Subject("kitti_benchmark", "kitti_test", "benchmark", NONE, 80.0), UPLOAD),
+        Protocol(
+            "monodepth2_log",
+            Subject("kitti_scans", "kitti", None, Crop("log", (153, 371), (44, 1197), pixels=True), 80.0),
+            LOG,
+        ),
+    )
+}
+
+
+def protocol_names() -> tuple[str, ...]:
+    """The protocols that there are."""
+    return tuple(PROTOCOLS)
+
+
+def measuring_names() -> tuple[str, ...]:
+    """Those that measure something."""
+    return tuple(name for name, protocol in PROTOCOLS.items() if protocol.rule.metrics)
+
+
+def of_split(split: str) -> Protocol:
+    """The protocol of a published list by its name, also as the last part of a path; of any other list the rule of
+    `eigen_benchmark`, under the name of the list.
+
+    Raises:
+        UserError: it is the name of a protocol, but of no list.
+    """
+    path = os.path.normpath(split)
+    name = os.path.basename(path)
+    if path in PROTOCOLS and PROTOCOLS[path].subject.list != path:
+        raise UserError(
+            f"option eval_split: {path} is a protocol; use --protocol {path}, and --eval_split for its list"
+        )
+    row = PROTOCOLS.get(name)
+    if row is None or row.subject.list != name or (name == MAKE3D and path != MAKE3D):
+        row = PROTOCOLS["eigen_benchmark"]
+    if split == row.subject.list or row.name == MAKE3D:
+        return row
+    return replace(row, name=split, subject=replace(row.subject, name=split, list=split))
+
+
+def on_list(name: str, split: str) -> Protocol:
+    """A protocol of the table on another list.
+
+    Raises:
+        UserError: that list is of another protocol, or the protocol takes no list.
+    """
+    row, other = PROTOCOLS[name], PROTOCOLS.get(os.path.normpath(split))
+    if split == row.subject.list:
+        return row
+    if row.subject.reader == MAKE3D:
+        raise UserError(f"options protocol, eval_split: {name} has no list; leave out --eval_split {split}")
+    if other is not None and other is not row and (row.subject.list or other.subject.reader == MAKE3D):
+        raise UserError(
+            f"options protocol, eval_split: {split} is another protocol than {name}; leave out one of the two"
+        )
+    return replace(row, subject=replace(row.subject, list=split))
+
+
+def change(
+    protocol: Protocol,
+    crop: Crop | None = None,
+    depth_cap: float | None = None,
+    min_depth: float | None = None,
+) -> Protocol:
+    """The protocol with other values, each of which is named in `changed`; None leaves what is there.
+
+    Args:
+        crop: truth beyond the cap is left out with a crop, and counts without one.
+        depth_cap: greatest depth, metres.
+        min_depth: least depth of predictions, and of truth that is limited, metres.
+    """
+    subject, rule, changed = protocol.subject, protocol.rule, [*protocol.changed]
+    if crop is not None and crop != subject.crop:
+        subject = replace(subject, crop=crop)
+        rule = replace(rule, limit_truth=crop != NONE)
+        changed.append(f"crop {crop.name}")
+    if depth_cap is not None and depth_cap != subject.cap:
+        subject = replace(subject, cap=depth_cap)
+        changed.append(f"depth_cap {depth_cap:g}")
+    if min_depth is not None and (min_depth, min_depth) != (rule.min_truth, rule.clamp):
+        rule = replace(rule, min_truth=min_depth, clamp=min_depth)
+        changed.append(f"min_depth {min_depth:g}")
+    return replace(protocol, subject=subject, rule=rule, changed=tuple(changed))

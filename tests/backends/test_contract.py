@@ -1,0 +1,441 @@
+"""What every method has to be, whichever it is: the contract of `backends/<each>/methods/base.py`, at its `SMALL` size.
+
+`tiny` (`tests/tiny`) is among them: what it has and the published methods do not must work all the same.
+"""
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from backends import BACKENDS, installed_backends
+from core.errors import UserError
+from core.options import OPTIONS
+from core.parity.bounds import SECTIONS
+from core.parity.request import Request
+from core.prediction import onnx_file
+from tests.backends.one_step import PRECISION, one_step
+from tests.scripts import ENVIRONMENT, ROOT, succeeds
+from tests.tiny.register import NAME, SITE, registered
+from tests.tolerances import assert_close
+
+METHODS = list(dict.fromkeys([*OPTIONS, NAME]))
+EPOCHS = 2
+
+
+class DrawnError(AssertionError):
+    """Something was drawn where nothing may be."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny():
+    """`tiny` is a method here, and in the processes that are started."""
+    with registered(), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENVIRONMENT, "PYTHONPATH", str(SITE))
+        yield
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def options(tiny, name):
+    """The cheapest legal setting."""
+    options = OPTIONS[name](**OPTIONS[name].SMALL, device="cpu")
+    options.validate()
+    return options
+
+
+@pytest.fixture(scope="module")
+def question(options):
+    """A batch, weights and random numbers that are the same everywhere."""
+    return Request.make(options, steps=1)
+
+
+@pytest.fixture(scope="module")
+def batch(backend, question):
+    """The batch as tensors; not to be changed."""
+    return backend.batch(question.batch, "float32")
+
+
+@pytest.fixture(scope="module")
+def method(backend, question):
+    """With the random numbers of the question, and its weights at first: tests may move them, and set the mode."""
+    return backend.module("parity").build(question, "float32")
+
+
+def inputs_of(method, batch, optional):
+    """What `predict` takes, of made-up numbers where the batch has none."""
+    image = batch["image_0_0"]
+    made = {"image": image}
+    for name, entry in method.inputs.items():
+        if name not in made and (entry.required or optional):
+            made[name] = image.mean() + 0 * image[:, :1].expand(
+                image.shape[0], entry.channels, *image.shape[2:]
+            )
+    return made
+
+
+def states(backend, method):
+    """All tensors of all files, `{"depth.name": array}`."""
+    state_of = backend.module("checkpoint").network_state
+    return {
+        f"{file}.{name}": array
+        for file, network in method.networks().items()
+        for name, array in state_of(network).items()
+    }
+
+
+def assert_same(first, second):
+    """Bit for bit."""
+    assert first.keys() == second.keys() and first
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name], err_msg=name)
+
+
+# ---- names, groups, shapes -------------------------------------------------------------------------------------
+
+
+def test_files_are_named(method):
+    files = list(method.networks())
+    assert files and len(set(map(str.lower, files))) == len(files)
+    assert set(method.depth_networks) <= set(files) and set(method.pose_networks) <= set(files)
+    assert set(method.scalars()) <= set(files)
+    assert "image" in method.inputs and method.inputs["image"].required
+
+
+def test_every_tensor_lies_in_a_file(backend, method):
+    """Nothing that is trained or kept would be lost."""
+    inside = {id(p) for network in method.networks().values() for p in network.parameters()}
+    assert {id(parameter) for parameter in method.parameters()} == inside
+    assert len(states(backend, method)) >= len(inside)
+
+
+def test_groups_hold_what_is_trained_and_nothing_else(backend, method, options):
+    groups = method.parameter_groups()
+    grouped = [id(parameter) for group in groups for parameter in group["params"]]
+    trainable = {id(p) for p in method.parameters() if backend.is_trainable(p)}
+    assert len(set(grouped)) == len(grouped) and set(grouped) == trainable
+    assert all(set(group) <= {"params", "weight_decay"} for group in groups)
+    for step in (0, 1, 1000):
+        rates = options.rates(step, 10)
+        assert len(rates) == len(groups) and all(rate > 0 for rate in rates)
+
+
+def test_losses_in_training(backend, method, batch):
+    """A finite scalar with a gradient; what is for the log and for pictures is without."""
+    method.train()
+    losses = method.losses(method.prepare(batch))
+    assert tuple(losses.loss.shape) == () and np.isfinite(backend.array(losses.loss))
+    assert losses.terms and all(tuple(term.shape) == () for term in losses.terms.values())
+    assert all(np.isfinite(backend.array(term)) for term in losses.terms.values())
+    scalars, maps = [losses.loss, *losses.terms.values()], list(losses.maps.values())
+    assert {backend.array(scalar).dtype for scalar in scalars} == {np.dtype(np.float32)}
+    assert len({str(backend.device_of(tensor)) for tensor in [*scalars, *maps, batch["image_0_0"]]}) == 1
+    assert [name for name, tensor in losses.maps.items() if not backend.is_detached(tensor)] == []
+    trained = [parameter for group in method.parameter_groups() for parameter in group["params"]]
+    gradients = backend.gradients(losses.loss, trained)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    assert sum(gradient.any() for gradient in gradients) > len(gradients) / 2
+
+
+def test_a_step_moves_what_is_trained_alone(backend, method, batch, options):
+    """Parameters outside the groups keep their bits."""
+    grouped = {id(parameter) for group in method.parameter_groups() for parameter in group["params"]}
+    named = dict(backend.module("checkpoint").named_parameters(method.networks()))
+    before = {name: backend.array(parameter).copy() for name, parameter in named.items()}
+    optimizer = backend.adam(method.parameter_groups(), options.learning_rate)
+    method.train()
+    backend.step(optimizer, method.losses(method.prepare(batch)).loss)
+    moved = {name for name, parameter in named.items() if (backend.array(parameter) != before[name]).any()}
+    trained = {name for name, parameter in named.items() if id(parameter) in grouped}
+    assert moved <= trained and len(moved) > len(trained) / 2
+
+
+def test_the_disparity(backend, method, batch, options):
+    """(B, 1, h, w) and above 0, with the inputs that are required and with all; it changes no tensor."""
+    method.eval()
+    before = states(backend, method)
+    for optional in (False, True):
+        with backend.no_gradients():
+            found = method.predict(inputs_of(method, batch, optional))
+        disparity = backend.array(found["disparity"])
+        count, channels, height, width = disparity.shape
+        assert (count, channels) == (options.batch_size, 1)
+        assert 0 < height <= options.height and height * options.width == width * options.height
+        assert disparity.dtype == np.float32 and (disparity > 0).all() and np.isfinite(disparity).all()
+    assert_same(before, states(backend, method))
+
+
+def test_the_disparity_of_the_losses_is_the_prediction(backend, method, batch):
+    method.eval()
+    with backend.no_gradients():
+        maps = method.losses(batch | {"augmented_0": batch["image_0_0"]}).maps
+        expected = method.predict(inputs_of(method, batch, optional=False))["disparity"]
+    if "disparity" in maps:
+        assert_close(backend.array(maps["disparity"]), backend.array(expected), "exact")
+
+
+def test_motion(backend, method, batch, options):
+    """Rigid transforms of every source, or an error that names the cure."""
+    if not method.pose_networks:
+        with pytest.raises(UserError, match="no pose network"):
+            method.pose_frames()
+        return
+    frames = method.pose_frames()
+    assert frames[0] == 0 and len(set(frames)) == len(frames) > 1
+    method.eval()
+    with backend.no_gradients():
+        found = method.T_sources_target([batch["image_0_0"] for _ in frames])
+    assert len(found) == len(frames) - 1
+    for T in map(backend.array, found):
+        assert T.shape == (options.batch_size, 4, 4)
+        assert_close(
+            T[:, :3, :3] @ T[:, :3, :3].transpose(0, 2, 1), np.tile(np.eye(3), (len(T), 1, 1)), "operator"
+        )
+
+
+# ---- what is random --------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_drawn_in_evaluation(backend, options, batch):
+    def draw(name, shape, kind):
+        raise DrawnError(name)
+
+    method = backend.module("methods").make_method(options, draw=draw)
+    method.eval()
+    with backend.no_gradients():
+        method.losses(batch)
+        method.predict(inputs_of(method, batch, optional=False))
+
+
+def test_all_that_is_random_is_drawn(backend, method, batch):
+    """With equal numbers from `draw`, the framework's own random state changes nothing, and is not touched."""
+    method.train()
+    losses = []
+    for seed in (1, 2):
+        backend.module("tensors").seed_everything(seed)
+        losses.append(backend.array(method.losses(method.prepare(batch)).loss))
+        following = backend.array(backend.tensors.draw("any", (4,), "uniform"))
+        backend.module("tensors").seed_everything(seed)
+        assert_close(backend.array(backend.tensors.draw("any", (4,), "uniform")), following, "exact")
+    assert losses[0] == losses[1]
+
+
+def test_progress_is_kept_by_whom_it_changes(backend, method, batch):
+    method.eval()
+    losses = []
+    for progress in (0.0, 1.0):
+        method.progress = progress
+        with backend.no_gradients():
+            losses.append(float(backend.array(method.losses(batch).loss)))
+    method.progress = 1.0
+    assert losses[0] == losses[1] or any("progress" in numbers for numbers in method.scalars().values())
+
+
+# ---- files -----------------------------------------------------------------------------------------------------
+
+
+def test_saved_and_loaded_to_the_bit(backend, method, options, tmp_path):
+    checkpoint = backend.module("checkpoint")
+    checkpoint.save_networks(method.networks(), tmp_path, method.scalars())
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{file}{checkpoint.EXTENSION}" for file in method.networks()
+    }
+    for file, numbers in method.scalars().items():
+        read = checkpoint.read_weights(tmp_path / f"{file}{checkpoint.EXTENSION}")
+        assert {name: read[name].item() for name in numbers} == numbers
+    other = backend.module("methods").make_method(options)
+    checkpoint.load_networks(other.networks(), tmp_path, other.networks())
+    assert_same(states(backend, method), states(backend, other))
+
+
+@pytest.fixture(scope="module")
+def runs(tiny, backend, name, drive, tmp_path_factory):
+    """Two epochs as `whole/run`; as `<step>/run` what a kill right after the checkpoint of that step would leave."""
+    folder = tmp_path_factory.mktemp(name)
+    with pytest.MonkeyPatch.context() as patch:  # no wait for the disk, which only a loss of power would need
+        patch.setattr("core.files.whole._synchronise", lambda path: None)
+        trainer = make_trainer(backend, name, drive, folder / "whole")
+        save = trainer.save
+
+        def save_and_copy(*arguments):
+            save(*arguments)
+            shutil.copytree(folder / "whole", folder / str(trainer.log.step), copy_function=copy)
+
+        trainer.save = save_and_copy
+        # Beside those of the epochs, one after the first step of the second.
+        trainer.options = dataclasses.replace(trainer.options, save_steps=trainer.steps_per_epoch + 1)
+        trainer.run()
+    yield folder
+    shutil.rmtree(folder)
+
+
+def copy(source, target):
+    """Weights, which are large and never written into, become links."""
+    (os.link if "models" in source else shutil.copy2)(source, target)
+
+
+def make_trainer(backend, name, drive, folder, resume=False):
+    """A trainer on the rendered drive."""
+    data = {"data_path": str(drive), "split": str(drive / "splits"), "num_workers": 1}
+    run = {"log_dir": str(folder), "model_name": "run", "num_epochs": EPOCHS, "log_frequency": 2}
+    options = OPTIONS[name](
+        **OPTIONS[name].SMALL,
+        **data,
+        **run,
+        backend=backend.name,
+        device="cpu",
+        validation=False,
+        resume=resume,
+    )
+    options.validate()
+    return backend.module("trainer").Trainer(options, pretrained=False)
+
+
+def contents(backend, folder):
+    """All arrays of a checkpoint: weights, numbers beside them, moments."""
+    from safetensors.numpy import load_file
+
+    checkpoint = backend.module("checkpoint")
+    found = dict(load_file(folder / checkpoint.STATE_FILE))
+    for path in folder.glob(f"*{checkpoint.EXTENSION}"):
+        found |= {f"{path.stem}.{name}": array for name, array in checkpoint.read_weights(path).items()}
+    return found
+
+
+@pytest.mark.parametrize("where", ["middle", "end"])
+def test_resumed_to_the_bit(backend, name, drive, runs, where, tmp_path, monkeypatch):
+    """From a checkpoint inside an epoch, and from one at its end."""
+    monkeypatch.setattr("core.files.whole._synchronise", lambda path: None)
+    steps = sorted(int(path.name) for path in runs.iterdir() if path.name != "whole")
+    step = steps[where == "middle"]
+    shutil.copytree(runs / str(step), tmp_path / "again", copy_function=copy)
+    trainer = make_trainer(backend, name, drive, tmp_path / "again", resume=True)
+    assert trainer.start.step == step == trainer.steps_per_epoch + (where == "middle")
+    assert trainer.steps_per_epoch > 1
+    trainer.run()
+    last = f"run/models/weights_{EPOCHS - 1}"
+    assert_same(contents(backend, runs / "whole" / last), contents(backend, tmp_path / "again" / last))
+    scalars = [
+        (folder / "run" / "scalars.jsonl").read_text() for folder in (runs / "whole", tmp_path / "again")
+    ]
+    assert scalars[0] == scalars[1]
+    shutil.rmtree(tmp_path)
+
+
+def test_validation(backend, name, drive, tmp_path):
+    """Finite numbers by which one checkpoint is better than another; the tensors and random numbers are left alone."""
+    trainer = make_trainer(backend, name, drive, tmp_path)
+    before = states(backend, trainer.method)
+    backend.module("tensors").seed_everything(1)
+    following = backend.array(backend.tensors.draw("any", (4,), "uniform"))
+    backend.module("tensors").seed_everything(1)
+    values = trainer.validation.everything(lambda: True)
+    trainer.validation.one_batch(0)
+    assert values and all(np.isfinite(list(values.values())))
+    criterion, value = trainer.options.criterion(values)
+    assert criterion and np.isfinite(value)
+    assert_same(before, states(backend, trainer.method))
+    assert_close(backend.array(backend.tensors.draw("any", (4,), "uniform")), following, "exact")
+
+
+@pytest.fixture
+def weights(runs):
+    return runs / "whole" / "run" / "models" / f"weights_{EPOCHS - 1}"
+
+
+def photographs(options):
+    """Bytes of images at the size of the network."""
+    return np.random.default_rng(0).integers(0, 256, (2, options.height, options.width, 3), np.uint8)
+
+
+def expected_disparity(backend, options, weights):
+    """What the networks in a folder of weights give for the photographs, without the predictor."""
+    method = backend.module("methods").make_method(options)
+    backend.module("checkpoint").load_networks(method.networks(), weights, method.networks())
+    method.eval()
+    image = backend.tensors.to_image(photographs(options))
+    with backend.no_gradients():
+        return backend.array(method.predict({"image": image})["disparity"])[:, 0]
+
+
+def test_the_predictor_gives_the_same(backend, options, weights):
+    """From the folder that training wrote."""
+    predictor = backend.module("predictor").Predictor(weights, "cpu")
+    assert (predictor.height, predictor.width) == (options.height, options.width)
+    assert type(predictor.options) is type(options)
+    found = predictor.disparity(photographs(options))
+    assert_close(found, expected_disparity(backend, options, weights), "operator")
+    blended = predictor.disparity(photographs(options), post_process=True)
+    assert blended.shape == found.shape and np.isfinite(blended).all()
+
+
+def test_the_predictor_reads_the_other_backends_files(backend, options, weights, tmp_path):
+    """Converted by the script, as the other backend is of another process."""
+    (other,) = set(BACKENDS) - {backend.name}
+    if "torch" not in installed_backends():
+        pytest.skip("PyTorch, which writes .pth files, is not installed")
+    succeeds("convert_weights.py", weights, "--to", other, "--output", tmp_path / "other")
+    assert not list((tmp_path / "other").glob(f"*{backend.module('checkpoint').EXTENSION}"))
+    predictor = backend.module("predictor").Predictor(tmp_path / "other", "cpu")
+    expected = backend.module("predictor").Predictor(weights, "cpu").disparity(photographs(options))
+    assert_close(predictor.disparity(photographs(options)), expected, "exact")
+
+
+def test_the_onnx_file_gives_the_same(backend, method, options):
+    try:
+        onnx_file.require_packages(backend.name)
+    except UserError as error:
+        pytest.skip(str(error))
+    method.eval()
+    size = (options.batch_size, options.height, options.width)
+    model = onnx_file.finish(backend.module("export").to_onnx(method, *size), {})
+    images = onnx_file.fixed_images(*size)
+    with backend.no_gradients():
+        expected = method.predict({"image": backend.tensors.to_image(images)})["disparity"]
+    content = model.SerializeToString()
+    assert onnx_file.largest_difference(content, images, backend.array(expected)[:, 0]) <= onnx_file.BOUND
+
+
+# ---- the other backend -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def answers(tiny, backend, tmp_path_factory):
+    """What the other backend makes of the questions of all methods: one process, one start."""
+    if backend.name != "torch":
+        pytest.skip("the two are compared when PyTorch is under test")
+    if "paddle" not in installed_backends():
+        pytest.skip("paddle is not installed")
+    folder = tmp_path_factory.mktemp("answers")
+    files = {name: [folder / f"{name}.npz", folder / f"{name}_answer.npz"] for name in METHODS}
+    for name, (request, _) in files.items():
+        Request.make(OPTIONS[name](**OPTIONS[name].SMALL, device="cpu"), steps=1).save(request)
+    words = [str(file) for pair in files.values() for file in pair]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.backends.one_step", "paddle", *words],
+        cwd=ROOT,
+        env=os.environ | ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: dict(np.load(answer)) for name, (_, answer) in files.items()}
+
+
+def test_one_step_is_that_of_the_other_backend(backend, name, question, answers):
+    """Loss, terms, gradients and update in double precision, each backend in its own process."""
+    own, other = one_step(backend.name, question), answers[name]
+    assert own.keys() == other.keys()
+    assert {key.partition("/")[0] for key in own} == {"training_terms", "losses", "loss_gradients", "update"}
+    for key, array in own.items():
+        bound = SECTIONS[key.partition("/")[0]].bounds[PRECISION]
+        assert_close(array, other[key], (bound, 0), label=key)

@@ -1,0 +1,208 @@
+"""A method unlike Monodepth2 through the scripts, as a user would run them: nobody but the tests has heard of it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import train
+from backends import BACKENDS, installed_backends
+from core.errors import UserError
+from core.options.parsing import load_method_options, parse_method
+from core.weights.sources import digest
+from tests.scripts import ENVIRONMENT, assert_says, refused, succeeds
+from tests.tiny.options import STEPS, TinyOptions
+from tests.tiny.register import SITE, registered
+
+HEIGHT, WIDTH = 48, 64
+DISPARITY = (HEIGHT // 2, WIDTH // 2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny():
+    """`tiny` is a method here, and in the processes that are started."""
+    with registered(), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENVIRONMENT, "PYTHONPATH", str(SITE))
+        patch.setenv("PYTHONPATH", str(SITE))
+        yield
+
+
+def training(backend, drive, runs, *more):
+    """Arguments of `train.py` for an epoch of two steps; the run folder is `runs/run`."""
+    where = ["--data_path", drive, "--split", drive / "splits", "--log_dir", runs, "--model_name", "run"]
+    size = ["--height", HEIGHT, "--width", WIDTH, "--batch_size", 2, "--num_epochs", 1]
+    rest = ["--num_workers", 1, "--log_frequency", 1, "--device", "cpu"]
+    return [
+        str(word) for word in ("--method", "tiny", "--backend", backend.name, *where, *size, *rest, *more)
+    ]
+
+
+@pytest.fixture(scope="module")
+def run(backend, drive, tmp_path_factory):
+    """The run folder of an epoch, with what a user sees; not to be changed."""
+    runs = tmp_path_factory.mktemp("tiny")
+    printed = succeeds("train.py", *training(backend, drive, runs))
+    assert_says(printed, "tiny on", f"{STEPS} steps in 1 epochs", "validation: loss", "colour")
+    yield runs / "run"
+    shutil.rmtree(runs)
+
+
+@pytest.fixture
+def weights(run):
+    return run / "models" / "weights_0"
+
+
+def entries(run):
+    return [json.loads(line) for line in (run / "scalars.jsonl").read_text().splitlines()]
+
+
+# ---- train.py --------------------------------------------------------------------------------------------------
+
+
+def test_training_leaves_a_run_folder(backend, run, weights):
+    extension = backend.module("checkpoint").EXTENSION
+    inside = {f"tiny{extension}", "training_state.safetensors", "options.yaml", "checkpoint.json"}
+    assert {path.name for path in weights.iterdir()} == inside
+    assert {path.name for path in (run / "models").iterdir()} == {"weights_0", "weights_best"}
+    options = load_method_options(weights / "options.yaml")
+    assert type(options) is TinyOptions and (options.height, options.width) == (HEIGHT, WIDTH)
+    parts = [(entry["step"], entry["part"]) for entry in entries(run)]
+    assert parts == [(0, "train"), (0, "val"), (1, "train"), (1, "val"), (2, "validation")]
+    terms = {"loss", "colour", "anchor", "change"}
+    for entry in entries(run):
+        values = entry["values"]
+        assert terms | {"de/abs_rel"} <= set(values) or (entry["part"] == "train" and terms <= set(values))
+        assert all(np.isfinite(value) for value in values.values())
+        total = np.sqrt(sum(values[name] for name in terms - {"loss"}))
+        if entry["part"] != "validation":  # there both are means
+            assert values["loss"] == pytest.approx(total, rel=1e-5)  # in the first epoch the progress is 0
+
+
+def test_what_is_frozen_stays(backend, run, weights, drive, tmp_path):
+    """Values and statistics of the anchor are those of the initial weights; those of the other network are not."""
+    checkpoint = backend.module("checkpoint")
+    train.main(training(backend, drive, tmp_path, "--num_epochs", 0))
+    name = f"tiny{checkpoint.EXTENSION}"
+    before, after = (
+        checkpoint.read_weights(folder / name)
+        for folder in (tmp_path / "run" / "models" / "weights_initial", weights)
+    )
+    assert before.keys() == after.keys()
+    moved = {key for key in before if (before[key] != after[key]).any() and not key.endswith("tracked")}
+    assert {key for key in before if key.startswith("depth.") and not key.endswith("tracked")} <= moved
+    assert not [key for key in moved if key.startswith("anchor.")]
+    assert float(after["progress"]) == 0
+
+
+def test_a_resumed_run_goes_on(backend, drive, run, tmp_path, capsys):
+    """For another epoch, whose loss is weighed by a progress of a half."""
+    shutil.copytree(run, tmp_path / "run")
+    train.main(training(backend, drive, tmp_path, "--num_epochs", 2, "--resume"))
+    assert_says(capsys.readouterr().out, "continues after step 2 from")
+    checkpoint = backend.module("checkpoint")
+    name = f"models/weights_1/tiny{checkpoint.EXTENSION}"
+    assert float(checkpoint.read_weights(tmp_path / "run" / name)["progress"]) == 0.5
+    values = next(entry["values"] for entry in entries(tmp_path / "run") if entry["step"] == 3)
+    total = np.sqrt(values["colour"] + values["anchor"] + values["change"])
+    assert values["loss"] == pytest.approx(1.5 * total, rel=1e-5)
+
+
+def test_without_sources_validation_predicts_alone(backend, drive, tmp_path, capsys):
+    train.main(training(backend, drive, tmp_path, "--no_neighbour", "--batch_size", 1))
+    assert_says(capsys.readouterr().out, "validation: abs_rel")
+    (validation,) = [entry["values"] for entry in entries(tmp_path / "run") if entry["part"] == "validation"]
+    assert "loss" not in validation and validation["de/abs_rel"] > 0
+
+
+def test_its_options_and_no_others(tmp_path):
+    assert parse_method(["--method", "tiny", "--lr", "0.5"]).learning_rate == 0.5
+    with pytest.raises(UserError, match=r"--pose_net: tiny has no pose network; leave it out"):
+        parse_method(["--method", "tiny", "--pose_net", "big"])
+    with pytest.raises(UserError, match=r"--num_layers: an option of --method"):
+        parse_method(["--method", "tiny", "--num_layers", "18"])
+    with pytest.raises(UserError, match=r"height: 16 is no multiple of 16 from 32"):
+        parse_method(["--method", "tiny", "--height", "16"])
+
+
+def test_it_can_go_on_from_a_folder_of_weights(backend, drive, weights, tmp_path):
+    train.main(training(backend, drive, tmp_path, "--load_weights_folder", weights, "--num_epochs", 0))
+    checkpoint = backend.module("checkpoint")
+    name = f"tiny{checkpoint.EXTENSION}"
+    before, after = (
+        checkpoint.read_weights(folder / name)
+        for folder in (weights, tmp_path / "run" / "models" / "weights_initial")
+    )
+    names = [key for key in before if key != "progress"]
+    assert digest(before, names) == digest(after, names)
+
+
+# ---- evaluate_depth.py, evaluate_pose.py, predict.py -----------------------------------------------------------
+
+
+def test_evaluation(backend, drive, weights, tmp_path):
+    where = ["--data_path", drive, "--eval_split", drive / "splits", "--load_weights_folder", weights]
+    more = ["--eval_mono", "--output", tmp_path / "metrics.json", "--device", "cpu", "--num_workers", 1]
+    printed = succeeds("evaluate_depth.py", *where, *more, "--backend", backend.name)
+    assert_says(printed, "2 images", "abs_rel")
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["mean"]["abs_rel"] > 0 and len(metrics["per_image"]) == 2
+
+
+def test_prediction(backend, drive, weights, tmp_path):
+    image = next(drive.rglob("image_02/data/*.jpg"))
+    words = ["--image_path", image, "--load_weights_folder", weights, "--output", tmp_path, "--device", "cpu"]
+    succeeds("predict.py", *words, "--backend", backend.name, "--save", "disparity", "depth", "colour", "png")
+    disparity = np.load(tmp_path / f"{image.stem}_disp.npy")
+    assert disparity.shape == (1, 1, *DISPARITY) and (disparity > 0).all()
+    with np.load(tmp_path / f"{image.stem}_depth.npz") as file:
+        np.testing.assert_allclose(file["depth"], 1 / disparity[0, 0], rtol=1e-6)
+        assert str(file["unit"]).startswith("relative")
+
+
+def test_what_it_has_not_is_said(backend, drive, weights, tmp_path):
+    """Motion, and an option of another method."""
+    where = ["--load_weights_folder", weights, "--backend", backend.name, "--device", "cpu"]
+    images = ["--image_path", next(drive.rglob("image_02/data/*.jpg"))]
+    message = refused("predict.py", *where, *images, "--num_layers", 50, folder=tmp_path)
+    assert_says(message, "--num_layers", "tiny")
+    with pytest.raises(UserError, match="no pose network"):
+        backend.module("predictor").Predictor(weights, "cpu").pose_frames()
+
+
+# ---- convert_weights.py, check_parity.py -----------------------------------------------------------------------
+
+
+def test_conversion_there_and_back(backend, weights, tmp_path):
+    """To the other backend, to safetensors, and back: to the bit."""
+    if "torch" not in installed_backends():
+        pytest.skip("PyTorch, which writes .pth files, is not installed")
+    (other,) = set(BACKENDS) - {backend.name}
+    source, checkpoint = weights, backend.module("checkpoint")
+    for to in (other, "safetensors", backend.name):
+        words = [source, "--to", to, "--output", tmp_path / to]
+        assert_says(
+            succeeds("convert_weights.py", *words), "bit-identical", "Tiny", "depth and anchor, 4 channels"
+        )
+        source = tmp_path / to
+    name = f"tiny{checkpoint.EXTENSION}"
+    before, after = (checkpoint.read_weights(folder / name) for folder in (weights, tmp_path / backend.name))
+    assert before.keys() <= after.keys() and "progress" in after
+    assert digest(before, before) == digest(after, before)
+    assert float(after["progress"]) == float(before["progress"])
+
+
+def test_both_backends_compute_the_same(backend, weights, tmp_path):
+    """From the weights that were trained."""
+    if backend.name != "torch":
+        pytest.skip("the two are compared when PyTorch is under test")
+    if "paddle" not in installed_backends():
+        pytest.skip("paddle is not installed")
+    output = tmp_path / "parity.json"
+    size = ["--method", "tiny", "--height", 48, "--width", 32, "--steps", 2, "--output", output]
+    printed = succeeds("check_parity.py", *size, "--load_weights_folder", weights)
+    assert_says(printed, "tiny, 32x48", "checks passed")
+    certificate = json.loads(output.read_text())
+    assert certificate["passed"] and certificate["options"]["method"] == "tiny"
+    names = {item["name"] for check in certificate["checks"] for item in check["items"]}
+    assert {"anchor", "colour", "change", "tiny/depth.body.weight"} <= names

@@ -1,0 +1,137 @@
+"""The options of methods: found in two steps, with their authors' spellings; what a class says of its method."""
+# ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from core.errors import UserError
+from core.options import OPTIONS, Options, option
+from core.options.mixins import StepDecay
+from core.options.parsing import load_method_options, parse_method, save_options
+from core.options.tools import parity_options
+from core.options.training import method_names
+
+
+@dataclass
+class Other(StepDecay):
+    """Another method (nobody, never)."""
+
+    ALIASES: ClassVar[Mapping[str, str]] = {"lr": "learning_rate", "with-flow": "flow"}
+    REJECTED: ClassVar[Mapping[str, str]] = {"with_mask": "a mask is always there; leave it out"}
+    MODEL: ClassVar[tuple[str, ...]] = ("flow", "sides")
+    LEAST_SIDE: ClassVar[int] = 80
+
+    method: str = option("other", "which paper", choices=method_names)
+    batch_size: int = option(3, "samples per step")
+    flow: bool = option(False, "optical flow")
+    sides: list[int] = option((1, 2), "sides")
+
+
+@pytest.fixture(autouse=True)
+def other(monkeypatch) -> Iterator[type[Options]]:
+    monkeypatch.setitem(OPTIONS, "other", Other)
+    yield Other
+
+
+def yaml_file(folder: Path, text: str) -> str:
+    path = folder / f"{len(list(folder.iterdir()))}.yml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_the_first_method_is_the_one_that_is_not_named():
+    first = next(iter(OPTIONS))
+    assert type(parse_method([])) is OPTIONS[first] and parse_method([]).method == first
+
+
+def test_the_method_is_named_on_the_command_line_or_in_a_file(tmp_path):
+    file = yaml_file(tmp_path, "method: other\nflow: true\n")
+    for argv in (["--method", "other"], ["--flow", "--method=other"], ["--config", file]):
+        options = parse_method(argv)
+        assert isinstance(options, Other) and (options.method, options.batch_size) == ("other", 3)
+    first = next(iter(OPTIONS))
+    of_first = yaml_file(tmp_path, f"method: {first}\n")
+    assert isinstance(parse_method(["--config", of_first, "--config", file]), Other)
+    assert type(parse_method(["--config", of_first, "--method", first])) is OPTIONS[first]
+    with pytest.raises(UserError, match="flow"):  # an option of the other one in a file of the first
+        parse_method(["--config", file, "--method", first])
+
+
+@pytest.mark.parametrize("argv", [["--method", "othre"], ["--method=othre", "--help"]])
+def test_a_method_that_is_not_here(argv):
+    with pytest.raises(
+        UserError, match=r"option --method: 'othre' is no method that is here; did you mean other\?"
+    ):
+        parse_method(argv)
+
+
+def test_a_method_that_is_not_here_in_a_file(tmp_path):
+    file = yaml_file(tmp_path, "method: [1]\n")
+    with pytest.raises(UserError, match="method: a list is no method that is here; there are "):
+        parse_method(["--config", file])
+
+
+def test_options_of_a_folder_are_those_of_its_method(tmp_path):
+    path = tmp_path / "options.yaml"
+    save_options(Other(flow=True), path)
+    assert load_method_options(path) == Other(flow=True)
+    path.write_text("method: gone\n")
+    with pytest.raises(UserError, match=r"options\.yaml: method: 'gone' is no method"):
+        load_method_options(path)
+
+
+def test_authors_spellings(tmp_path):
+    options = parse_method(["--method", "other", "--lr", "0.5", "--with-flow"])
+    assert (options.learning_rate, options.flow) == (0.5, True)
+    file = yaml_file(tmp_path, "method: other\nlr: 1e-3\nwith-flow: true\n")
+    options = parse_method(["--config", file])
+    assert (options.learning_rate, options.flow) == (1e-3, True)
+    with pytest.raises(UserError, match="--with_mask: a mask is always there"):
+        parse_method(["--method", "other", "--with_mask"])
+    with pytest.raises(UserError, match="unknown option 'with_mask': a mask is always there"):
+        parse_method(["--config", yaml_file(tmp_path, "method: other\nwith_mask: 1\n")])
+
+
+def test_an_option_of_another_method_is_named_as_such():
+    with pytest.raises(UserError, match="--flow: an option of --method other; leave it out"):
+        parse_method(["--flow"])
+
+
+def test_help_shows_the_options_of_the_method(capsys):
+    with pytest.raises(SystemExit):
+        parse_method(["--method", "other", "--help"])
+    text = capsys.readouterr().out
+    assert "Another method" in text and "--flow" in text and "--with-flow" not in text
+    assert f"--method {'|'.join(OPTIONS)}" in text or "--method other" in text
+
+
+def test_parity_leaves_the_model_open_and_takes_a_legal_size():
+    options = parse_method(["--method", "other"], options_of=parity_options)
+    assert (options.method, options.flow, options.sides) == ("other", None, None)
+    assert (options.height, options.width) == (96, 96)
+    options = parse_method(["--method", "other", "--flow", "--sides", "3"], options_of=parity_options)
+    assert (options.flow, options.sides) == (True, [3])
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_what_a_class_says_is_legal(name):
+    """Its name, its cheapest setting, and what it refers to by name."""
+    kind = OPTIONS[name]
+    options = kind(**kind.SMALL)
+    options.validate()
+    assert options.method == name
+    fields = set(kind.__dataclass_fields__)
+    assert set(kind.MODEL) <= fields and set(kind.ALIASES.values()) <= fields
+    assert not set(kind.REJECTED) & (fields | set(kind.ALIASES))
+    for part in ("train", "val"):
+        assert options.needs(part).frames[0] == 0
+        assert options.listings(part)
+    rates = [options.rates(step, 10) for step in (0, 1, 10_000)]
+    assert len({len(rate) for rate in rates}) == 1 and min(min(rate) for rate in rates) > 0
+    assert options.describe().startswith(name)
+    value_name, value = options.criterion({"loss": 2.0, "de/abs_rel": 0.5})
+    assert value in (2.0, 0.5) and isinstance(value_name, str)

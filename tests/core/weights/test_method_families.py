@@ -1,0 +1,330 @@
+"""Sets of files: which family's they are, several networks in one file, and what a pickle of theirs may name."""
+
+import ast
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import convert_weights
+from core.errors import UserError
+from core.options import OPTIONS
+from core.options.methods.monodepth2 import Monodepth2Options
+from core.options.parsing import save_options
+from core.weights import read_weights_file
+from core.weights.conversion import WRITERS
+from core.weights.families import FAMILIES, matches, network_names, unused
+from core.weights.families.base import MethodFamily, Prefixes, Shape
+from core.weights.families.monodepth2 import Decoder, Encoder, PoseDecoder
+from core.weights.folder import OPTIONS_FILE, Folder, model_options, start_file
+from core.weights.pdparams import write_pdparams
+from core.weights.safetensors_file import write_safetensors
+from core.weights.sources import network_files, read_files, read_network, read_source
+from tests.conftest import ROOT
+from tests.core.payloads import PAYLOADS
+from tests.core.twin_family import (
+    PREFIXES,
+    Depth,
+    Pose,
+    TwinOptions,
+    random_states,
+    record,
+    register,
+    write_checkpoint,
+    write_nested,
+)
+from tests.core.weight_files import Raw, call, name
+
+
+@pytest.fixture
+def twin(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch)
+    monkeypatch.setattr("core.files.whole._synchronise", lambda path: None)
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(one[key].tobytes() == other[key].tobytes() for key in one)
+
+
+# ---- one file, several networks ------------------------------------------------------------------------------
+
+
+def test_a_file_of_two_networks(twin, tmp_path: Path) -> None:
+    states = random_states()
+    files = read_source(write_checkpoint(tmp_path / "last.ckpt", states))
+    assert [(file.network, file.family) for file in files] == [(Depth(4), "Twin"), (Pose(), "Twin")]
+    assert all(same(file.state, states[file.network.file]) for file in files)
+    with pytest.raises(UserError, match=r"last\.ckpt: holds several networks: depth, pose; convert_weights"):
+        read_network(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_converted_to_a_file_of_each_and_back(twin, tmp_path: Path, capsys, to: str) -> None:
+    states = random_states()
+    path = write_checkpoint(tmp_path / "last.ckpt", states)
+    convert_weights.main([str(path), "--to", to, "--output", str(tmp_path / "new")])
+    printed = capsys.readouterr().out
+    assert "bit-identical" in printed and printed.count("last.ckpt") == 2
+    again = {file.network.file: file.state for file in read_source(tmp_path / "new")}
+    assert all(same(again[name], states[name]) for name in states)
+    joined = PREFIXES.join(again)
+    assert same(joined, read_weights_file(path)) and set(PREFIXES.split(joined) or {}) == {"depth", "pose"}
+
+
+def test_what_is_no_such_file_is_not_split() -> None:
+    assert PREFIXES.split({"depth_net.a": 1, "other.b": 2}) is None
+    assert PREFIXES.split({"depth_net.a": 1}) == {"depth": {"a": 1}}
+    assert FAMILIES["monodepth2"].parts("x", {"a": 1}) == {"x": {"a": 1}}
+
+
+def test_a_damaged_part_is_named(twin, tmp_path: Path) -> None:
+    states = random_states()
+    states["pose"]["head.bais"] = states["pose"].pop("head.bias")
+    write_checkpoint(tmp_path / "last.ckpt", states)
+    with pytest.raises(UserError, match=r"last\.ckpt: .*1 missing: head\.bias; 1 unexpected: head\.bais"):
+        read_source(tmp_path / "last.ckpt")
+
+
+def test_a_part_that_is_another_network(twin, tmp_path: Path) -> None:
+    states = random_states()
+    write_checkpoint(tmp_path / "last.ckpt", {"depth": states["pose"], "pose": states["pose"]})
+    with pytest.raises(UserError, match=r"last\.ckpt: holds Twin's pose network under the names of depth"):
+        read_source(tmp_path / "last.ckpt")
+
+
+def test_states_that_lie_beside_each_other(monkeypatch, tmp_path: Path) -> None:
+    states = random_states()
+    path = write_nested(tmp_path / "a.pth.tar", {"net": states["depth"], "motion": states["pose"]}, epoch=3)
+    with pytest.raises(UserError, match="it holds no arrays by name"):
+        read_weights_file(path)
+    register(monkeypatch)
+    prefixes = Prefixes({"net.": "depth", "motion.": "pose"})
+    family = dataclasses.replace(FAMILIES["twin"], split=prefixes.split, containers=("net", "motion"))
+    monkeypatch.setitem(FAMILIES, "twin", family)
+    files = {file.network.file: file.state for file in read_source(path)}
+    assert same(files["depth"], states["depth"]) and same(files["pose"], states["pose"])
+
+
+# ---- whose files they are ------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_another_method(twin, tmp_path: Path) -> None:
+    for own, state in random_states(channels=6).items():
+        write_safetensors(tmp_path / f"{own}.safetensors", state)
+    assert model_options(tmp_path, {}, {}) == TwinOptions(width_of_depth=6)
+    assert list(network_files(tmp_path)) == ["depth", "pose"]
+    with pytest.raises(UserError, match=r"--num_layers: .* a model of twin, which has no such option; leave"):
+        model_options(tmp_path, {}, {"num_layers": 18, "min_depth": None})
+    save_options(Monodepth2Options(height=64), tmp_path / OPTIONS_FILE)  # the options win
+    assert model_options(tmp_path, {}, {}).height == 64
+
+
+def test_names_of_files_are_asked_of_the_families(monkeypatch) -> None:
+    before = network_names()
+    assert before == ["encoder", "depth", "pose_encoder", "pose", "predictive_mask"]
+    monkeypatch.setitem(
+        FAMILIES, "other", MethodFamily("other", {"extractor": lambda _: None, "depth": lambda _: None})
+    )
+    assert network_names() == [*before, "extractor"]
+
+
+class OtherEncoder(Encoder):
+    """Another method's, whose names and shapes are the same but for the numbers."""
+
+    family: ClassVar[str] = "Other"
+    numbers: ClassVar[dict[str, type]] = {}
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        return {key: shape for key, shape in super().shapes.items() if "." in key}
+
+
+class OtherDepth(Depth):
+    """Another method's decoder."""
+
+    family: ClassVar[str] = "Other"
+
+
+def other_family() -> MethodFamily:
+    def encoder(shapes):
+        found = FAMILIES["monodepth2"].recognise(shapes)
+        return OtherEncoder(found.num_layers) if isinstance(found, Encoder) and found.images == 1 else None
+
+    return MethodFamily(
+        method="other",
+        networks={
+            "encoder": encoder,
+            "depth": lambda shapes: OtherDepth(4) if "conv.weight" in shapes else None,
+        },
+        options_of=lambda networks, states: TwinOptions(width_of_depth=networks["encoder"].num_layers),
+    )
+
+
+def empty(shapes) -> dict[str, np.ndarray]:
+    """A state that takes no memory."""
+    return {key: np.broadcast_to(np.float32(64), shape) for key, shape in shapes.items()}
+
+
+def test_an_encoder_of_either(monkeypatch, tmp_path: Path) -> None:
+    encoder = {"encoder": empty(OtherEncoder(18).shapes)}
+    assert model_options(tmp_path, encoder, {}).method == "monodepth2"
+    monkeypatch.setitem(FAMILIES, "other", other_family())
+    words = "an encoder of either Monodepth2 or Other: give the folder with all its networks"
+    with pytest.raises(UserError, match=words):
+        model_options(tmp_path, encoder, {})
+    ours = encoder | {"depth": empty(Decoder(False).shapes)}
+    assert model_options(tmp_path, ours, {}).method == "monodepth2"
+    others = encoder | {"depth": empty(Depth(4).shapes)}
+    assert model_options(tmp_path, others, {}) == TwinOptions(width_of_depth=18)
+
+
+def test_a_single_encoder_is_converted_whoever_wrote_it(monkeypatch, tmp_path: Path) -> None:
+    """Only the name of the release is open."""
+    monkeypatch.setitem(FAMILIES, "other", other_family())
+    state = {key: np.zeros(shape, np.float32) for key, shape in OtherEncoder(18).shapes.items()}
+    write_safetensors(tmp_path / "encoder.safetensors", state)
+    assert read_network(tmp_path / "encoder.safetensors").family == "Monodepth2 or Other"
+    write_safetensors(tmp_path / "depth.safetensors", empty(Depth(4).shapes))
+    both = read_files(sorted(tmp_path.iterdir()))
+    assert [file.family for file in both] == ["Other", "Other"]
+    monkeypatch.setattr(OtherEncoder, "file", "backbone")
+    with pytest.raises(UserError, match=r"encoder\.safetensors: an encoder of either Monodepth2 or Other"):
+        read_network(tmp_path / "encoder.safetensors")
+
+
+def test_files_of_two_methods_in_a_folder(twin, tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "depth.safetensors", empty(Depth(4).shapes))
+    write_safetensors(tmp_path / "pose.safetensors", empty(PoseDecoder(False).shapes))
+    with pytest.raises(UserError, match="the files of two models are mixed"):
+        read_source(tmp_path)
+
+
+def test_exactness_decides_before_likeness(monkeypatch) -> None:
+    def any_encoder(shapes):
+        return OtherEncoder(50) if "encoder.conv1.weight" in shapes else None
+
+    monkeypatch.setitem(FAMILIES, "other", MethodFamily("other", {"encoder": any_encoder}))
+    (found,) = matches({"encoder": Encoder(18).shapes})
+    assert found.release == "Monodepth2" and found.exact == 1
+    assert matches({"encoder": {"w": (1,)}}) == []
+
+
+# ---- what is beside the tensors ------------------------------------------------------------------------------
+
+
+def test_numbers_and_the_classifier_are_no_business_of_a_network() -> None:
+    shapes = {**Encoder(18).shapes, "progress": (), "w": (3,)}
+    numbers = {"height", "width", "use_stereo", "progress"}
+    assert unused(shapes) == numbers | {"encoder.fc.weight", "encoder.fc.bias"}
+    assert unused({"1.num_batches_tracked": (), "num_batches_tracked": (), "a.b": ()}) == frozenset()
+
+
+def test_a_folder_reads_each_file_once(tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "depth.safetensors", {"w": np.ones(2, np.float32)})
+    folder = Folder(tmp_path, ".pth", {"encoder": {}})
+    assert list(folder) == ["encoder", "depth"] and len(folder) == 2 and list(folder.read) == ["encoder"]
+    first = folder["depth"]
+    (tmp_path / "depth.safetensors").unlink()
+    assert folder["depth"] is first
+    with pytest.raises(KeyError):
+        folder["pose"]
+
+
+def test_a_missing_start_names_the_file_and_the_option(tmp_path: Path) -> None:
+    options = TwinOptions(load_weights_folder="one", depth_start=f"{tmp_path}/")
+    with pytest.raises(UserError, match=r"encoder\.pth: no such file; check --depth_start$"):
+        start_file(tmp_path, "encoder", ".pth", options, "depth")
+    words = (
+        r"one/depth\.pth: no such file; check --load_weights_folder, or leave depth out of --models_to_load"
+    )
+    with pytest.raises(UserError, match=words):
+        start_file(Path("one"), "depth", ".pth", options, "depth")
+
+
+# ---- what a pickle may name ----------------------------------------------------------------------------------
+
+
+def test_records_of_a_family(monkeypatch, tmp_path: Path) -> None:
+    """A configuration beside the weights: nobody imports its class, and its content is not looked at."""
+    config = record(
+        "yacs.config", "CfgNode", {"name": "x", "deeper": record("yacs.config", "CfgNode", {"a": 1})}
+    )
+    hyper = record("argparse", "Namespace", {"lr": 0.1})
+    path = write_checkpoint(tmp_path / "a.ckpt", random_states(), config=config, hyper_parameters=hyper)
+    with pytest.raises(UserError, match=r"it asks for yacs\.config\.CfgNode, which weights do not need"):
+        read_weights_file(path)
+    register(monkeypatch)
+    assert len(read_source(path)) == 2
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        record("yacs.config", "CfgNode", {"a": 1}, arguments=b"](K\x01et").content,
+        call(name("yacs.config", "CfgNode"), {"a": 1}).content,
+        call(name("yacs.config", "load_cfg"), "a: 1").content,
+        record("yacs", "config.CfgNode", {}).content,
+        name("yacs.config", "CfgNode").content + b")\x81(K\x01K\x02e",
+    ],
+)
+def test_records_that_are_none(twin, tmp_path: Path, payload: bytes) -> None:
+    path = write_checkpoint(tmp_path / "a.ckpt", random_states(), config=Raw(payload))
+    with pytest.raises(UserError, match=r"a\.ckpt: not a readable \.pth file"):
+        read_weights_file(path)
+
+
+def test_a_family_opens_no_other_door(twin, monkeypatch, tmp_path: Path) -> None:
+    """With its stand-ins every hostile payload is refused as before, and a known global stays what it is."""
+    monkeypatch.setitem(
+        FAMILIES,
+        "greedy",
+        MethodFamily("greedy", {}, stand_ins={("numpy._core.multiarray", "_reconstruct"): "dropped"}),
+    )
+    write_pdparams(tmp_path / "good.pdparams", {"w": np.ones(2)})
+    assert read_weights_file(tmp_path / "good.pdparams")["w"].tolist() == [1, 1]
+    for payload in PAYLOADS.values():
+        (tmp_path / "bad.pdparams").write_bytes(b"\x80\x02}(X\x01\x00\x00\x00w" + payload + b"u.")
+        with pytest.raises(UserError, match=r"bad\.pdparams: "):
+            read_weights_file(tmp_path / "bad.pdparams")
+
+
+# ---- who may name a paper ------------------------------------------------------------------------------------
+
+SHARED = (
+    *(
+        "folder",
+        "sources",
+        "conversion",
+        "verification",
+        "pretrained",
+        "pickles",
+        "pth",
+        "stand_ins",
+        "layouts",
+    ),
+    *("checkpoint", "outputs", "start", "predictor"),
+)
+
+
+def test_shared_files_import_no_paper() -> None:
+    """Registries' rows do, and nothing else."""
+    paths = [path for path in ROOT.glob("core/weights/*.py") if path.stem in SHARED]
+    paths += [path for path in ROOT.glob("backends/*/*.py") if path.stem in SHARED]
+    assert len(paths) == 9 + 8
+    papers = {*FAMILIES, *OPTIONS}
+    for path in [*paths, ROOT / "backends" / "outputs.py", ROOT / "convert_weights.py"]:
+        for module in imports(path):
+            assert not papers & set(module.split(".")), (path, module)
+
+
+def imports(path: Path) -> list[str]:
+    """What a file imports, to the last name: `core.weights.families.monodepth2`."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+    return found
