@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from core.datasets.layouts.make3d import Photograph
     from core.datasets.loader import Dataset
     from core.datasets.splits import SplitLine
+    from core.options.needs import Preparation
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -138,7 +139,8 @@ def predict(
     predictor = load_predictor(options)
     trained = predictor.options
     factor = trained.stereo_scale_factor
-    if options.eval_stereo and trained.use_stereo and factor is None:
+    uses_stereo = "s" in trained.needs("train").frames
+    if options.eval_stereo and uses_stereo and factor is None:
         raise UserError(
             f"{options.load_weights_folder}: trained with stereo cameras at an unknown distance: use --eval_mono "
             "--disable_median_scaling --pred_depth_scale_factor METRES, which is their distance in metres times 10"
@@ -149,7 +151,7 @@ def predict(
             "--eval_mono scales it by medians",
             file=sys.stderr,
         )
-    dataset = open_images(options, lines, predictor.height, predictor.width)
+    dataset = open_images(options, lines, trained.preparation("val"))
     size, workers = options.batch_size, options.num_workers
     loader = batches(dataset, 0, size, shuffle=False, seed=0, num_workers=workers, drop_last=False)
     total = number_of_batches(len(dataset), size, False)
@@ -159,17 +161,17 @@ def predict(
 
 
 def open_images(
-    options: EvaluationOptions, lines: "list[SplitLine] | list[Photograph]", height: int, width: int
+    options: EvaluationOptions, lines: "list[SplitLine] | list[Photograph]", preparation: "Preparation"
 ) -> "Dataset":
-    """The images at the size of the network."""
+    """The images as the network saw those that it was validated on."""
     if options.of_make3d:
         from core.datasets.layouts.make3d import Make3D
 
-        return Make3D(lines, height, width)
+        return Make3D(lines, preparation.height, preparation.width)
     from core.datasets import reader
-    from core.options.needs import Needs, Preparation
+    from core.options.needs import Needs
 
-    needs, preparation = Needs(augmented=False), Preparation(height, width)
+    needs = Needs(augmented=False)
     dataset = reader(options.reader)(options.data_path, lines, needs, preparation, png=options.png)
     dataset.check_files()
     return dataset

@@ -138,7 +138,7 @@ def predict(options: PoseEvaluationOptions, lines: "list[SplitLine]") -> "np.nda
     from core.datasets.sample import image_key
     from core.datasets.splits import SplitLine
     from core.odometry.windows import PoseWindows
-    from core.options.needs import Needs, Preparation
+    from core.options.needs import Needs
 
     assert options.load_weights_folder is not None  # validated by the parser
     predictor = load_backend(options.backend, "predictor").Predictor(
@@ -154,7 +154,7 @@ def predict(options: PoseEvaluationOptions, lines: "list[SplitLine]") -> "np.nda
         options.data_path,
         [SplitLine(first.folder, first.frame + int(centre), first.side) for centre in windows.centres],
         Needs(frames=tuple(windows.frames), augmented=False),
-        Preparation(predictor.height, predictor.width),
+        predictor.options.preparation("val"),
         png=options.png or None,
         cache_images=4 * (size + workers),  # an image belongs to several windows: decoded once
     )

@@ -12,6 +12,7 @@ from backends.paddle.methods import make_method
 from backends.paddle.tensors import choose_device, to_array, to_image, to_tensor
 from core.disparity import blend_mirrored
 from core.errors import UserError
+from core.evaluation.comparison import z_disparity
 from core.files.images import as_images, resize_array
 from core.files.whole import find_weights
 from core.odometry.windows import PoseWindows
@@ -139,8 +140,10 @@ class Predictor:
             )
 
     def _forward(self, images: np.ndarray, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """uint8 (N, height, width, 3) and further inputs → disparity (N, height, width)."""
+        """uint8 (N, height, width, 3) and further inputs → 1 / z (N, height, width)."""
         given = {name: to_tensor(array, self.device) for name, array in inputs.items()}
         given[IMAGE] = to_image(images, self.device)
         with paddle.no_grad():
-            return to_array(self.method.predict(given)["disparity"])[:, 0]
+            predicted = {name: to_array(tensor) for name, tensor in self.method.predict(given).items()}
+        disparity = predicted["disparity"]
+        return (z_disparity(disparity, predicted["rays"]) if "rays" in predicted else disparity)[:, 0]

@@ -114,7 +114,7 @@ class Trainer:
             self.record, self.start, self.notes = resume.find_run(self.run_folder, self.record, defaults)
         self._build(pretrained)
         self.validation = Validation(options, self.method, self.device, self.val_set)
-        self.log, self.guard = RunLog(None, 0), CollapseGuard()
+        self.log, self.guard = RunLog(None, 0), CollapseGuard(options.COLLAPSE_CURE)
         self.interruption, self.stopping = Interruption(), False
 
     def run(self) -> None:

@@ -13,7 +13,6 @@ from core.datasets.loader import batches, number_of_batches
 from core.datasets.sample import Sample, Truth
 from core.evaluation.comparison import z_disparity
 from core.options import Options
-from core.training.log import loss_per_scale
 from core.training.validation import (
     AnyDataset,
     Means,
@@ -148,10 +147,10 @@ def predicted_disparity(maps: Tensors) -> np.ndarray:
 
 
 def log_values(options: Options, values: Numbers, maps: Tensors, truths: list[Truth | None]) -> Numbers:
-    """The terms of a batch, `loss/<scale>`, and depth metrics where depth is known, (B, 1, H, W)."""
+    """The terms of a batch, what follows from them, and depth metrics where depth is known, (B, 1, H, W)."""
     if any(truths) and "disparity" in maps:
         values = values | (batch_metrics(options, predicted_disparity(maps), truths) or {})
-    return values | loss_per_scale(values)
+    return values | options.derived(values)
 
 
 def sigmoid_ranges(maps: Tensors) -> dict[str, tuple[float, float]]:

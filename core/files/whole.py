@@ -190,7 +190,7 @@ def find_weights(folder: Path, names: Iterable[str], extension: str) -> dict[str
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(
-            f"{folder}: no such folder of weights; it should hold encoder{extension}, depth{extension}, …"
+            f"{folder}: no such folder of weights, such as models/weights_19 of a run; check the path"
         )
     files = {name: find_file(folder, name, extension) for name in names}
     missing = [f"{name}{extension}" for name, path in files.items() if path is None]

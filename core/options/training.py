@@ -42,6 +42,10 @@ class Options:
     )
     ALIASES: ClassVar[Mapping[str, str]] = {}  # what its authors call an option: our name
     REJECTED: ClassVar[Mapping[str, str]] = {}  # their options that are not here: the cure
+    NETWORKS: ClassVar[tuple[str, ...]] = ()  # the files that its models may have, without extension
+    COLLAPSE_CURE: ClassVar[str] = (
+        "a lower --learning_rate, or another --seed"  # of a scale that learns no more
+    )
     MODEL: ClassVar[tuple[str, ...]] = ()  # the options that shape its networks and its loss
     SMALL: ClassVar[Mapping[str, Any]] = {}  # its cheapest legal setting, for tests and demonstrations
 
@@ -79,9 +83,7 @@ class Options:
     load_weights_folder: str | None = option(
         None, "folder of weights to start from, or the name of a release in weights/zoo.yml", path=True
     )
-    models_to_load: list[str] = option(
-        ("encoder", "depth", "pose_encoder", "pose"), "which networks to load from it"
-    )
+    models_to_load: list[str] | None = option(None, "which networks to load from it; none: all that it has")
     log_frequency: int = option(250, "steps between log entries, up to step 2000")
     save_frequency: int = option(1, "epochs between checkpoints")
     save_steps: int = option(0, "steps between further checkpoints, of which the newest is kept; 0: none")
@@ -143,7 +145,7 @@ class Options:
         """The networks that start from other weights: folder, and the network's name there."""
         if self.load_weights_folder is None:
             return {}
-        return {name: (self.load_weights_folder, name) for name in self.models_to_load}
+        return {name: (self.load_weights_folder, name) for name in self.models_to_load or self.NETWORKS}
 
     @property
     def metres_per_unit(self) -> float | None:
@@ -171,9 +173,21 @@ class Options:
         return None
 
     def criterion(self, values: Mapping[str, float]) -> tuple[str, float]:
-        """The number of a validation that the best checkpoint has least: its name and value."""
+        """The number of a validation that the best checkpoint has least: its name and value.
+
+        Raises:
+            UserError: the validation has none to go by.
+        """
         name = DEPTH_METRIC if DEPTH_METRIC in values else "loss"
+        require(
+            name in values,
+            "validation: the list has neither source views for a loss nor true depth; give another, or --no_validation",
+        )
         return name, values[name]
+
+    def derived(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Further numbers for the log, that follow from those of a batch."""
+        return {}
 
     def describe(self) -> str:
         """One line, for certificates and logs: the model, its input, its weights."""

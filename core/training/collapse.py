@@ -7,9 +7,14 @@ PATIENCE = 5  # log entries in a row, before it is said
 
 
 class CollapseGuard:
-    """Watches the sigmoids of all scales at log steps; warns once of each."""
+    """Watches the sigmoids of all scales at log steps; warns once of each.
 
-    def __init__(self) -> None:
+    Args:
+        cure: what to try.
+    """
+
+    def __init__(self, cure: str) -> None:
+        self.cure = cure
         self._stuck: dict[str, int] = {}
 
     def warnings(self, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
@@ -25,7 +30,6 @@ class CollapseGuard:
             if self._stuck[scale] == PATIENCE:
                 lines.append(
                     f"warning: scale {scale} predicts {'max_depth' if far else 'min_depth'} for every pixel "
-                    f"of the last {PATIENCE} log entries, where it learns no more; try a lower --learning_rate, "
-                    "--disable_automasking for stereo from scratch, or another --seed"
+                    f"of the last {PATIENCE} log entries, where it learns no more; try {self.cure}"
                 )
         return lines

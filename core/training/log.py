@@ -159,22 +159,6 @@ def _is_before(line: str, step: int) -> bool:
         return False
 
 
-def loss_per_scale(terms: Mapping[str, float]) -> dict[str, float]:
-    """`loss/<scale>` as the published program logs it: all terms of a scale, before the mean over the scales.
-
-    Args:
-        terms: weighted terms by `<kind>/<scale>`, whose sum over kinds and scales is the loss; others are ignored.
-    """
-    kinds = ("photometric", "smoothness", "mask")
-    parts = [(name.partition("/"), value) for name, value in terms.items()]
-    scales = sorted({scale for (kind, _, scale), _ in parts if kind in kinds})
-    return {
-        f"loss/{wanted}": len(scales)
-        * sum(v for (kind, _, scale), v in parts if kind in kinds and scale == wanted)
-        for wanted in scales
-    }
-
-
 def hours_minutes_seconds(seconds: float) -> str:
     """3725.4 → `01h02m05s`."""
     whole = int(seconds)

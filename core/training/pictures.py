@@ -14,7 +14,8 @@ def log_pictures(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         arrays: the batch (images (B, 3, H, W) in [0, 1]) and the method's maps.
 
     Returns:
-        uint8 (H, W, 1 or 3) by `color_{frame}_{scale}/{j}`, `color_pred_{frame}_0/{j}`, `disp_{scale}/{j}`,
+        uint8 (H, W, 1 or 3) by `color_{frame}_{scale}/{j}`, `color_pred_{frame}_0/{j}`, `disp_{scale}/{j}`
+        (`disp/{j}` of a method without sigmoids),
         `automask_{scale}/{j}`, `predictive_mask_{frame}_{scale}/{j}` for the first examples.
     """
     pictures = {}
@@ -25,6 +26,8 @@ def log_pictures(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
                 pictures[f"color_{rest}/{j}"] = _to_rgb(array[j])
             elif kind == "warped":
                 pictures[f"color_pred_{rest}/{j}"] = _to_rgb(array[j])
+            elif kind == "disparity" and "sigmoid_0" not in arrays:
+                pictures[f"disp/{j}"] = stretch(array[j, 0])
             elif kind == "sigmoid":
                 pictures[f"disp_{rest}/{j}"] = stretch(array[j, 0])
             elif kind in ("automask", "predictive"):

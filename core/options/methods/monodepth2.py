@@ -13,12 +13,17 @@ from core.options.schedule import step_decay
 from core.options.training import DEPTH_METRIC, method_names
 
 NETWORKS = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
+TERMS = ("photometric", "smoothness", "mask")  # of the loss, each of every scale
 
 
 @dataclass
 class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
     """Monodepth2 (Godard et al. 2019)."""
 
+    NETWORKS: ClassVar[tuple[str, ...]] = NETWORKS
+    COLLAPSE_CURE: ClassVar[str] = (
+        "a lower --learning_rate, --disable_automasking for stereo from scratch, or another --seed"
+    )
     MODEL: ClassVar[tuple[str, ...]] = (
         *("num_layers", "frame_ids", "use_stereo", "known_poses", "scales", "min_depth", "max_depth"),
         *("v1_multiscale", "avg_reprojection", "disable_automasking", "predictive_mask", "no_ssim"),
@@ -78,6 +83,16 @@ class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
         if self.weights_init != "pretrained":
             return {}
         return dict.fromkeys(("encoder", "pose_encoder"), self.num_layers)
+
+    def derived(self, values: Mapping[str, float]) -> dict[str, float]:
+        """`loss/<scale>` as the published program logs it: all terms of a scale, before the mean over the scales."""
+        parts = [(name.partition("/"), value) for name, value in values.items()]
+        scales = sorted({scale for (kind, _, scale), _ in parts if kind in TERMS})
+        return {
+            f"loss/{wanted}": len(scales)
+            * sum(value for (kind, _, scale), value in parts if kind in TERMS and scale == wanted)
+            for wanted in scales
+        }
 
     def criterion(self, values: Mapping[str, float]) -> tuple[str, float]:
         """abs_rel where there is depth, else the photometric loss."""

@@ -135,3 +135,19 @@ def test_what_a_class_says_is_legal(name):
     assert options.describe().startswith(name)
     value_name, value = options.criterion({"loss": 2.0, "de/abs_rel": 0.5})
     assert value in (2.0, 0.5) and isinstance(value_name, str)
+
+
+def test_a_validation_without_anything_to_go_by():
+    assert Other().criterion({"loss": 2.0}) == ("loss", 2.0)
+    assert Other().criterion({"loss": 2.0, "de/abs_rel": 0.5}) == ("de/abs_rel", 0.5)
+    with pytest.raises(UserError, match="neither source views for a loss nor true depth"):
+        Other().criterion({})
+
+
+def test_a_run_starts_from_all_its_networks_unless_some_are_named():
+    class Networks(Other):
+        NETWORKS = ("one", "two")
+
+    assert Networks().starts() == {}
+    assert Networks(load_weights_folder="w").starts() == {"one": ("w", "one"), "two": ("w", "two")}
+    assert Networks(load_weights_folder="w", models_to_load=["two"]).starts() == {"two": ("w", "two")}

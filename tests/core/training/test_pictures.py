@@ -56,3 +56,9 @@ def test_values() -> None:
 
 def test_only_the_first_examples() -> None:
     assert len(log_pictures({"image_0_0": np.zeros((EXAMPLES + 3, 3, 2, 2))})) == EXAMPLES
+
+
+def test_a_method_without_sigmoids_shows_its_disparity() -> None:
+    disparity = np.linspace(0.1, 1, 2 * 6 * 8, dtype=np.float32).reshape(2, 1, 6, 8)
+    assert set(log_pictures({"disparity": disparity})) == {"disp/0", "disp/1"}
+    assert set(log_pictures({"disparity": disparity, "sigmoid_0": disparity})) == {"disp_0/0", "disp_0/1"}

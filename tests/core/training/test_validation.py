@@ -104,7 +104,7 @@ def test_terms_that_are_not_finite_are_named_with_their_samples() -> None:
 
 
 def test_a_stuck_scale_is_told_once() -> None:
-    guard = CollapseGuard()
+    guard = CollapseGuard(OPTIONS.COLLAPSE_CURE)
     healthy, far, near = (0.2, 0.7), (0.0, 0.0005), (0.9995, 1.0)
     told = [guard.warnings({"0": healthy, "1": far}) for _ in range(12)]
     assert [len(lines) for lines in told] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
@@ -118,7 +118,7 @@ def test_a_stuck_scale_is_told_once() -> None:
 
 
 def test_a_scale_that_moves_again_is_not_told() -> None:
-    guard = CollapseGuard()
+    guard = CollapseGuard(OPTIONS.COLLAPSE_CURE)
     for n in range(20):
         assert not guard.warnings({"0": (0.0, 0.0001) if n % 5 else (0.0, 0.002)})
 
