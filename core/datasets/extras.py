@@ -20,12 +20,14 @@ class Extra:
         resize: (…, h, w), height, width → (…, height, width).
         mirror: (…, h, w) → the map of the mirrored image.
         command: what makes the files, for whoever lacks them.
+        make_up: generator, height, width → (…, height, width), random numbers such as it has, for parity.
     """
 
     load: Callable[[Path, SplitLine], np.ndarray]
     resize: Callable[[np.ndarray, int, int], np.ndarray]
     mirror: Callable[[np.ndarray], np.ndarray]
     command: str
+    make_up: Callable[[np.random.Generator, int, int], np.ndarray]
 
 
 # Their names are the keys in a sample.

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from core.datasets.extras import EXTRAS
 from core.datasets.ground_truth import SparseDepth
 from core.datasets.sample import Frame, Sample, augmented_key, collate, image_key, motion_key
 from core.disparity import resize_map
@@ -90,10 +91,8 @@ class Request:
         height, width = 2 * self.options.height, 2 * self.options.width
         maps = []
         for number in range(self.options.batch_size):
-            generator = self._generator(f"depth/{number}")
-            depth = 3 * 20 ** _texture(generator, height, width)[:, :, 0]
-            known = generator.random((height, width)) < 0.3
-            maps.append(SparseDepth.from_dense(np.where(known, depth, 0), f"parity {number} l"))
+            depth = _sparse(self._generator(f"depth/{number}"), height, width)[0]
+            maps.append(SparseDepth.from_dense(depth, f"parity {number} l"))
         return maps
 
     def cotangent(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -158,15 +157,21 @@ def _ends_residual_block(layer: str, shapes: dict[str, tuple[int, ...]]) -> bool
 def _sample(options: Options, number: int) -> Sample:
     """One sample: a texture that every frame sees from another place, with noise; colours changed where augmented."""
     height, width, needs = options.height, options.width, options.needs("train")
+    in_bytes = options.preparation("train").filter != "float_bilinear"
     texture = _texture(_generator(options.seed, f"texture/{number}"), height, width + 2 * MARGIN)
     sample: Sample = {}
     for frame in needs.frames:
         generator = _generator(options.seed, f"frame/{number}/{frame}")
         left = MARGIN + (STEREO_SHIFT if frame == "s" else SHIFT * int(frame)) % MARGIN
         view = texture[:, left : left + width] + generator.uniform(-0.02, 0.02, (height, width, 3))
-        sample |= _pyramid(frame, _to_bytes(view))
-        sample[augmented_key(frame)] = _to_bytes(0.9 * view + 0.03)
-    sample["K"] = nominal_intrinsics(height, width)
+        images = _pyramid(frame, _to_bytes(view)) if needs.plain else {}
+        if needs.augmented:
+            images[augmented_key(frame)] = _to_bytes(0.9 * view + 0.03)
+        sample |= images if in_bytes else {key: image / np.float32(255) for key, image in images.items()}
+    if needs.intrinsics:
+        sample["K"] = nominal_intrinsics(height, width)
+    if needs.side:
+        sample["side"] = np.array((-1, 1)[number % 2], np.int64)
     if "s" in needs.frames:
         sample["T_stereo"] = stereo_transform("lr"[number % 2], mirrored=False)
     if needs.motion:
@@ -174,7 +179,19 @@ def _sample(options: Options, number: int) -> Sample:
             generator = _generator(options.seed, f"motion/{number}/{frame}")
             T = rigid(generator.uniform(-0.02, 0.02, 3), np.array([0, 0, -0.2 * frame]))
             sample[motion_key(frame)] = T.astype(np.float32)
+    depths = {"depth": needs.depth, "input_depth": any(one.input_depth for one in options.listings("train"))}
+    for name in (name for name, is_needed in depths.items() if is_needed):
+        sample[name] = _sparse(_generator(options.seed, f"{name}/{number}"), height, width)
+    for name in needs.extras:
+        made = EXTRAS[name].make_up(_generator(options.seed, f"{name}/{number}"), height, width)
+        sample[name] = made.astype(np.float32)
     return sample
+
+
+def _sparse(generator: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Depth at 3 of 10 pixels, 3 to 60 metres, elsewhere 0: float32 (1, height, width)."""
+    depth = 3 * 20 ** _texture(generator, height, width)[:, :, 0]
+    return np.where(generator.random((height, width)) < 0.3, depth, 0).astype(np.float32)[None]
 
 
 def _texture(generator: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -29,7 +29,11 @@ def load(root: Path, line: SplitLine) -> np.ndarray:
 def root(tmp_path, monkeypatch):
     """A drive, and an extra `normal` of two channels, the first of which changes its sign in a mirror."""
     extra = Extra(
-        load, nearest, lambda array: array[..., ::-1] * np.array([-1, 1])[:, None, None], "make_it.py --now"
+        load,
+        nearest,
+        lambda array: array[..., ::-1] * np.array([-1, 1])[:, None, None],
+        "make_it.py --now",
+        lambda generator, height, width: generator.uniform(1, 2, (2, height, width)),
     )
     monkeypatch.setitem(EXTRAS, "normal", extra)
     root = write_drive(tmp_path)

@@ -10,8 +10,10 @@ import pytest
 
 import check_parity
 from backends import BACKENDS, installed_backends
+from core.datasets.extras import EXTRAS, Extra
 from core.errors import UserError
 from core.options.methods.monodepth2 import Monodepth2Options
+from core.options.needs import Listing, Needs, Preparation
 from core.options.parsing import parse_method
 from core.options.tools import parity_options
 from core.parity.bounds import PRECISIONS, SECTIONS
@@ -409,3 +411,34 @@ def test_a_fault_in_one_layer_is_found_and_named(tmp_path: Path) -> None:
         "encoder/encoder.layer2.0.conv1.weight"
     ]
     assert written["passed"] is False
+
+
+def test_a_batch_has_what_the_method_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Depth for a loss and for a network, extras, the side of the camera; no intrinsics, float images."""
+
+    class Needy(Monodepth2Options):
+        def needs(self, part: str) -> Needs:
+            return Needs(
+                frames=(0, 1), intrinsics=False, augmented=False, side=True, depth=True, extras=("up",)
+            )
+
+        def listings(self, part: str) -> list[Listing]:
+            return [Listing("kitti", "", "", input_depth="velodyne")]
+
+        def preparation(self, part: str) -> Preparation:
+            return Preparation(self.height, self.width, filter="float_bilinear")
+
+    def make_up(generator: np.random.Generator, height: int, width: int) -> np.ndarray:
+        return generator.random((3, height, width))
+
+    monkeypatch.setitem(EXTRAS, "up", Extra(None, None, None, "", make_up))  # type: ignore[arg-type]
+    batch = Request.make(Needy(height=64, width=96, batch_size=3), 1).batch
+    images = {f"image_{frame}_{scale}" for frame in (0, 1) for scale in range(4)}
+    assert set(batch) == images | {"side", "depth", "input_depth", "up"}
+    assert batch["image_0_0"].dtype == np.float32 and 0 < batch["image_0_0"].max() <= 1
+    assert batch["side"].tolist() == [-1, 1, -1] and batch["up"].shape == (3, 3, 64, 96)
+    for name in ("depth", "input_depth"):
+        assert batch[name].shape == (3, 1, 64, 96) and batch[name].dtype == np.float32
+        known = batch[name] > 0
+        assert 0.2 < known.mean() < 0.4 and batch[name][known].min() >= 3 and batch[name].max() <= 60
+    assert not np.array_equal(batch["depth"], batch["input_depth"])
