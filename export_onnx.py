@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parse(OnnxOptions, argv, __doc__ or "")
     from backends import BACKENDS, load_backend
     from core.files.whole import write_atomically
-    from core.prediction.files import onnx_file
+    from core.prediction import onnx_file
     from core.weights.zoo import resolve_weights
 
     assert options.load_weights_folder is not None  # validated by the parser
