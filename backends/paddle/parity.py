@@ -150,7 +150,7 @@ def steps(method: Method, batch: dict[str, Tensor], count: int) -> tuple[Result,
     method.train()
     parameters = trained_parameters(method)
     before = {name: sampled(to_array(parameter)).copy() for name, parameter in parameters.items()}
-    optimizer = make_optimizer(method.parameter_groups(), LEARNING_RATE)
+    optimizer = make_optimizer(method.parameter_groups(), LEARNING_RATE, method.options.optimizer)
     change, losses = {}, {}
     for step in range(count):
         loss = method.losses(method.prepare(batch)).loss

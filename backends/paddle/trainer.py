@@ -48,10 +48,15 @@ from core.training.pictures import log_pictures
 from core.training.resume import Checkpoint, Run
 from core.training.validation import Means, NotFiniteError, describe, is_better, known_truths
 
+OPTIMIZERS = {"adam": paddle.optimizer.Adam, "adamw": paddle.optimizer.AdamW}
 
-def make_optimizer(groups: list[dict], learning_rate: float) -> paddle.optimizer.Adam:
-    """Adam as published; groups may have a `weight_decay`."""
-    return paddle.optimizer.Adam(learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8, parameters=groups)
+
+def make_optimizer(groups: list[dict], learning_rate: float, kind: str = "adam") -> paddle.optimizer.Adam:
+    """Adam as published; groups may have a `weight_decay`, which adamw keeps apart from the gradients."""
+    settings = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+    if kind == "adamw":  # its default is 0.01
+        settings["weight_decay"] = 0.0
+    return OPTIMIZERS[kind](learning_rate, parameters=groups, **settings)
 
 
 def set_rates(optimizer: paddle.optimizer.Adam, rates: list[float]) -> None:
@@ -186,7 +191,7 @@ class Trainer:
             initialise_encoders(self.networks, options)
         groups = self.method.parameter_groups()
         self.trained = [parameter for group in groups for parameter in group["params"]]
-        self.optimizer = make_optimizer(groups, options.learning_rate)
+        self.optimizer = make_optimizer(groups, options.learning_rate, options.optimizer)
         state = self.start.loss_scale if self.start else []
         self.loss_scale = LossScale(*state) if options.precision == "16" else None
         if self.start is None:

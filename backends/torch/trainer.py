@@ -41,11 +41,14 @@ from core.training.pictures import log_pictures
 from core.training.resume import Checkpoint, Run
 from core.training.validation import Means, NotFiniteError, describe, is_better, known_truths
 
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
-def make_optimizer(groups: list[dict], learning_rate: float) -> torch.optim.Adam:
-    """Adam as published; groups may have a `weight_decay`."""
+
+def make_optimizer(groups: list[dict], learning_rate: float, kind: str = "adam") -> torch.optim.Adam:
+    """Adam as published; groups may have a `weight_decay`, which adamw keeps apart from the gradients."""
+    settings = {"lr": learning_rate, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}
     # One kernel for all of an update: 3 % less of a step than a loop over parameters on a CPU.
-    return torch.optim.Adam(groups, lr=learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
+    return OPTIMIZERS[kind](groups, fused=True, **settings)
 
 
 def set_rates(optimizer: torch.optim.Adam, rates: list[float]) -> None:
@@ -180,7 +183,7 @@ class Trainer:
         self.method.to(self.device, memory_format=torch.channels_last)
         groups = self.method.parameter_groups()
         self.trained = [parameter for group in groups for parameter in group["params"]]
-        self.optimizer = make_optimizer(groups, options.learning_rate)
+        self.optimizer = make_optimizer(groups, options.learning_rate, options.optimizer)
         state = self.start.loss_scale if self.start else []
         self.loss_scale = LossScale(*state) if options.precision == "16" else None
         if self.start is None:

@@ -55,7 +55,16 @@ def parse(
     for name, value in arguments.items():
         where = name.upper() if fields[name].positional else f"option --{name}"
         values[name] = _convert(fields[name], value, where)
-    return _build(options_class, values)
+    return _build(options_class, _with_preset(options_class, values))
+
+
+def _with_preset(options_class: type, values: dict[str, Any]) -> dict[str, Any]:
+    """The values of `--compatibility`'s preset, where the class has presets, and over them those that were given."""
+    presets: Mapping[str, Mapping[str, Any]] = getattr(options_class, "PRESETS", {})
+    if not presets:
+        return values
+    chosen = values.get("compatibility", _fields(options_class)["compatibility"].default)
+    return {**presets[chosen], **values}
 
 
 def parse_method(

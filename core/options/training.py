@@ -42,6 +42,8 @@ class Options:
     )
     ALIASES: ClassVar[Mapping[str, str]] = {}  # what its authors call an option: our name
     REJECTED: ClassVar[Mapping[str, str]] = {}  # their options that are not here: the cure
+    # Its compatibility switches: {value of an option `compatibility` of the class: {option: value}}; given ones win.
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     NETWORKS: ClassVar[tuple[str, ...]] = ()  # the files that its models may have, without extension
     COLLAPSE_CURE: ClassVar[str] = (
         "a lower --learning_rate, or another --seed"  # of a scale that learns no more
@@ -129,7 +131,7 @@ class Options:
 
     @property
     def optimizer(self) -> str:
-        """The rule of the update."""
+        """The rule of the update: adam or adamw."""
         return "adam"
 
     @property

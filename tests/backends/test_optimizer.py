@@ -45,3 +45,32 @@ def test_clipping(backend, largest):
     factor = min(1.0, largest / norm)
     for found, array in zip(gradients, arrays, strict=True):
         assert_close(backend.array(found), factor * array, (1e-5, 0))
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_weight_decay_of_a_group(backend, kind):
+    """Two steps by the formulas of Kingma and Ba (2015) and of Loshchilov and Hutter (2019), in NumPy."""
+    decays, rate = (0.0, 0.3), 1e-2
+    networks = parameters(backend, 2)
+    groups = [
+        {"params": [net.weight], "weight_decay": decay} for net, decay in zip(networks, decays, strict=True)
+    ]
+    expected = [backend.array(network.weight).astype(np.float64) for network in networks]
+    optimizer = backend.module("trainer").make_optimizer(groups, rate, kind)
+    x = backend.tensor(np.ones((4, 3), np.float32))
+    moments = [(0.0, 0.0) for _ in networks]
+    for step in (1, 2):
+        losses = [(network(x) ** 2).sum() for network in networks]
+        gradients = [
+            gradient.astype(np.float64)
+            for gradient in backend.gradients(sum(losses), [network.weight for network in networks])
+        ]
+        backend.step(optimizer, sum((network(x) ** 2).sum() for network in networks))
+        for i, (gradient, decay) in enumerate(zip(gradients, decays, strict=True)):
+            gradient = gradient + (decay * expected[i] if kind == "adam" else 0)
+            first, second = 0.9 * moments[i][0] + 0.1 * gradient, 0.999 * moments[i][1] + 0.001 * gradient**2
+            moments[i] = first, second
+            expected[i] *= 1 - (rate * decay if kind == "adamw" else 0)
+            expected[i] -= rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+    for network, weight in zip(networks, expected, strict=True):
+        assert_close(backend.array(network.weight), weight, (1e-5, 1e-6))

@@ -151,3 +151,25 @@ def test_a_run_starts_from_all_its_networks_unless_some_are_named():
     assert Networks().starts() == {}
     assert Networks(load_weights_folder="w").starts() == {"one": ("w", "one"), "two": ("w", "two")}
     assert Networks(load_weights_folder="w", models_to_load=["two"]).starts() == {"two": ("w", "two")}
+
+
+def test_a_preset_of_switches_and_what_is_given_beside_it(monkeypatch, tmp_path):
+    @dataclass
+    class Switched(Other):
+        PRESETS: ClassVar[Mapping[str, Mapping[str, object]]] = {
+            "corrected": {},
+            "official": {"flow": True, "sides": [7]},
+        }
+
+        compatibility: str = option("corrected", "preset", choices=("corrected", "official"))
+
+    monkeypatch.setitem(OPTIONS, "other", Switched)
+    named = ["--method", "other", "--compatibility", "official"]
+    options = parse_method(named)
+    assert (options.flow, options.sides, options.compatibility) == (True, [7], "official")
+    assert parse_method([*named, "--no_flow"]).flow is False
+    file = yaml_file(tmp_path, "method: other\nsides: [3]\n")
+    assert parse_method([*named, "--config", file]).sides == [3]
+    assert parse_method(["--method", "other"]).sides == [1, 2]
+    save_options(parse_method([*named, "--no_flow"]), tmp_path / "options.yaml")
+    assert load_method_options(tmp_path / "options.yaml").flow is False  # the result, not the preset, is kept
