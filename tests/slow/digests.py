@@ -58,8 +58,7 @@ TRAININGS = {
 CHANGED = {
     "parity/mono/loss terms/": (
         "core/options/needs.py",
-        "in evaluation mode nothing is drawn, so the certificate's loss there has no noise of the auto-mask any more, as "
-        "validations never had",
+        "in evaluation mode nothing is drawn: the certificate's loss has no noise of the auto-mask there any more",
     ),
 }
 
@@ -384,6 +383,18 @@ def digests_of(checkouts: list[Path], part: str, data: Path, folder: Path) -> li
     return [json.loads((place / "digests.json").read_text()) for place in places]
 
 
+def compare(part: str, old: dict[str, str], new: dict[str, str], meant: dict[str, str]) -> int:
+    """Prints what differs, and a sum; returns the number of differences that are not meant."""
+    different = 0
+    for key in (key for key in {**old, **new} if old.get(key) != new.get(key)):
+        reason = next((why for start, why in meant.items() if key.startswith(start)), None)
+        different += reason is None
+        side = "differs" if key in old and key in new else "only before" if key in old else "only now"
+        print(f"{part}: {key}: {side}" + (f", as it must: {reason}" if reason else ""))
+    print(f"{part}: {len(old)} digests before, {len(new)} now, {different} different", flush=True)
+    return different
+
+
 def main() -> int:
     """Compares; prints what differs, and a sum for each part."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -407,17 +418,7 @@ def main() -> int:
             new, *others = digests_of(checkouts, part, folder / "data", folder)
             old = others[0] if others else kept[part]
             kept[part] = old
-            changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-            for key in [key for key in changed if key.startswith(tuple(meant))]:
-                changed.remove(key)
-                print(
-                    f"{part}: {key}: differs, as it must: {next(w for m, w in meant.items() if key.startswith(m))}"
-                )
-            different += len(changed)
-            for key in changed:
-                side = "differs" if key in old and key in new else "only before" if key in old else "only now"
-                print(f"{part}: {key}: {side}")
-            print(f"{part}: {len(old)} digests before, {len(new)} now, {len(changed)} different", flush=True)
+            different += compare(part, old, new, meant)
     if options.save:
         options.save.write_text(json.dumps({**kept, "changed on purpose": meant}, indent=1))
     print("all equal, bit for bit" if different == 0 else f"{different} differ")
