@@ -10,7 +10,7 @@ import pytest
 
 from backends import installed_backends
 from tests.backends.adapter import Adapter
-from tests.backends.drive import make_drive, training, weights_of
+from tests.backends.drive import make_drive, tiny_training, training, weights_of
 from tests.scripts import ENVIRONMENT, succeeds
 from tests.tiny.register import SITE, registered
 
@@ -69,6 +69,14 @@ def tiny() -> Iterator[None]:
         patch.setitem(ENVIRONMENT, "PYTHONPATH", str(SITE))
         patch.setenv("PYTHONPATH", str(SITE))
         yield
+
+
+@pytest.fixture(scope="module")
+def tiny_trained(tiny: None, backend: Adapter, drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of two steps of `tiny`, trained by `train.py`; not to be changed."""
+    runs = tmp_path_factory.mktemp("runs")
+    succeeds("train.py", *tiny_training(backend.name, drive, runs, "trained"), here=True)
+    return weights_of(runs, "trained")
 
 
 @pytest.fixture
