@@ -10,8 +10,9 @@ import pytest
 
 from backends import installed_backends
 from tests.backends.adapter import Adapter
-from tests.backends.drive import make_drive, training, weights_of
-from tests.scripts import succeeds
+from tests.backends.drive import make_drive, tiny_training, training, weights_of
+from tests.scripts import ENVIRONMENT, succeeds
+from tests.tiny.register import SITE, registered
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -59,6 +60,23 @@ def trained(backend: Adapter, drive: Path, tmp_path_factory: pytest.TempPathFact
     succeeds("train.py", *training(backend.name, drive, runs, "trained", "mono+stereo"), here=True)
     yield weights_of(runs, "trained")
     shutil.rmtree(runs)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[None]:
+    """`tiny` is a method here, and in the processes that are started."""
+    with registered(), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENVIRONMENT, "PYTHONPATH", str(SITE))
+        patch.setenv("PYTHONPATH", str(SITE))
+        yield
+
+
+@pytest.fixture(scope="module")
+def tiny_trained(tiny: None, backend: Adapter, drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of two steps of `tiny`, trained by `train.py`; not to be changed."""
+    runs = tmp_path_factory.mktemp("runs")
+    succeeds("train.py", *tiny_training(backend.name, drive, runs, "trained"), here=True)
+    return weights_of(runs, "trained")
 
 
 @pytest.fixture

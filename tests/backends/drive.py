@@ -1,11 +1,18 @@
-"""A tiny rendered drive and what is trained on it: two steps at 64×128."""
+"""A tiny rendered drive and what is trained on it: two steps at 64×128.
+
+What does not depend on the network is tested by the method `tiny`: a step takes it milliseconds, and a checkpoint KB.
+"""
 
 from pathlib import Path
+from typing import Any
 
 import export_gt_depth
+from core.options.parsing import parse_method
+from tests.backends.adapter import Adapter
 from tests.scripts import succeeds
 
 HEIGHT, WIDTH = 64, 128
+TINY_HEIGHT, TINY_WIDTH = 48, 64
 STEPS = 2
 MODES = {
     "mono": ["--frame_ids", "0", "-1", "1"],
@@ -36,11 +43,25 @@ def make_drive(folder: Path) -> Path:
 
 def training(backend: str, drive: Path, runs: Path, name: str, mode: str, *more: object) -> list[str]:
     """Arguments of `train.py` for two steps in one epoch; the run folder is `runs/name`."""
+    size = ["--height", HEIGHT, "--width", WIDTH, "--weights_init", "scratch"]
+    return [*_training(backend, drive, runs, name), *map(str, [*size, *MODES[mode], *more])]
+
+
+def tiny_training(backend: str, drive: Path, runs: Path, name: str, *more: object) -> list[str]:
+    """The same of the method `tiny`, which has no modes: two steps, whatever the batch. See the fixture `tiny`."""
+    size = ["--method", "tiny", "--height", TINY_HEIGHT, "--width", TINY_WIDTH]
+    return [*_training(backend, drive, runs, name), *map(str, [*size, *more])]
+
+
+def _training(backend: str, drive: Path, runs: Path, name: str) -> list[str]:
     where = ["--data_path", drive, "--split", drive / "splits", "--log_dir", runs, "--model_name", name]
-    size = ["--height", HEIGHT, "--width", WIDTH, "--batch_size", 4 // STEPS, "--num_epochs", 1]
-    rest = ["--weights_init", "scratch", "--num_workers", 1, "--log_frequency", 1, "--device", "cpu"]
-    rest += ["--no_validation"]
-    return [str(word) for word in ("--backend", backend, *where, *size, *rest, *MODES[mode], *more)]
+    rest = ["--batch_size", 4 // STEPS, "--num_epochs", 1, "--num_workers", 1, "--log_frequency", 1]
+    return list(map(str, ["--backend", backend, *where, *rest, "--device", "cpu", "--no_validation"]))
+
+
+def tiny_trainer(backend: Adapter, *arguments: Any) -> Any:
+    """A trainer of `tiny` that has not begun; arguments of `tiny_training`, from the drive on."""
+    return backend.module("trainer").Trainer(parse_method(tiny_training(backend.name, *arguments)))
 
 
 def weights_of(runs: Path, name: str) -> Path:

@@ -1,6 +1,7 @@
 """What the scripts say to mistakes that only show once a framework is there; the others: tests/core/test_scripts.py."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,12 +10,17 @@ import evaluate_depth
 import predict
 import train
 from core.datasets.kitti import image_path
+from core.datasets.loader import draws
+from core.datasets.splits import load_split
 from core.errors import UserError
 from core.weights.releases import VARIABLE
-from tests.backends.drive import link_weights, training
+from tests.backends.drive import STEPS, link_weights, tiny_training, training
 from tests.scripts import assert_says, listing, refused
 
+pytestmark = pytest.mark.usefixtures("tiny")
+
 DRIVES = [f"2011_09_26/2011_09_26_drive_{number:04d}_sync" for number in (1, 2)]
+BATCH = 2
 
 
 @pytest.fixture
@@ -42,6 +48,11 @@ def truncate(path, source) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
+def drawn(drive) -> list[int]:
+    """The samples of the first epoch of `tiny`, step by step."""
+    return draws(len(load_split(str(drive / "splits"), "train")), STEPS * BATCH, epoch=0, seed=0)
+
+
 def evaluation(backend, drive, weights, *more) -> list[str]:
     where = ["--data_path", drive, "--eval_split", drive / "splits", "--load_weights_folder", weights]
     rest = ["--backend", backend.name, "--device", "cpu", "--eval_mono", "--num_workers", 1]
@@ -51,14 +62,14 @@ def evaluation(backend, drive, weights, *more) -> list[str]:
 # ---- as the user sees them ---------------------------------------------------------------------------------------
 
 
-def test_image_is_truncated(backend, drive, trained, tmp_path):
+def test_image_is_truncated(backend, drive, tiny_trained, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     whole = image_path(drive, DRIVES[1], 1, 2, ".jpg")
     truncate(photos / "half.jpg", whole)
     message = refused(
         "predict.py",
-        *("--backend", backend.name, "--device", "cpu", "--load_weights_folder", trained),
+        *("--backend", backend.name, "--device", "cpu", "--load_weights_folder", tiny_trained),
         *("--image_path", photos, "--batch_size", 2),
         folder=tmp_path,
         here=True,
@@ -71,7 +82,7 @@ def test_frame_off_the_end_of_a_drive(backend, drive, tmp_path):
     lines = data / "splits" / "train_files.txt"
     lines.write_text(lines.read_text().replace(" 2 r", " 3 r"))
     message = refused(
-        "train.py", *training(backend.name, data, "runs", "run", "mono"), folder=tmp_path, here=True
+        "train.py", *tiny_training(backend.name, data, "runs", "run"), folder=tmp_path, here=True
     )
     missing = image_path(data, DRIVES[0], 4, 3, ".jpg")
     assert_says(message, missing, "no such image", "line 4 of the split", "leave out the first and last")
@@ -80,7 +91,7 @@ def test_frame_off_the_end_of_a_drive(backend, drive, tmp_path):
 def test_weights_are_missing(backend, drive, tmp_path):
     more = ["--load_weights_folder", "absent"]
     message = refused(
-        "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path, here=True
+        "train.py", *tiny_training(backend.name, drive, "runs", "run", *more), folder=tmp_path, here=True
     )
     assert_says(message, "absent: no such folder of weights", "weights/zoo.yml", "mono_640x192")
 
@@ -95,16 +106,16 @@ def test_imagenet_weights_are_missing(backend, drive, tmp_path, monkeypatch):
     assert_says(message, tmp_path / "resnet34_pretrain.h5", "no such file", "--weights_init scratch")
 
 
-def test_weights_are_damaged(backend, drive, trained, tmp_path, extension):
-    weights = link_weights(trained, tmp_path / "weights", (f"encoder{extension}",))
-    truncate(weights / f"encoder{extension}", trained / f"encoder{extension}")
+def test_weights_are_damaged(backend, drive, tiny_trained, tmp_path, extension):
+    weights = link_weights(tiny_trained, tmp_path / "weights", (f"tiny{extension}",))
+    truncate(weights / f"tiny{extension}", tiny_trained / f"tiny{extension}")
     message = refused(
         "evaluate_depth.py",
         *evaluation(backend, drive, weights, "--save_pred_disps", "--output", "metrics.json"),
         folder=tmp_path,
         here=True,
     )
-    assert_says(message, weights / f"encoder{extension}", "not a readable", "again")
+    assert_says(message, weights / f"tiny{extension}", "not a readable", "again")
 
 
 def test_weights_of_another_network(backend, drive, trained, tmp_path, extension):
@@ -119,28 +130,31 @@ def test_weights_of_another_network(backend, drive, trained, tmp_path, extension
 def test_gpu_is_not_there(backend, drive, tmp_path):
     more = ["--device", "cuda:99"]
     message = refused(
-        "train.py", *training(backend.name, drive, "runs", "run", "stereo", *more), folder=tmp_path, here=True
+        "train.py", *tiny_training(backend.name, drive, "runs", "run", *more), folder=tmp_path, here=True
     )
     assert_says(message, "--device cuda:99", "GPUs here; choose auto or cpu")
 
 
-def test_loss_is_not_a_number(backend, drive, trained, tmp_path, extension):
-    checkpoint, name = backend.module("checkpoint"), f"depth{extension}"
-    weights = link_weights(trained, tmp_path / "weights", (name,))
-    state = checkpoint.read_weights(trained / name)
+def test_loss_is_not_a_number(backend, drive, tiny_trained, tmp_path, extension):
+    checkpoint, name = backend.module("checkpoint"), f"tiny{extension}"
+    weights = link_weights(tiny_trained, tmp_path / "weights", (name,))
+    state = checkpoint.read_weights(tiny_trained / name)
     bad = {key: array * np.float32("nan") for key, array in state.items() if array.dtype == np.float32}
     checkpoint.write_weights(weights / name, state | bad, {})
     more = ["--load_weights_folder", weights]
     message = refused(
         "train.py",
-        *training(backend.name, drive, "runs", "run", "mono+stereo", *more),
+        *tiny_training(backend.name, drive, "runs", "run", *more),
         folder=tmp_path,
         here=True,
         made="runs",
     )
-    assert_says(message, "step 0", "photometric/0 nan", "smoothness/3 nan", "lower --learning_rate")
+    assert_says(message, "step 0", "colour nan", "change nan", "lower --learning_rate")
     lines = (drive / "splits" / "train_files.txt").read_text().splitlines()
-    assert sum(line in message for line in lines) == 2  # the samples of the batch
+    first = {lines[index] for index in drawn(drive)[:BATCH]}
+    assert {line for line in lines if line in message} == first and len(
+        first
+    ) == 2  # the samples of the batch
     assert not (tmp_path / "runs" / "run" / "models").exists()
     assert (tmp_path / "runs" / "run" / "scalars.jsonl").read_text() == ""
 
@@ -148,11 +162,11 @@ def test_loss_is_not_a_number(backend, drive, trained, tmp_path, extension):
 # ---- by function calls -------------------------------------------------------------------------------------------
 
 
-def training_refuses(backend, data, tmp_path, match, *more, mode="stereo") -> None:
+def training_refuses(backend, data, tmp_path, match, *more) -> None:
     """Refused before anything is written."""
     before = listing(tmp_path)
     with pytest.raises(UserError, match=match):
-        train.main(training(backend.name, data, tmp_path / "runs", "run", mode, *more))
+        train.main(tiny_training(backend.name, data, tmp_path / "runs", "run", *more))
     assert listing(tmp_path) == before
 
 
@@ -174,12 +188,17 @@ def test_training_data_are_not_as_they_should_be(backend, drive, tmp_path):
 def test_training_meets_a_truncated_image(backend, drive, tmp_path, runs):
     """Only seen when its turn comes: the run folder stays, with nothing half-written."""
     data = copy_drive(drive, tmp_path / "data")
-    image = image_path(data, DRIVES[0], 2, 3, ".jpg")
+    order = drawn(data)
+    assert order.index(order[-1]) >= BATCH  # not in the first step
+    line = load_split(str(data / "splits"), "train")[order[-1]]
+    image = image_path(data, line.folder, line.frame, line.camera, ".jpg")
     truncate(image, image.resolve())
-    with pytest.raises(UserError, match=r"image_03/data/0000000002\.jpg: damaged or not an image"):
-        train.main(training(backend.name, data, runs, "run", "stereo", "--num_workers", 2))
+    named = f"{image.parent.parent.name}/data/{image.name}"
+    with pytest.raises(UserError, match=rf"{re.escape(named)}: damaged or not an image"):
+        train.main(tiny_training(backend.name, data, runs, "run", "--num_workers", 2))
     assert not (runs / "run" / "models").exists()
-    assert all(json.loads(line) for line in (runs / "run" / "scalars.jsonl").open())
+    steps = [json.loads(line)["step"] for line in (runs / "run" / "scalars.jsonl").open()]
+    assert steps == [0, 0]  # training and validation
 
 
 def test_run_folder_cannot_be_made(backend, drive, tmp_path):
@@ -187,20 +206,18 @@ def test_run_folder_cannot_be_made(backend, drive, tmp_path):
     training_refuses(backend, drive, tmp_path, "cannot be written", "--log_dir", tmp_path / "file")
 
 
-def test_training_refuses_weights(backend, drive, trained, tmp_path, extension):
-    weights = link_weights(trained, tmp_path / "weights", ("training_state.safetensors",))
+def test_training_refuses_weights(backend, drive, tiny_trained, tmp_path, extension):
+    weights = link_weights(tiny_trained, tmp_path / "weights", ("training_state.safetensors",))
     more = ["--load_weights_folder", weights]
-    training_refuses(
-        backend, drive, tmp_path, rf"encoder\{extension}: .*do not fit", *more, "--num_layers", 50
-    )
-    truncate(weights / "training_state.safetensors", trained / "training_state.safetensors")
+    training_refuses(backend, drive, tmp_path, rf"tiny\{extension}: .*do not fit", *more, "--channels", 8)
+    truncate(weights / "training_state.safetensors", tiny_trained / "training_state.safetensors")
     training_refuses(backend, drive, tmp_path, r"training_state\.safetensors: not a readable", *more)
-    (weights / f"depth{extension}").unlink()
-    training_refuses(backend, drive, tmp_path, rf"depth\{extension}: no such file", *more)
+    (weights / f"tiny{extension}").unlink()
+    training_refuses(backend, drive, tmp_path, rf"tiny\{extension}: no such file", *more)
 
 
-def test_evaluation_refuses(backend, drive, trained, tmp_path):
-    weights = link_weights(trained, tmp_path / "weights")
+def test_evaluation_refuses(backend, drive, tiny_trained, tmp_path):
+    weights = link_weights(tiny_trained, tmp_path / "weights")
     data = copy_drive(drive, tmp_path / "data")
     before = listing(tmp_path)
 
@@ -220,8 +237,8 @@ def test_evaluation_refuses(backend, drive, trained, tmp_path):
     assert not list(weights.glob("*.npy"))
 
 
-def test_prediction_refuses(backend, trained, tmp_path):
-    words = ["--backend", backend.name, "--device", "cpu", "--load_weights_folder", str(trained)]
+def test_prediction_refuses(backend, tiny_trained, tmp_path):
+    words = ["--backend", backend.name, "--device", "cpu", "--load_weights_folder", str(tiny_trained)]
     (tmp_path / "empty").mkdir()
     for path, match in [("empty", "the folder has no images"), ("none.png", "no such image")]:
         with pytest.raises(UserError, match=match):

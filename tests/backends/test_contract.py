@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ from tests.tolerances import assert_close
 
 METHODS = list(dict.fromkeys([*OPTIONS, NAME]))
 EPOCHS = 2
+# Methods whose ONNX file has tests of its own, in this file beside: they say more than the one here.
+EXPORTED_BY = {"monodepth2": "test_export.py"}
 
 
 class DrawnError(AssertionError):
@@ -389,7 +392,9 @@ def test_the_predictor_reads_the_other_backends_files(backend, options, weights,
     assert_close(predictor.disparity(photographs(options)), expected, "exact")
 
 
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in EXPORTED_BY], indirect=True)
 def test_the_onnx_file_gives_the_same(backend, method, options):
+    assert all((Path(__file__).parent / file).is_file() for file in EXPORTED_BY.values())
     try:
         onnx_file.require_packages(backend.name)
     except UserError as error:

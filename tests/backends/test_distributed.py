@@ -17,8 +17,12 @@ from core.datasets.loader import batches
 from core.errors import UserError
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
-from tests.backends.drive import training, weights_of
+from tests.backends.drive import tiny_trainer, tiny_training, training, weights_of
 from tests.scripts import ENVIRONMENT, ROOT
+from tests.tiny.options import STEPS
+from tests.tiny.register import SITE
+
+pytestmark = pytest.mark.usefixtures("tiny")
 
 LAUNCHERS = {
     "torch": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
@@ -56,7 +60,9 @@ def launch(backend, folder, *arguments, timeout=300):
     done = subprocess.run(
         [str(word) for word in (*command, *arguments)],
         cwd=ROOT,
-        env=os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env=os.environ
+        | ENVIRONMENT
+        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(SITE), str(ROOT)])},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -104,14 +110,14 @@ def test_the_averaged_gradient_is_that_of_the_joined_batch(backend, drive, tmp_p
 
 def test_two_processes_train_as_one_that_accumulates(backend, drive, runs, tmp_path):
     """By the scripts, as a user starts them: the same batches, the same gradient, the same update, bit for bit."""
-    one = training(backend.name, drive, runs, "one", "stereo", "--width", 64, "--accumulate_steps", 2)
+    one = tiny_training(backend.name, drive, runs, "one", "--accumulate_steps", 2)
     environment = os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "train.py", *one], cwd=ROOT, env=environment, check=True, timeout=300)
-    two = training(backend.name, drive, runs, "two", "stereo", "--width", 64, "--validation")
+    two = tiny_training(backend.name, drive, runs, "two", "--validation")
     code, said = launch(backend, tmp_path, "train.py", *two)
     assert code == 0, said
     states = [load_file(weights_of(runs, name) / "training_state.safetensors") for name in ("one", "two")]
-    assert states[0]["step"] == states[1]["step"] == 1 and states[0].keys() == states[1].keys()
+    assert states[0]["step"] == states[1]["step"] == STEPS and states[0].keys() == states[1].keys()
     for name, array in states[0].items():
         np.testing.assert_array_equal(array, states[1][name], err_msg=name)
     assert (runs / "two" / "models" / "weights_best").is_dir()
@@ -122,9 +128,7 @@ def test_the_other_launcher_is_refused(backend, drive, runs, monkeypatch):
     monkeypatch.setenv(other, "2")
     words = {"torch": "torchrun", "paddle": "paddle.distributed.launch"}[backend.name]
     with pytest.raises(Exception, match=f"--backend {backend.name}: .*{words} --nproc_per_node 2 train.py"):
-        backend.module("trainer").Trainer(
-            parse(Monodepth2Options, training(backend.name, drive, runs, "run", "stereo"))
-        )
+        tiny_trainer(backend, drive, runs, "run")
 
 
 def test_a_dry_run_takes_one_process(backend, drive, runs, monkeypatch):
@@ -134,4 +138,4 @@ def test_a_dry_run_takes_one_process(backend, drive, runs, monkeypatch):
     monkeypatch.setenv(number, "2")
     monkeypatch.setenv(rank, "0")
     with pytest.raises(UserError, match="--dry_run runs in one process: leave the launcher out"):
-        train.main(training(backend.name, drive, runs, "run", "stereo", "--dry_run"))
+        train.main(tiny_training(backend.name, drive, runs, "run", "--dry_run"))

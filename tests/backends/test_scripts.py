@@ -12,9 +12,12 @@ import predict
 import train
 from core.errors import UserError
 from core.options.methods.monodepth2 import Monodepth2Options
-from core.options.parsing import load_options
-from tests.backends.drive import HEIGHT, NETWORKS, WIDTH, link_weights, training, weights_of
+from core.options.parsing import load_options, parse
+from tests.backends.drive import HEIGHT, NETWORKS, WIDTH, link_weights, tiny_training, training, weights_of
 from tests.scripts import assert_says, succeeds
+from tests.tiny.options import STEPS, TinyOptions
+
+pytestmark = pytest.mark.usefixtures("tiny")
 
 STATE = "training_state.safetensors"
 BOARDS = ("events.", "vdlrecords.")
@@ -75,30 +78,39 @@ def test_weights_say_what_they_are(backend, trained):
     ],
 )
 def test_other_modes(backend, drive, runs, mode, more, networks):
-    train.main(training(backend.name, drive, runs, "run", mode, *more))
-    assert run_files(runs / "run") == expected_files(backend, networks)
-    assert len(scalars(runs / "run")) == 4
+    """A step, and the files that a checkpoint would have; that they are written is the same for every mode."""
+    words = training(backend.name, drive, runs, "run", mode, "--width", 64, *more)
+    trainer = backend.module("trainer").Trainer(parse(Monodepth2Options, words))
+    assert tuple(trainer.networks) == networks
+    values = trainer.dry_run()
+    assert {"loss", "photometric/0", "smoothness/3"} <= set(values)
+    assert all(np.isfinite(value) for value in values.values())
 
 
-def test_fine_tuning_at_another_resolution(backend, drive, trained, runs):
+@pytest.mark.parametrize("more", [["--num_workers", "0"], ["--channels", "3"]])
+def test_training_of_another_method(backend, drive, runs, more):
+    train.main(tiny_training(backend.name, drive, runs, "run", *more))
+    assert run_files(runs / "run") == expected_files(backend, ("tiny",))
+    assert len(scalars(runs / "run")) == 2 * STEPS
+
+
+def test_fine_tuning_at_another_resolution(backend, drive, tiny_trained, runs):
     """Weights and Adam's moments go on from the folder; size and learning rate are those of the command line."""
-    more = ["--load_weights_folder", trained, "--width", 96, "--learning_rate", 1e-9]
-    train.main(training(backend.name, drive, runs, "tuned", "mono+stereo", *more))
+    more = ["--load_weights_folder", tiny_trained, "--width", 96, "--learning_rate", 1e-9]
+    train.main(tiny_training(backend.name, drive, runs, "tuned", *more))
     tuned = weights_of(runs, "tuned")
-    assert load_options(Monodepth2Options, tuned / "options.yaml").width == 96
+    assert load_options(TinyOptions, tuned / "options.yaml").width == 96
     checkpoint = backend.module("checkpoint")
-    before, after = (read_state(folder / STATE) for folder in (trained, tuned))
+    before, after = (read_state(folder / STATE) for folder in (tiny_trained, tuned))
     steps = {name: int(array) for name, array in after.items() if name.startswith("steps/")}
-    assert set(steps.values()) == {4} and int(after["step"]) == 2
-    assert all(int(before[name]) == 2 for name in steps)
-    for name in NETWORKS["mono+stereo"]:
-        old, new = (
-            checkpoint.read_weights(folder / f"{name}{checkpoint.EXTENSION}") for folder in (trained, tuned)
-        )
-        assert set(old) == set(new)
-        for key, array in old.items():
-            if array.ndim == 4:  # kernels: the running statistics move at their own pace
-                assert np.abs(new[key] - array).max() < 1e-7, key
+    assert set(steps.values()) == {2 * STEPS} and int(after["step"]) == STEPS
+    assert all(int(before[name]) == STEPS for name in steps)
+    file = f"tiny{checkpoint.EXTENSION}"
+    old, new = (checkpoint.read_weights(folder / file) for folder in (tiny_trained, tuned))
+    assert set(old) == set(new)
+    for key, array in old.items():
+        if array.ndim == 4:  # kernels: the running statistics move at their own pace
+            assert np.abs(new[key] - array).max() < 1e-7, key
 
 
 def read_state(path: Path) -> dict[str, np.ndarray]:

@@ -1,5 +1,5 @@
 """The fixtures of the backends' tests."""
 
-from tests.backends.conftest import backend, drive, runs
+from tests.backends.conftest import backend, drive, runs, tiny
 
-__all__ = ["backend", "drive", "runs"]
+__all__ = ["backend", "drive", "runs", "tiny"]

@@ -1,4 +1,4 @@
-"""Kills trainings with signal 9, continues them, and compares the end with that of a training nobody killed.
+"""Kills trainings of `tiny` with signal 9, continues them, and compares the end with that of a training nobody killed.
 
     .venv/bin/python -m tests.slow.kills --backend torch --kills 20
 
@@ -27,12 +27,13 @@ import train
 from core.errors import run
 from core.files.whole import EXTENSIONS
 from core.weights import read_weights_file
-from tests.backends.drive import NETWORKS, make_drive, training
+from tests.backends.drive import make_drive, tiny_training
 from tests.scripts import ENVIRONMENT, ROOT
+from tests.tiny.register import register
 
-MODE = "stereo"
+NETWORKS = ("tiny",)
 # Two steps an epoch; a checkpoint after each step, those of the second and fourth epoch to stay, and that of the best.
-LENGTH = ["--num_epochs", 4, "--save_steps", 1, "--save_frequency", 2, "--validation", "--width", 64]
+LENGTH = ["--num_epochs", 4, "--save_steps", 1, "--save_frequency", 2, "--validation"]
 # A training is a fork of a process that has imported these: that takes longer than the training.
 IMPORTS = {"torch": ["backends.torch.trainer", "torch._dynamo"], "paddle": ["backends.paddle.trainer"]}
 
@@ -65,6 +66,7 @@ def train_and_die(arguments: list[str], events: int, errors: str) -> None:
 
     for descriptor, file in ((1, os.devnull), (2, errors)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
+    register()
     sys.addaudithook(hook)
     sys.argv = [str(ROOT / "train.py"), *arguments]
     run(train.main)
@@ -116,13 +118,13 @@ def kill_and_resume(
     """
     assert runs.name == "runs"
     begin, trainings = time.monotonic(), Trainings(backend)
-    assert not trainings.run(training(backend, drive, runs, "whole", MODE, *LENGTH))
+    assert not trainings.run(tiny_training(backend, drive, runs, "whole", *LENGTH))
     duration = time.monotonic() - begin
     result = Result()
     while result.kills < count:
         name = f"killed_{result.runs}"
         folder, killed = runs / name, True
-        arguments = training(backend, drive, runs, name, MODE, *LENGTH)
+        arguments = tiny_training(backend, drive, runs, name, *LENGTH)
         while killed:
             resume = ["--resume"] if (folder / "run.json").exists() else []
             moment = next(moments) if result.kills < count else 0
@@ -152,7 +154,7 @@ def listing(folder: Path) -> str:
 def differences(backend: str, whole: Path, other: Path) -> list[str]:
     """Files of two runs, and numbers of their logs, that are not the same bit for bit."""
     found = []
-    files = [f"{name}{EXTENSIONS[backend]}" for name in NETWORKS[MODE]]
+    files = [f"{name}{EXTENSIONS[backend]}" for name in NETWORKS]
     assert sorted(path.name for path in (whole / "models").iterdir()) == listing(other).split(" ")
     for folder in (whole / "models").iterdir():
         twin = other / "models" / folder.name
