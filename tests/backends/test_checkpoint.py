@@ -1,5 +1,6 @@
 """Optimiser state and weights through files: training continues as if it had not stopped."""
 
+import importlib
 import resource
 import signal
 
@@ -17,16 +18,17 @@ RATE = 1e-3
 
 @pytest.fixture
 def images():
-    return np.random.default_rng(0).uniform(size=(2, 6, 64, 64)).astype(np.float32)
+    return np.random.default_rng(0).uniform(size=(2, 4, 32, 32)).astype(np.float32)
 
 
 @pytest.fixture
 def make(backend):
-    """`make()`: a fresh pose network and its Adam; the same initial weights every time."""
+    """`make()`: a fresh depth network of `tiny` and its Adam; the same initial weights every time."""
+    module = importlib.import_module(f"tests.tiny.{backend.name}_method")
 
-    def build():
+    def build(channels=4):
         backend.tensors.seed_everything(1)
-        network = backend.module("networks.pose_cnn").PoseCNN(2)
+        network = module.Depth(channels)
         network.train()
         groups = [{"params": [parameter for _, parameter in named(backend, network)]}]
         return network, backend.adam(groups, RATE)
@@ -35,13 +37,13 @@ def make(backend):
 
 
 def named(backend, network):
-    return list(backend.module("checkpoint").named_parameters({"pose": network}))
+    return list(backend.module("checkpoint").named_parameters({"depth": network}))
 
 
 def train(backend, network, optimizer, images, steps):
     for _ in range(steps):
-        axisangle, translation = network(backend.tensor(images))
-        backend.step(optimizer, (axisangle * axisangle).sum() + (translation - 1).abs().sum())
+        disparity = network(backend.tensor(images[:, :3]), backend.tensor(images[:, 3:]))
+        backend.step(optimizer, (disparity * disparity).sum() + (disparity - 1).abs().sum())
 
 
 def state(backend, network):
@@ -56,17 +58,17 @@ def test_saved_and_restored_training_continues_bit_for_bit(backend, make, images
     checkpoint, file = backend.module("checkpoint"), tmp_path / "state.safetensors"
     first, optimizer = make()
     train(backend, first, optimizer, images, done)
-    checkpoint.save_optimizer(optimizer, {"pose": first}, file, step=done)
-    checkpoint.save_networks({"pose": first}, tmp_path, {})
+    checkpoint.save_optimizer(optimizer, {"depth": first}, file, step=done)
+    checkpoint.save_networks({"depth": first}, tmp_path, {})
 
     second, optimizer = make()
     train(backend, second, optimizer, images, 1)  # what was there before must not matter
-    checkpoint.load_networks({"pose": second}, tmp_path, ["pose"])
-    assert checkpoint.load_optimizer(optimizer, {"pose": second}, file) == done
+    checkpoint.load_networks({"depth": second}, tmp_path, ["depth"])
+    assert checkpoint.load_optimizer(optimizer, {"depth": second}, file) == done
     train(backend, second, optimizer, images, 2)
     expected, found = state(backend, straight), state(backend, second)
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
-    assert not np.array_equal(state(backend, first)["pose_conv.bias"], expected["pose_conv.bias"])
+    assert not np.array_equal(state(backend, first)["head.bias"], expected["head.bias"])
 
 
 @pytest.fixture
@@ -81,12 +83,12 @@ def full_disk():
 
 
 def test_a_full_disk_is_said(backend, make, images, tmp_path, full_disk):
-    network, optimizer = make()
+    network, optimizer = make(channels=1024)  # 147 kB, and as much again for each of two moments
     train(backend, network, optimizer, images, 1)
     checkpoint = backend.module("checkpoint")
     for fill in (
-        lambda folder: checkpoint.save_networks({"pose": network}, folder, {}),
-        lambda folder: checkpoint.save_optimizer(optimizer, {"pose": network}, folder / "state", 1),
+        lambda folder: checkpoint.save_networks({"depth": network}, folder, {}),
+        lambda folder: checkpoint.save_optimizer(optimizer, {"depth": network}, folder / "state", 1),
     ):
         with pytest.raises(UserError, match=r"weights_0.*: cannot be written: "):
             write_folder_atomically(tmp_path / "weights_0", fill)
@@ -96,15 +98,15 @@ def test_a_full_disk_is_said(backend, make, images, tmp_path, full_disk):
 def test_the_file_has_moments_by_official_name(backend, make, images, tmp_path):
     network, optimizer = make()
     train(backend, network, optimizer, images, 3)
-    backend.module("checkpoint").save_optimizer(optimizer, {"pose": network}, tmp_path / "state", step=7)
+    backend.module("checkpoint").save_optimizer(optimizer, {"depth": network}, tmp_path / "state", step=7)
     arrays = load_file(tmp_path / "state")
     names = [name for name, _ in named(backend, network)]
-    assert "pose/net.0.weight" in names
+    assert "depth/body.weight" in names
     kinds = ("exp_avg", "exp_avg_sq", "steps")
     assert set(arrays) == {"step"} | {f"{kind}/{name}" for kind in kinds for name in names}
     assert arrays["step"] == 7 and all(arrays[f"steps/{name}"] == 3 for name in names)
-    assert arrays["exp_avg/pose/net.0.weight"].shape == (16, 6, 7, 7)
-    assert arrays["exp_avg_sq/pose/net.0.weight"].min() >= 0
+    assert arrays["exp_avg/depth/body.weight"].shape == (4, 4, 3, 3)
+    assert arrays["exp_avg_sq/depth/body.weight"].min() >= 0
 
 
 def test_steps_beyond_the_range_of_the_powers(backend, make, images, tmp_path):
@@ -112,15 +114,15 @@ def test_steps_beyond_the_range_of_the_powers(backend, make, images, tmp_path):
     network, optimizer = make()
     train(backend, network, optimizer, images, 1)
     checkpoint, file = backend.module("checkpoint"), tmp_path / "state"
-    checkpoint.save_optimizer(optimizer, {"pose": network}, file, step=1)
+    checkpoint.save_optimizer(optimizer, {"depth": network}, file, step=1)
     arrays = {
         name: np.array(1_000_000) if name.startswith("steps/") else a for name, a in load_file(file).items()
     }
     save_file(arrays, file)
-    checkpoint.load_optimizer(optimizer, {"pose": network}, file)
-    before = state(backend, network)["pose_conv.bias"]
+    checkpoint.load_optimizer(optimizer, {"depth": network}, file)
+    before = state(backend, network)["head.bias"]
     train(backend, network, optimizer, images, 1)
-    change = np.abs(state(backend, network)["pose_conv.bias"] - before).max()
+    change = np.abs(state(backend, network)["head.bias"] - before).max()
     assert 0 < change < 10 * RATE
 
 
@@ -128,26 +130,24 @@ def test_state_of_another_network_is_refused(backend, make, images, tmp_path):
     network, optimizer = make()
     train(backend, network, optimizer, images, 1)
     checkpoint, file = backend.module("checkpoint"), tmp_path / "state"
-    checkpoint.save_optimizer(optimizer, {"pose": network}, file, step=1)
+    checkpoint.save_optimizer(optimizer, {"depth": network}, file, step=1)
     arrays = load_file(file)
-    arrays["exp_avg/pose/net.0.weight"] = np.zeros((16, 9, 7, 7), np.float32)
+    arrays["exp_avg/depth/body.weight"] = np.zeros((4, 9, 3, 3), np.float32)
     save_file(arrays, file)
-    with pytest.raises(UserError, match=r"exp_avg/pose/net\.0\.weight has shape 16×9×7×7"):
-        checkpoint.load_optimizer(optimizer, {"pose": network}, file)
+    with pytest.raises(UserError, match=r"exp_avg/depth/body\.weight has shape 4×9×3×3"):
+        checkpoint.load_optimizer(optimizer, {"depth": network}, file)
     file.write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match="not a readable training state"):
-        checkpoint.load_optimizer(optimizer, {"pose": network}, file)
+        checkpoint.load_optimizer(optimizer, {"depth": network}, file)
 
 
 def test_loading_is_strict_and_changes_nothing_when_it_fails(backend, make):
     network, _ = make()
     before = state(backend, network)
     wrong = {name: array + 1 for name, array in before.items()}
-    wrong["net.0.weight"] = wrong["net.0.weight"][:, :3]
-    wrong["surplus"] = wrong.pop("net.1.bias")
-    with pytest.raises(
-        UserError, match=r"a\.file: .*missing: net\.1\.bias.*unexpected: surplus.*net\.0\.weight"
-    ):
+    wrong["body.weight"] = wrong["body.weight"][:, :3]
+    wrong["surplus"] = wrong.pop("norm.bias")
+    with pytest.raises(UserError, match=r"a\.file: .*missing: norm\.bias.*unexpected: surplus.*body\.weight"):
         backend.module("checkpoint").load_network_state(network, wrong, "a.file")
     after = state(backend, network)
     assert all(np.array_equal(after[name], before[name]) for name in before)

@@ -30,7 +30,8 @@ class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
         *("disparity_smoothness", "pose_model_type", "pose_model_input", "warp_align_corners_false"),
     )
     SMALL: ClassVar[Mapping[str, Any]] = {
-        **{"num_layers": 18, "pose_model_type": "posecnn", "height": 64, "width": 64, "batch_size": 1}
+        **{"num_layers": 18, "pose_model_type": "posecnn", "height": 64, "width": 64, "batch_size": 1},
+        "scales": [0],
     }
 
     method: str = option("monodepth2", "which paper", choices=method_names)
