@@ -1,0 +1,24 @@
+"""The parts of the check on a GPU, in the order in which they run."""
+
+from dataclasses import dataclass
+
+WHOLE_SECONDS = 300  # of all parts together on a GPU
+
+
+@dataclass(frozen=True)
+class Part:
+    """A module of this package with a function `measure(setting)`.
+
+    Attributes:
+        seconds: after which it is stopped.
+        subject: what it measures.
+    """
+
+    seconds: int
+    subject: str
+
+
+PARTS: dict[str, Part] = {
+    "machine": Part(20, "machine, driver, versions, whether float32 is float32"),
+    "golden": Part(60, "the recorded numbers of every method"),
+}
