@@ -53,9 +53,8 @@ class Setting:
 
     def medians(self, jobs: dict[str, Callable[[], object]], rounds: int, warm: int = 1) -> dict[str, float]:
         """Median seconds of each job. They take turns: a machine that slows down slows all of them."""
-        for job in jobs.values():
-            for _ in range(warm):
-                job()
+        for job in [*jobs.values()] * warm:
+            job()
         times: dict[str, list[float]] = {name: [] for name in jobs}
         for _ in range(rounds):
             for name, job in jobs.items():

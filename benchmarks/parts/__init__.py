@@ -21,4 +21,5 @@ class Part:
 PARTS: dict[str, Part] = {
     "machine": Part(20, "machine, driver, versions, whether float32 is float32"),
     "golden": Part(60, "the recorded numbers of every method"),
+    "step": Part(90, "the training step beside a plain one, in every precision, and where its time goes"),
 }
