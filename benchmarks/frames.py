@@ -14,7 +14,7 @@ from core.options.methods.monodepth2 import Monodepth2Options
 DRIVE = "2011_09_26/2011_09_26_drive_0001_sync"
 NATIVE = (375, 1242)  # of KITTI, pixels
 FRAMES = 48
-SIZES = {False: (192, 640, 12), True: (64, 128, 2)}  # small or not: height, width, batch
+SIZES = {False: (192, 640, 12), True: (64, 64, 1)}  # small or not: height, width, batch
 
 
 def frame(number: int, height: int, width: int) -> np.ndarray:

@@ -22,4 +22,6 @@ PARTS: dict[str, Part] = {
     "machine": Part(20, "machine, driver, versions, whether float32 is float32"),
     "golden": Part(60, "the recorded numbers of every method"),
     "step": Part(90, "the training step beside a plain one, in every precision, and where its time goes"),
+    "loader": Part(30, "images a second by threads, and the cores that keep the GPU busy"),
+    "prediction": Part(30, "images a second from arrays and files, one by one and in batches"),
 }
