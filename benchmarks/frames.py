@@ -30,8 +30,9 @@ def frame(number: int, height: int, width: int) -> np.ndarray:
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def make_frames(folder: Path, small: bool) -> Path:
-    """Writes frames and lists, unless they are there: JPEG of quality 92 with halved colours, as KITTI is kept."""
+def make_frames(output: Path, small: bool) -> Path:
+    """A folder of frames and lists, written unless it is there: JPEG as KITTI is kept, of quality 92."""
+    folder = output / ("frames_small" if small else "frames")
     done = folder / "split" / "val_files.txt"  # written last
     if done.is_file():
         return folder

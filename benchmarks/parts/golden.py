@@ -1,20 +1,22 @@
 """The recorded numbers of every method: the tests marked `every_device`, with the worst ratio to their tolerance."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from benchmarks.pack import CARRY, MARKER, ROOT, SHARED, complete, recorded_tests
-from benchmarks.setting import Setting
 from core.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmarks.setting import Setting
 
 SMALL = ("test_geometry.py",)  # seconds on a CPU
 NAMED = 5  # comparisons that came nearest to their bound, and failures
 
 
-def measure(setting: Setting) -> None:
+def measure(setting: "Setting") -> None:
     """Runs the tests of the GPU, or of the CPU where there is none."""
     shared = next((folder for folder in (SHARED, CARRY) if (folder / "golden").is_dir()), None)
     if shared is None:
@@ -36,7 +38,7 @@ def measure(setting: Setting) -> None:
 class Recorder:
     """A plugin of pytest: finds the recorded numbers, keeps to one device, counts, and measures how close it was."""
 
-    def __init__(self, setting: Setting, shared: Any) -> None:
+    def __init__(self, setting: "Setting", shared: Any) -> None:
         self.setting, self.shared = setting, shared
         self.passed = self.skipped = self.comparisons = 0
         self.failed: list[str] = []

@@ -22,7 +22,7 @@ PRECISIONS = ("float32", "TF32", "bf16", "float16")
 
 def measure(setting: Setting) -> None:
     """From JPEG files of KITTI's size to samples of three frames; an image is a target with its sources."""
-    options = options_on(make_frames(setting.output / "frames", setting.small), setting.small)
+    options = options_on(make_frames(setting.output, setting.small), setting.small)
     report = setting.report
     report.value("cores", available_cores())
     one = rate(setting, options, 1)

@@ -24,7 +24,7 @@ PRECISIONS = ("32", "bf16")
 
 def measure(setting: Setting) -> None:
     """Every combination beside the plain way: files one after the other, memory in its default layout, float32."""
-    frames = make_frames(setting.output / "frames", setting.small)
+    frames = make_frames(setting.output, setting.small)
     weights = make_weights(setting, frames)
     count = COUNT[setting.small]
     paths = (images(frames) * count)[:count]

@@ -49,7 +49,7 @@ class Variant:
 def measure(setting: Setting) -> None:
     """Agreement first: a plain version that computes something else would be no measure."""
     check_agreement(setting)
-    options = options_on(make_frames(setting.output / "frames", setting.small), setting.small)
+    options = options_on(make_frames(setting.output, setting.small), setting.small)
     arrays = next(loader(options, options.batch_size, workers=0))
     trainer = Trainer(options, pretrained=False)
     variants = {"plain": plain_variant(trainer, arrays), **our_variants(setting, trainer, arrays)}
