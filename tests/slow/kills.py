@@ -78,6 +78,10 @@ class Trainings:
     def __init__(self, backend: str) -> None:
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(IMPORTS[backend])
+        with replaced(os.environ, ENVIRONMENT):
+            first = self.context.Process(target=int)  # when it ends, everything is imported
+            first.start()
+            first.join()
 
     def run(self, arguments: list[str], events: int = 0, after: float | None = None) -> bool:
         """Runs a training, killed at that event or after so many seconds; returns whether it was killed."""
@@ -117,7 +121,8 @@ def kill_and_resume(
         tell: print a line for each.
     """
     assert runs.name == "runs"
-    begin, trainings = time.monotonic(), Trainings(backend)
+    trainings = Trainings(backend)
+    begin = time.monotonic()
     assert not trainings.run(tiny_training(backend, drive, runs, "whole", *LENGTH))
     duration = time.monotonic() - begin
     result = Result()
