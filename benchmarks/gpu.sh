@@ -12,6 +12,7 @@ case "${1:-}" in -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit 0 ;;
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 [ -z "${TOOLBOX_PYTHON:-}" ] || command -v "$TOOLBOX_PYTHON" >/dev/null ||
     { echo "error: TOOLBOX_PYTHON=$TOOLBOX_PYTHON: no such program; give a Python that has the packages, or unset it" >&2 && exit 2; }
+TEST=1 # where it makes an environment: the part `golden` needs pytest
 # shellcheck source=environment.sh
 . "$root/environment.sh"
 # -P: the output folder is meant from where the user stands, but nothing is imported from there.

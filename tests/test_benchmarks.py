@@ -215,6 +215,12 @@ def test_the_first_parts_with_the_packages_of_the_target(shared: Path, tmp_path:
     assert results["machine"]["values"]["relative error of a float32 product"] < 1e-5
 
 
+def test_the_text_names_every_part_with_its_limit() -> None:
+    lines = (ROOT / "benchmarks" / "gpu.md").read_text(encoding="utf-8").splitlines()
+    found = [line.split("|")[1:3] for line in lines if line.startswith("| `")]
+    assert found == [[f" `{name}` ", f" {part.seconds} s "] for name, part in PARTS.items()]
+
+
 def test_nothing_executes_files() -> None:
     """As everywhere, see test_static.py."""
     sources = sorted((ROOT / "benchmarks").rglob("*.py"))

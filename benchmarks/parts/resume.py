@@ -28,7 +28,7 @@ from core.options.methods.monodepth2 import Monodepth2Options
 from core.weights import read_weights_file
 
 EPOCHS = {False: 2, True: 1}  # small or not
-SAVE_STEPS = 2
+SAVE_STEPS = {False: 2, True: 4}
 STEPS = {False: 6, True: 2}  # of the runs that are compared in this process
 NAMES = ("encoder", "depth", "pose_encoder", "pose")
 PATIENCE = 0.02  # seconds between two looks for a checkpoint
@@ -37,7 +37,9 @@ PATIENCE = 0.02  # seconds between two looks for a checkpoint
 def measure(setting: Setting) -> None:
     """First what a user does, by train.py; then the reason, if the bits differ."""
     frames = make_frames(setting.output, setting.small)
-    options = options_on(frames, setting.small, save_steps=SAVE_STEPS, num_epochs=EPOCHS[setting.small])
+    options = options_on(
+        frames, setting.small, save_steps=SAVE_STEPS[setting.small], num_epochs=EPOCHS[setting.small]
+    )
     killed_and_whole(setting, options)
     # Before the first product in this process; those before had the libraries' own choice.
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
