@@ -17,7 +17,6 @@ from benchmarks.parts import PARTS, golden
 from benchmarks.parts.demo import METRICS, Follower
 from benchmarks.results import Report, write_summary
 from core.errors import UserError
-from tests.test_static import findings
 
 ROOT = Path(__file__).resolve().parent.parent
 ABSENT = ("paddle", "pooch", "requests", "hypothesis", "tensorboard")  # on the machine that the check is for
@@ -219,10 +218,3 @@ def test_the_text_names_every_part_with_its_limit() -> None:
     lines = (ROOT / "benchmarks" / "gpu.md").read_text(encoding="utf-8").splitlines()
     found = [line.split("|")[1:3] for line in lines if line.startswith("| `")]
     assert found == [[f" `{name}` ", f" {part.seconds} s "] for name, part in PARTS.items()]
-
-
-def test_nothing_executes_files() -> None:
-    """As everywhere, see test_static.py."""
-    sources = sorted((ROOT / "benchmarks").rglob("*.py"))
-    assert len(sources) > 10
-    assert {path: found for path in sources if (found := findings(path.read_text(encoding="utf-8")))} == {}

@@ -37,7 +37,7 @@ AUDITED = {
 
 def sources() -> list[Path]:
     """The Python files of the project."""
-    folders = [ROOT / name for name in ("core", "backends", "tests", "configs")]
+    folders = [ROOT / name for name in ("core", "backends", "benchmarks", "tests", "configs")]
     return sorted([*ROOT.glob("*.py"), *(path for folder in folders for path in folder.rglob("*.py"))])
 
 
