@@ -171,6 +171,7 @@ def test_an_encoder_of_either(monkeypatch, tmp_path: Path) -> None:
     encoder = {"encoder": empty(OtherEncoder(18).shapes)}
     assert model_options(tmp_path, encoder, {}).method == "monodepth2"
     monkeypatch.setitem(FAMILIES, "other", other_family())
+    monkeypatch.setitem(OPTIONS, "twin", TwinOptions)
     words = "an encoder of either Monodepth2 or Other: give the folder with all its networks"
     with pytest.raises(UserError, match=words):
         model_options(tmp_path, encoder, {})
