@@ -17,7 +17,7 @@ NAMES = re.compile(
 SHARED = ("core", "backends", "*.py", "environment.sh", "tests/run.sh", "configs/job.sh")
 SUFFIXES = (".py", ".sh")
 # A method's own files; of a registry's folder, `__init__.py` and `base.py` are shared.
-RELEASES = "paddle_monodepthv2|torchvision"  # of weights
+RELEASES = "torchvision"  # of weights
 METHODS = "monodepth2|sc_depth|epcdepth|packnet|packnet_san|featdepth|ray_surface"
 OWN = (
     rf"core/(options/methods|weights/families)/({METHODS}|{RELEASES})\.py",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.errors import UserError
-from core.weights.families import explain, paddle_monodepthv2, recognise
+from core.weights.families import explain, recognise
 from core.weights.families.base import is_counter
 from core.weights.families.monodepth2 import Decoder, Encoder, PoseCNN, PoseDecoder
 from core.weights.families.torchvision import ImageNetResNet
@@ -18,6 +18,8 @@ from core.weights.layouts import (
     TORCH,
     layer_kinds,
     layout_of,
+    native_names,
+    official_shapes,
     read_state,
     to_native,
     to_official,
@@ -86,15 +88,24 @@ def test_torchvision(layers: int) -> None:
     assert shapes["fc.weight"][0] == 1000 and ImageNetResNet(layers).file == f"resnet{layers}_pretrain"
 
 
+def native_shapes(network):
+    """Name to shape of a network's `.pdparams`: no counters, PaddlePaddle's names, matrices transposed."""
+    expected = {name: shape for name, shape in network.shapes.items() if not is_counter(name)}
+    return {
+        native: expected[name][::-1] if transposed else expected[name]
+        for name, (native, transposed) in native_names(expected).items()
+    }
+
+
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_paddle_folders(rule) -> None:
-    native = paddle_monodepthv2.shapes(rule)
+    native = native_shapes(rule)
     assert not any(is_counter(name) or "running" in name for name in native)
-    assert paddle_monodepthv2.recognise(native) == rule
+    assert recognise(official_shapes(native)) == rule
 
 
 def test_names_and_layouts_of_paddle() -> None:
-    native = paddle_monodepthv2.shapes(Encoder(18))
+    native = native_shapes(Encoder(18))
     assert native["encoder.fc.weight"] == (512, 1000) and native["encoder.conv1.weight"] == (64, 3, 7, 7)
     assert [name for name in native if name.startswith("encoder.bn1")] == [
         f"encoder.bn1.{name}" for name in ("weight", "bias", "_mean", "_variance")
