@@ -10,10 +10,10 @@ import paddle
 from backends.paddle import checkpoint
 from backends.paddle.methods import make_method
 from backends.paddle.tensors import choose_device, to_array, to_image, to_tensor
+from core.datasets.preparation import network_images
 from core.disparity import blend_mirrored
 from core.errors import UserError
 from core.evaluation.comparison import z_disparity
-from core.files.images import as_images, resize_array
 from core.files.whole import find_weights
 from core.odometry.windows import PoseWindows
 from core.weights.folder import Folder, model_options, require_agreement
@@ -42,6 +42,7 @@ class Predictor:
         files = Folder(self.folder, checkpoint.EXTENSION)
         self.options = model_options(self.folder, files, overrides)
         self.height, self.width = self.options.height, self.options.width
+        self.preparation = self.options.preparation("val")
         self.method = make_method(self.options)
         if not self.method.depth_networks:
             raise UserError(f"{self.folder}: a model of {self.options.method} that predicts no depth")
@@ -58,7 +59,8 @@ class Predictor:
         """Predicts 1 / depth.
 
         Args:
-            images: uint8 (h, w, 3) RGB, any sizes, or one such image; resized to the network's.
+            images: uint8 (h, w, 3) RGB, any sizes, or one such image; resized as in training. Or what
+                is prepared already: see `core.datasets.preparation.network_images`.
             post_process: blend with the prediction of the mirrored image.
             inputs: what the method takes beside images, by the names of `method.inputs`, such as
                 `{"input_depth": …}`; float32 (N, channels, height, width) at the network's size.
@@ -72,7 +74,7 @@ class Predictor:
         """
         inputs = inputs or {}
         self._require_inputs(inputs)
-        batch = np.stack([resize_array(image, self.height, self.width) for image in as_images(images)])
+        batch = network_images(images, self.preparation)
         disparity = self._forward(batch, inputs)
         if not post_process:
             return disparity
@@ -108,13 +110,13 @@ class Predictor:
             UserError: the model has no pose network, its files are missing, or the images are too few.
         """
         windows = PoseWindows.plan(self.pose_frames(), len(images))
-        resized = np.stack([resize_array(image, self.height, self.width) for image in images])
+        resized = network_images(images, self.preparation)
         parts = [windows.images[i : i + batch_size] for i in range(0, len(windows.images), batch_size)]
         T_sources_target = [self.T_sources_target(list(resized[part.T])) for part in parts]
         return windows.T_next_current(np.concatenate(T_sources_target))
 
     def T_sources_target(self, images: Sequence[np.ndarray]) -> np.ndarray:  # noqa: N802 (a transform's name)
-        """One image array, uint8 (B, height, width, 3), for each of `pose_frames()` → float32 (B, sources, 4, 4)."""
+        """One image array, prepared (B, height, width, 3), for each of `pose_frames()` → float32 (B, sources, 4, 4)."""
         assert len(images) == len(self.pose_frames())
         with paddle.no_grad():
             found = self.method.T_sources_target([to_image(image, self.device) for image in images])
@@ -140,7 +142,7 @@ class Predictor:
             )
 
     def _forward(self, images: np.ndarray, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """uint8 (N, height, width, 3) and further inputs → 1 / z (N, height, width)."""
+        """Prepared images (N, height, width, 3) and further inputs → 1 / z (N, height, width)."""
         given = {name: to_tensor(array, self.device) for name, array in inputs.items()}
         given[IMAGE] = to_image(images, self.device)
         with paddle.no_grad():

@@ -1,6 +1,6 @@
 """What happens to the pixels of a sample: cut, mirrored, zoomed, resized; its images, its maps and its K alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ from PIL import Image
 
 from core.datasets.augmentation import Augmentation, Zoom
 from core.errors import UserError
+from core.files.images import as_images, to_array
 from core.files.images import resize as lanczos
 from core.options.needs import Preparation
 
@@ -194,6 +195,27 @@ IMAGES: dict[str, ImageKind] = {
         restore=lambda array: array,
     ),
 }
+
+
+def network_images(images: Sequence[np.ndarray] | np.ndarray, preparation: Preparation) -> np.ndarray:
+    """Images as the networks were trained with them, (N, height, width, 3); uint8, of `float_bilinear` float32.
+
+    Args:
+        images: uint8 (h, w, 3) RGB of any sizes, or one such image; or float32 in [0, 1] that are prepared already.
+        preparation: whose size and filter they get. Nothing is cut.
+
+    Raises:
+        UserError: there is none, or one is something else.
+    """
+    kind, size = IMAGES[preparation.filter], (preparation.height, preparation.width)
+    in_bytes = preparation.filter != "float_bilinear"
+
+    def prepared(image: np.ndarray) -> np.ndarray:
+        if image.shape[:2] == size and (image.dtype != np.uint8 or in_bytes):
+            return image
+        return to_array(kind.medium.resize(kind.decode(Image.fromarray(image)), *size))
+
+    return np.stack([prepared(image) for image in as_images(images, None if in_bytes else size)])
 
 
 # ---- maps (…, h, w) --------------------------------------------------------------------------------------

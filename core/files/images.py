@@ -121,8 +121,13 @@ def resize_array(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return to_array(resize(Image.fromarray(image), height, width))
 
 
-def as_images(images: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
+def as_images(
+    images: Sequence[np.ndarray] | np.ndarray, float_size: tuple[int, int] | None = None
+) -> list[np.ndarray]:
     """One image, a batch or a list of them as a list of uint8 (h, w, 3) arrays.
+
+    Args:
+        float_size: (height, width) that float32 arrays in [0, 1] may have, too; None: none may come.
 
     Raises:
         UserError: there is none, or one is something else.
@@ -132,6 +137,8 @@ def as_images(images: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
     if not found:
         raise UserError("no image: give at least one array of shape (height, width, 3)")
     for number, image in enumerate(found):
+        if float_size is not None and image.dtype == np.float32 and image.shape == (*float_size, 3):
+            continue
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise UserError(
                 f"image {number} (counted from 0): {image.dtype} of shape {image.shape}, "

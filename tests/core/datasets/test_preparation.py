@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets.augmentation import Zoom
-from core.datasets.preparation import IMAGES, POINTS, View, border_box, scatter
+from core.datasets.augmentation import Augmentation, Zoom
+from core.datasets.preparation import IMAGES, POINTS, View, border_box, network_images, scatter
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.images import load_image, to_array
@@ -312,3 +312,25 @@ def test_the_preparation_of_monodepth2():
     assert options.preparation("train") == Preparation(64, 96, augmentation=AugmentationPolicy())
     options.mirroring = False
     assert options.preparation("train").augmentation == AugmentationPolicy(mirroring=0.0)
+
+
+@pytest.mark.parametrize("name", list(IMAGES))
+def test_images_for_prediction_are_those_of_a_sample(name):
+    """Whether they come as files did, one by one and of any size, or as a data set prepared them."""
+    preparation = Preparation(32, 64, filter=name)
+    images = [np.random.default_rng(n).integers(0, 256, (50, 70 + n, 3), np.uint8) for n in range(2)]
+    kind, view = IMAGES[name], View.of(preparation, Augmentation())
+    expected = np.stack([view.apply(kind.decode(Image.fromarray(image)), kind.medium) for image in images])
+    made = network_images(images, preparation)
+    assert made.dtype == (np.float32 if name == "float_bilinear" else np.uint8)
+    assert np.array_equal(made, expected)
+    assert np.array_equal(network_images(made, preparation), expected)
+    assert np.array_equal(network_images(images[0], preparation), expected[:1])
+
+
+def test_images_for_prediction_in_numbers_nobody_asked_for():
+    floats = np.zeros((1, 32, 64, 3), np.float32)
+    with pytest.raises(UserError, match=r"image 0 .*: float32 of shape .*expected uint8"):
+        network_images(floats, Preparation(32, 64))
+    with pytest.raises(UserError, match="float32 of shape"):
+        network_images(floats[:, 1:], Preparation(32, 64, filter="float_bilinear"))
