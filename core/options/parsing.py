@@ -1,4 +1,4 @@
-"""Dataclass ↔ command line ↔ YAML. Precedence: defaults < `--config` files in their order < command line.
+"""Dataclass ↔ command line ↔ files. Precedence: defaults < `--config` files in their order < command line.
 
 Values of YAML pass the same type check as those of the command line (PyYAML reads `1e-4` as text). A flag is
 set by `--use_stereo` and taken back by `--no_use_stereo`; `none` empties an option that may be empty.
@@ -20,12 +20,13 @@ from typing import Any, NoReturn, TypeVar
 
 from core.errors import UserError
 from core.files.whole import write_yaml
-from core.options import OPTIONS, REPLACED, EvaluationOptions, Options
+from core.options import OPTIONS, REPLACED, EvaluationOptions, Options, option_files
 
 OptionsClass = TypeVar("OptionsClass")
 
-MAX_YAML_BYTES = 64 << 10  # all options take four thousand
-VALUE_SHOWN, REASON_SHOWN = 80, 300
+VALUE_SHOWN = 80
+TRANSLATED = "translated "  # before the name of an option of the authors, where argparse keeps it
+Translate = Callable[[list[str]], dict[str, Any]]
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -51,7 +52,10 @@ def parse(
     arguments = vars(given)
     values: dict[str, Any] = {}
     for file in arguments.pop("config", []):
-        values.update(_read_yaml(options_class, Path(file)))
+        values.update(_read_file(options_class, Path(file)))
+    for name in [name for name in arguments if name.startswith(TRANSLATED)]:
+        words, name = arguments.pop(name), name.removeprefix(TRANSLATED)
+        values.update(_translate(options_class, name, words, f"option --{name}"))
     for name, value in arguments.items():
         where = name.upper() if fields[name].positional else f"option --{name}"
         values[name] = _convert(fields[name], value, where)
@@ -94,7 +98,7 @@ def _method_of(argv: list[str]) -> str:
     where = "option --method"
     if method is None:
         for file in given.config:
-            found = _yaml_content(Path(file)).get("method")
+            found = option_files.read(Path(file)).get("method")
             method, where = (found, f"{file}: method") if found is not None else (method, where)
     if method is None:
         return next(iter(OPTIONS))
@@ -121,7 +125,7 @@ def save_options(options: Any, path: Path) -> None:
 
 def load_options(options_class: type[OptionsClass], path: Path) -> OptionsClass:
     """Reads what `save_options` wrote. Absent keys keep their defaults; unknown ones raise UserError."""
-    return _build(options_class, _read_yaml(options_class, path))
+    return _build(options_class, _read_file(options_class, path))
 
 
 def load_method_options(path: Path) -> Options:
@@ -130,7 +134,7 @@ def load_method_options(path: Path) -> Options:
     Raises:
         UserError: the file is damaged, or of a method that is not here.
     """
-    method = _yaml_content(path).get("method", next(iter(OPTIONS)))
+    method = option_files.read(path).get("method", next(iter(OPTIONS)))
     return load_options(OPTIONS[_known_method(method, f"{path}: method")], path)
 
 
@@ -162,7 +166,10 @@ def _make_parser(options_class: type, description: str) -> argparse.ArgumentPars
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=118),
     )
     parser.add_argument(
-        "--config", action="append", metavar="FILE.yml", help="YAML file of options; several: the later wins"
+        "--config",
+        action="append",
+        metavar="FILE.yml",
+        help="YAML file of options, or of lines key = value (.txt); several: the later wins",
     )
     for owner, fields in _fields_by_class(options_class).items():
         group = parser.add_argument_group((owner.__doc__ or owner.__name__).splitlines()[0].rstrip("."))
@@ -171,6 +178,8 @@ def _make_parser(options_class: type, description: str) -> argparse.ArgumentPars
     known = _fields(options_class)
     for alias, name in _aliases(options_class).items():
         _add_argument(parser, dataclasses.replace(known[name], alias=alias))
+    for name in _translated(options_class):
+        parser.add_argument(f"--{name}", dest=TRANSLATED + name, nargs="*", help=argparse.SUPPRESS)
     return parser
 
 
@@ -337,44 +346,41 @@ def _cast(kind: type, value: Any) -> Any:
         return None
 
 
-# --- YAML ---
+# --- files of options ---
 
 
-def _yaml_content(path: Path) -> dict[str, Any]:
-    """The keys and values of a YAML file, not yet checked."""
-    import yaml
-
-    try:
-        with open(path, "rb") as file:
-            text = file.read(MAX_YAML_BYTES + 1)
-        if len(text) > MAX_YAML_BYTES:
-            raise UserError(f"{path}: more than {MAX_YAML_BYTES >> 10} KiB are no options; check the path")
-        content = yaml.safe_load(_without_aliases(path, text.decode("utf-8")))
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the options: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file in UTF-8") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:REASON_SHOWN]
-        raise UserError(f"{path}: not valid YAML: {reason}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected lines `option: value`, not a {type(content).__name__}")
-    return content
-
-
-def _read_yaml(options_class: type, path: Path) -> dict[str, Any]:
-    content = _yaml_content(path)
-    fields, aliases = _fields(options_class), _aliases(options_class)
-    values = {}
+def _read_file(options_class: type, path: Path) -> dict[str, Any]:
+    """The options in a file, of our names and types."""
+    content, fields = option_files.read(path), _fields(options_class)
+    if option_files.is_plain(path):
+        content = dict(_from_text(options_class, key, value) for key, value in content.items())
+    aliases, translated = _aliases(options_class), _translated(options_class)
+    values, meant = {}, {}
     for key, value in content.items():
+        if key in translated:
+            words = value if isinstance(value, list) else [value]
+            meant.update(_translate(options_class, key, [str(word) for word in words], f"{path}: {key}"))
+            continue
         name = aliases.get(key, key) if isinstance(key, str) else key
         if name not in fields:
             hint = _hint(key[:VALUE_SHOWN], options_class) if isinstance(key, str) else " (see --help)"
             raise UserError(f"{path}: unknown option {_shown(key)}{hint}")
         values[name] = _convert(fields[name], value, f"{path}: {key}")
-    return values
+    return meant | values
+
+
+def _from_text(options_class: type, key: str, value: Any) -> tuple[str, Any]:
+    """A line of a `key = value` file as YAML would have it: `no_` of a flag, words of a list."""
+    fields, aliases = _fields(options_class), _aliases(options_class)
+    name = key if key in aliases else key.replace("-", "_")
+    plain = name.removeprefix("no_")
+    flag = fields.get(aliases.get(plain, plain))
+    if plain != name and name not in fields and flag is not None and flag.kind is bool:
+        return plain, not value if isinstance(value, bool) else value
+    field = fields.get(aliases.get(name, name))
+    if isinstance(value, str) and field is not None and field.is_list:
+        return name, value.split()
+    return name, value
 
 
 def _aliases(options_class: type) -> Mapping[str, str]:
@@ -383,10 +389,21 @@ def _aliases(options_class: type) -> Mapping[str, str]:
     return found
 
 
-def _without_aliases(path: Path, text: str) -> str:
-    """The text itself; a few lines of aliases of aliases would stand for gigabytes."""
-    import yaml
+def _translated(options_class: type) -> Mapping[str, Translate]:
+    """What the authors of a method call their options whose values are ours in other words."""
+    found: Mapping[str, Translate] = getattr(options_class, "TRANSLATED", {})
+    return found
 
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-        raise UserError(f"{path}: has aliases (*name); write their values out")
-    return text
+
+def _translate(options_class: type, name: str, words: list[str], where: str) -> dict[str, Any]:
+    """Our options from one of the authors' own, its value in words.
+
+    Raises:
+        UserError: it has no such value; names the option.
+    """
+    try:
+        meant = _translated(options_class)[name](option_files.unbracketed(words))
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+    fields = _fields(options_class)
+    return {key: _convert(fields[key], value, where) for key, value in meant.items()}

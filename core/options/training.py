@@ -2,7 +2,7 @@
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -41,6 +41,8 @@ class Options:
         NOMINAL_BASELINE  # the distance of the stereo cameras, in units of depth
     )
     ALIASES: ClassVar[Mapping[str, str]] = {}  # what its authors call an option: our name
+    # Their options whose values are ours in other words: {name: words → {our name: value}, or ValueError}.
+    TRANSLATED: ClassVar[Mapping[str, Callable[[list[str]], dict[str, Any]]]] = {}
     REJECTED: ClassVar[Mapping[str, str]] = {}  # their options that are not here: the cure
     # Its compatibility switches: {value of an option `compatibility` of the class: {option: value}}; given ones win.
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.files.whole import add_files_atomically, write_folder_atomically
-from core.options.parsing import MAX_YAML_BYTES
+from core.options.option_files import MAX_BYTES
 from core.weights.families.base import is_counter
 from core.weights.folder import OPTIONS_FILE
 from core.weights.h5 import write_h5
@@ -178,6 +178,6 @@ def _options_of(source: Path, output: Path) -> Path | None:
     options = source / OPTIONS_FILE
     if not source.is_dir() or output.resolve() == source.resolve() or not os.path.lexists(options):
         return None
-    if options.is_symlink() or not options.is_file() or options.stat().st_size > MAX_YAML_BYTES:
+    if options.is_symlink() or not options.is_file() or options.stat().st_size > MAX_BYTES:
         raise UserError(f"{options}: is no regular file of options; put a copy of them in its place")
     return options

@@ -1,10 +1,10 @@
 """The options of methods: found in two steps, with their authors' spellings; what a class says of its method."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -22,6 +22,10 @@ class Other(StepDecay):
 
     ALIASES: ClassVar[Mapping[str, str]] = {"lr": "learning_rate", "with-flow": "flow"}
     REJECTED: ClassVar[Mapping[str, str]] = {"with_mask": "a mask is always there; leave it out"}
+    TRANSLATED: ClassVar[Mapping[str, Callable[[list[str]], dict[str, Any]]]] = {
+        "net": lambda words: {"batch_size": int(words[0].removeprefix("net"))},
+        "ids": lambda words: {"sides": [0, *map(int, words)]},
+    }
     MODEL: ClassVar[tuple[str, ...]] = ("flow", "sides")
     LEAST_SIDE: ClassVar[int] = 80
 
@@ -94,6 +98,56 @@ def test_authors_spellings(tmp_path):
         parse_method(["--method", "other", "--with_mask"])
     with pytest.raises(UserError, match="unknown option 'with_mask': a mask is always there"):
         parse_method(["--config", yaml_file(tmp_path, "method: other\nwith_mask: 1\n")])
+
+
+@pytest.mark.parametrize(
+    ("argv", "sides"),
+    [(["--ids", "-1", "1"], [0, -1, 1]), (["--ids", "[-1,1]"], [0, -1, 1]), (["--ids=[2,", "3]"], None)],
+)
+def test_options_of_the_authors_in_other_words(argv, sides):
+    if sides is None:
+        with pytest.raises(UserError):
+            parse_method(["--method", "other", *argv])
+        return
+    options = parse_method(["--method", "other", "--net", "net7", *argv])
+    assert (options.batch_size, options.sides) == (7, sides)
+    assert parse_method(["--method", "other", "--net", "net7", "--batch_size", "2"]).batch_size == 2
+    with pytest.raises(UserError, match=r"^option --net: "):
+        parse_method(["--method", "other", "--net", "large"])
+
+
+def test_lines_of_keys_and_values(tmp_path):
+    """As the authors' files have them, with the same checks as YAML."""
+    file = tmp_path / "kitti.txt"
+    file.write_text(
+        "# a comment\nmethod = other\nlr = 1e-3  ; rate\n\nnet= net5\nids = [-1, 1]\nwith-flow\nbatch_size: 4\n"
+    )
+    options = parse_method(["--config", str(file)])
+    assert (options.learning_rate, options.sides, options.flow) == (1e-3, [0, -1, 1], True)
+    assert options.batch_size == 4  # ours, over theirs
+    file.write_text("method = other\nsides = 3 4\nno_flow = false\nno_mirroring = true\nlog_dir = 'a b'")
+    options = parse_method(["--config", str(file)])
+    assert (options.sides, options.flow, options.mirroring, options.log_dir) == ([3, 4], True, False, "a b")
+    assert parse_method(["--config", str(file), "--no_flow"]).flow is False
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("method = other\nflou = true", "unknown option 'flou': did you mean flow"),
+        ("method = other\nbatch_size = many", "batch_size: expected a whole number, not 'many'"),
+        ("method = other\nnet = large", "kitti.txt: net: "),
+        ("method = other\n= 3", "line 2: '= 3' is not `key = value`"),
+        ("method = others", "kitti.txt: method: 'others' is no method"),
+        ("x" * (65 << 10), "more than 64 KiB"),
+    ],
+)
+def test_mistakes_in_lines_of_keys_and_values(tmp_path, text, message):
+    file = tmp_path / "kitti.txt"
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        parse_method(["--config", str(file)])
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_an_option_of_another_method_is_named_as_such():

@@ -1,0 +1,84 @@
+"""Files of options: YAML, and plain lines `key = value`. What their keys and values mean is `parsing`'s business."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+
+MAX_BYTES = 64 << 10  # all options take four thousand
+REASON_SHOWN = 300
+PLAIN = (".txt", ".ini", ".cfg", ".conf")
+WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+
+
+def is_plain(path: Path) -> bool:
+    """Whether the file's name says that it has lines `key = value`, not YAML."""
+    return path.suffix.lower() in PLAIN
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The keys and values of a file, not yet checked.
+
+    Raises:
+        UserError: unreadable, too large, or neither lines nor YAML.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UserError(f"{path}: more than {MAX_BYTES >> 10} KiB are no options; check the path")
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the options: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file in UTF-8") from None
+    return _plain(path, text) if is_plain(path) else _yaml(path, text)
+
+
+def unbracketed(words: list[str]) -> list[str]:
+    """`[-1,1]`, `[-1, 1]` or `-1 1` as words."""
+    return [word for word in re.split(r"[\s,\[\]]+", " ".join(words)) if word]
+
+
+def _plain(path: Path, text: str) -> dict[str, Any]:
+    """Lines `key = value`, `key: value`, or `key` of a flag; # and ; begin comments, [a, b] is a list."""
+    values: dict[str, Any] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        line = re.sub(r"(^|\s)[#;].*", "", line).strip()
+        if not line:
+            continue
+        found = re.fullmatch(r"-{0,2}([A-Za-z][\w-]*)\s*(?:[=:\s]\s*(.*))?", line)
+        if found is None:
+            raise UserError(f"{path}: line {number}: {line[:80]!r} is not `key = value`")
+        key, value = found[1], (found[2] or "true").strip().strip("\"'")
+        if value.startswith("[") and value.endswith("]"):
+            values[key] = [word.strip("\"'") for word in unbracketed([value])]
+        else:
+            values[key] = WORDS.get(value.lower(), value)
+    return values
+
+
+def _yaml(path: Path, text: str) -> dict[str, Any]:
+    """The keys and values of YAML."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(_without_aliases(path, text))
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split())[:REASON_SHOWN]
+        raise UserError(f"{path}: not valid YAML: {reason}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected lines `option: value`, not a {type(content).__name__}")
+    return content
+
+
+def _without_aliases(path: Path, text: str) -> str:
+    """The text itself; a few lines of aliases of aliases would stand for gigabytes."""
+    import yaml
+
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        raise UserError(f"{path}: has aliases (*name); write their values out")
+    return text
