@@ -67,11 +67,6 @@ class VideoSources(Options):
     """Source views from video."""
 
     frame_ids: list[int] = option((0, -1, 1), "frames as offsets in time; the first, the target, is 0")
-    known_poses: bool = option(
-        False,
-        "the camera's motion is measured, not predicted, and depth is metric: oxts of KITTI raw, poses/ of KITTI "
-        "odometry, poses.txt in the folder of each sequence",
-    )
 
     @property
     def frames(self) -> list[Frame]:
@@ -87,14 +82,29 @@ class VideoSources(Options):
         require(
             len(self.frames) > 1, "no source view: add frames to frame_ids (such as 0 -1 1) or use_stereo"
         )
+
+
+@dataclass
+class KnownPoses(VideoSources):
+    """Video whose motion may be measured."""
+
+    known_poses: bool = option(
+        False,
+        "the camera's motion is measured, not predicted, and depth is metric: oxts of KITTI raw, poses/ of KITTI "
+        "odometry, poses.txt in the folder of each sequence",
+    )
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        super().validate()
         require(
-            len(ids) > 1 or not self.known_poses,
+            len(self.frame_ids) > 1 or not self.known_poses,
             "option known_poses: there is no motion to know; add frames to frame_ids (such as 0 -1 1)",
         )
 
 
 @dataclass
-class StereoSources(VideoSources):
+class StereoSources(KnownPoses):
     """Source views from video, from the other camera of a stereo pair, or from both."""
 
     use_stereo: bool = option(False, "add the other camera of the stereo pair as a source")
