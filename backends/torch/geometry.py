@@ -32,12 +32,28 @@ def rotation_matrix(axisangle: Tensor) -> Tensor:
     return cosine * identity + (1 - cosine) * outer + sine * cross
 
 
+def euler_rotation(angles: Tensor) -> Tensor:
+    """Angles (B, 3) about x, y and z, radians → Rx · Ry · Rz, (B, 3, 3): right-handed, z acts first."""
+    (cx, cy, cz), (sx, sy, sz) = torch.cos(angles).unbind(dim=1), torch.sin(angles).unbind(dim=1)
+    rows = [
+        *(cy * cz, -cy * sz, sy),
+        *(cx * sz + sx * sy * cz, cx * cz - sx * sy * sz, -sx * cy),
+        *(sx * sz - cx * sy * cz, sx * cz + cx * sy * sz, cx * cy),
+    ]
+    return torch.stack(rows, dim=1).reshape(-1, 3, 3)
+
+
 def rigid_transform(axisangle: Tensor, translation: Tensor, invert: bool = False) -> Tensor:
     """Axis-angle (B, 3) and translation (B, 3) → T = [R | t], (B, 4, 4); `invert`: its exact inverse [Rᵀ | −Rᵀ t]."""
     rotation, translation = rotation_matrix(axisangle), translation[:, :, None]
     if invert:
         rotation = rotation.transpose(1, 2)
         translation = -rotation @ translation
+    return transform(rotation, translation)
+
+
+def transform(rotation: Tensor, translation: Tensor) -> Tensor:
+    """Rotation (B, 3, 3) and translation (B, 3, 1) → T = [R | t], (B, 4, 4)."""
     top = torch.cat([rotation, translation], dim=2)
     bottom = torch.tensor([0, 0, 0, 1], dtype=top.dtype, device=top.device).expand(top.shape[0], 1, 4)
     return torch.cat([top, bottom], dim=1)
@@ -90,8 +106,10 @@ def normalize(pixels: Tensor, height: int, width: int) -> Tensor:
     return (pixels / size - 0.5) * 2
 
 
-def sample(source: Tensor, grid: Tensor, align_corners: bool = True) -> Tensor:
-    """Bilinear samples of (B, C, H, W) at a grid (B, H', W', 2); outside the image the border continues.
+def sample(source: Tensor, grid: Tensor, align_corners: bool = True, padding: str = "border") -> Tensor:
+    """Bilinear samples of (B, C, H, W) at a grid (B, H', W', 2); outside the image the border continues, or all is 0.
+
+    `padding` is border or zeros.
 
     `align_corners` True puts the corner centres at ±1, as `normalize` does. False is what the published program does on
     PyTorch ≥ 1.3, by a changed default: its warp is off by up to half a pixel.
@@ -99,7 +117,7 @@ def sample(source: Tensor, grid: Tensor, align_corners: bool = True) -> Tensor:
     # A NaN in the grid crashes the CPU kernel's backward; the sample there is NaN instead, for the loss to show.
     unknown = torch.isnan(grid).any(dim=3)[:, None]
     grid = torch.nan_to_num(grid, nan=0.0, posinf=torch.inf, neginf=-torch.inf)
-    sampled = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=align_corners)
+    sampled = F.grid_sample(source, grid, mode="bilinear", padding_mode=padding, align_corners=align_corners)
     return sampled.masked_fill(unknown, torch.nan)
 
 

@@ -48,6 +48,46 @@ def test_single_rotation_keeps_its_batch_axis(backend):
     assert_close(backend.array(T), np.eye(4)[None])
 
 
+def test_rotation_by_three_angles(backend):
+    """Rx Ry Rz, the case of which the nine numbers are known, and its gradient by differences."""
+    angles = np.array([[0.1, 0.2, 0.3], [-1.2, 0.4, 2.5]])
+    euler_rotation = backend.module("geometry").euler_rotation
+    tensor = backend.tensor(angles, gradient=True)
+    R = euler_rotation(tensor)
+    known = [
+        [0.936293, -0.289630, 0.198669],
+        [0.312992, 0.944703, -0.097843],
+        [-0.159345, 0.153792, 0.975170],
+    ]
+    assert_close(backend.array(R)[0], np.array(known), (0, 1e-6))
+    turns = [np.eye(3) for _ in range(3)]
+    for axis, angle in enumerate(angles[1]):
+        first, second = (axis + 1) % 3, (axis + 2) % 3
+        turns[axis][[first, second], [first, second]] = np.cos(angle)
+        turns[axis][second, first], turns[axis][first, second] = np.sin(angle), -np.sin(angle)
+    assert_close(backend.array(R)[1], turns[0] @ turns[1] @ turns[2], (0, 1e-12))
+    weights = np.arange(9.0).reshape(3, 3)
+    (gradient,) = backend.gradients((R * backend.tensor(weights)).sum(), [tensor])
+    for axis in range(3):
+        step = 1e-6 * np.eye(3)[axis]
+        after, before = (
+            backend.array(euler_rotation(backend.tensor(angles + sign * step))) for sign in (1, -1)
+        )
+        assert_close(gradient[:, axis], ((after - before) * weights).sum(axis=(1, 2)) / 2e-6, (1e-6, 1e-6))
+
+
+def test_zeros_lie_outside_the_image_if_asked(backend):
+    """At 0.4 pixels beyond the border as many tenths of it are left; a pixel and more beyond, nothing."""
+    image = backend.tensor(np.full((1, 1, 2, 5), 3.0))
+    x = 2 * (np.array([-1.4, -0.4, 2.0, 4.4, 7.0]) + 0.5) / 5 - 1
+    grid = backend.tensor(np.stack([x, np.full(5, -0.5)], axis=1)[None, None])
+    sample = backend.module("geometry").sample
+    zeros = sample(image, grid, align_corners=False, padding="zeros")
+    assert_close(backend.array(zeros)[0, 0, 0], np.array([0, 1.8, 3, 1.8, 0]), (0, 1e-12))
+    border = sample(image, grid, align_corners=False)
+    assert_close(backend.array(border)[0, 0, 0], np.full(5, 3.0), (0, 1e-12))
+
+
 def test_intrinsics_at_every_scale(backend, recorded):
     height, width = recorded["intrinsics/height_width"]
     K = backend.tensor(recorded["intrinsics/K_0"][None, :3, :3])
