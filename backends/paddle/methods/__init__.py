@@ -7,7 +7,10 @@ if TYPE_CHECKING:
     from backends.paddle.methods.base import Method
     from core.options import Options
 
-METHODS = {"monodepth2": "backends.paddle.methods.monodepth2.Monodepth2"}
+METHODS = {
+    "monodepth2": "backends.paddle.methods.monodepth2.Monodepth2",
+    "sc_depth": "backends.paddle.methods.sc_depth.SCDepth",
+}
 
 
 def make_method(options: "Options", **settings: Any) -> "Method":

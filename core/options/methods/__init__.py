@@ -1,6 +1,10 @@
 """The options of every method, by the name that `--method` takes; the first is the one where none is named."""
 
 from core.options.methods.monodepth2 import Monodepth2Options
+from core.options.methods.sc_depth import SCDepthOptions
 from core.options.training import Options
 
-OPTIONS: dict[str, type[Options]] = {"monodepth2": Monodepth2Options}
+OPTIONS: dict[str, type[Options]] = {
+    "monodepth2": Monodepth2Options,
+    "sc_depth": SCDepthOptions,
+}
