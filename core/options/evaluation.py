@@ -48,8 +48,8 @@ class EvaluationOptions:
     )
     eval_split: str | None = option(
         None,
-        "folder in splits/, or a path, with test_files.txt, or a list file; make3d: all images below data_path; none: the "
-        "list of the protocol, else eigen",
+        "folder in splits/, or a path, with test_files.txt, or a list file; make3d: all images below data_path; "
+        "none: the list of the protocol, else eigen",
         path=True,
     )
     eval_eigen_to_benchmark: bool = option(
