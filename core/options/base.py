@@ -9,7 +9,7 @@ from typing import Any
 from core.errors import UserError
 
 RESNET_LAYERS = (18, 34, 50, 101, 152)
-DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "folder")
+DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "scenes", "folder")
 NOMINAL_BASELINE = 0.1  # what training usually calls the distance of the stereo cameras
 KITTI_BASELINE = 0.54  # metres
 
