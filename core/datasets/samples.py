@@ -31,8 +31,10 @@ class SequenceDataset(MeasuredMotion):
 
     Attributes:
         baseline: metres between the cameras of a stereo pair; None where it is not known.
+        takes_split: its lines are those of a split; otherwise `split_lines` makes them of what lies in the data.
     """
 
+    takes_split = True
     baseline: float | None = None
 
     def intrinsics(self, line: SplitLine) -> Intrinsics:

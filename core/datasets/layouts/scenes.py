@@ -29,6 +29,7 @@ class Scenes(SequenceDataset):
     another data set counts for nothing as a split; see `core.datasets.scene_folders.scene_list`.
     """
 
+    takes_split = False
     DEPTHS = ("kitti", "ddad", "nyu", "bonn", "tum", "scannet")
 
     @classmethod
