@@ -1,11 +1,13 @@
 """Folders of scenes with `cam.txt`: which samples they give, against recorded rows; images, K and depth; mistakes."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import train
 from core.datasets import open_dataset, reader
 from core.datasets.augmentation import Augmentation, Zoom
 from core.datasets.inspection import inspect
@@ -334,6 +336,29 @@ def test_inspection(tmp_path):
         f"fx 0.625 fy 1.375 cx 0.4948 cy 0.475 ({root / 'training' / 'a' / 'cam.txt'}): a",
         "unreadable: 0 of 10 images",
     )
+
+
+def test_dry_run_names_the_lists(tmp_path, monkeypatch, capsys):
+    """The list that was read, not the split of another data set; without a network, whose batch is tested elsewhere."""
+    trainer = SimpleNamespace(dry_run=lambda: {"loss": 0.25})
+    backend = SimpleNamespace(Trainer=lambda options, pretrained: trainer)
+    monkeypatch.setattr(train, "load_backend", lambda *names: backend)
+    root = write_scenes(tmp_path, {"a": 5, "b": 2}, {"c": 6})
+    words = ["--method", "monodepth2", "--dataset", "scenes", "--data_path", str(root)]
+    train.main([*words, "--weights_init", "scratch", "--batch_size", "1", "--dry_run"])
+    said = capsys.readouterr().out
+    assert_says(
+        said,
+        *(
+            f"train: scenes in {root}\n  {root}/training/train.txt: 2 scenes, 3 samples",
+            "1 of 2 scenes have too few",
+        ),
+        *(
+            f"val: scenes in {root}\n  {root}/training/val.txt: 1 scenes, 4 samples",
+            "one batch: loss 0.25000",
+        ),
+    )
+    assert "eigen_zhou" not in said
 
 
 def test_stereo_is_refused(tmp_path):
