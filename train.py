@@ -39,8 +39,10 @@ def dry_run(options: Options) -> None:
         for listing, dataset in zip(options.listings(part), open_datasets(options, part), strict=True):
             options = with_baseline(options, dataset)
             lines, bad = inspect(dataset, options.dry_run_images, options.baseline)
+            split = f", split {listing.split}" if dataset.takes_split else ""
             print(
-                f"{part}: {listing.dataset} in {dataset.root}, split {listing.split}",
+                f"{part}: {listing.dataset} in {dataset.root}{split}",
+                *dataset.news(),
                 *lines,
                 sep="\n  ",
                 flush=True,

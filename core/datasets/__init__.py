@@ -25,6 +25,7 @@ READERS = {
     "kitti_odom": "core.datasets.layouts.kitti_odometry.KittiOdometry",
     "kitti_depth": "core.datasets.layouts.kitti_depth.KittiDepth",
     "kitti_test": "core.datasets.layouts.kitti_test.KittiTest",
+    "scenes": "core.datasets.layouts.scenes.Scenes",
     "folder": "core.datasets.layouts.folder.FolderDataset",
 }
 
@@ -68,12 +69,11 @@ def open_datasets(options: Options, part: str) -> "list[SequenceDataset]":
 
 def open_listing(options: Options, part: str, listing: Listing) -> "SequenceDataset":
     """The samples of a list; see `open_dataset`."""
-    from core.datasets.splits import load_split
-
-    needs, lines = options.needs(part), load_split(listing.split, part)
+    source, needs = reader(listing.dataset), options.needs(part)
+    lines, notes = source.split_lines(listing, part, needs)
     if listing.camera is not None:
         lines = [line if line.side else dataclasses.replace(line, side=listing.camera) for line in lines]
-    dataset = reader(listing.dataset)(
+    dataset = source(
         listing,
         lines,
         needs,
@@ -84,6 +84,7 @@ def open_listing(options: Options, part: str, listing: Listing) -> "SequenceData
         bad_images=options.bad_images,
         given_intrinsics=options.intrinsics,
     )
+    dataset.notes[:0] = notes
     dataset.check_files()
     if needs.motion:
         options = with_baseline(options, dataset)

@@ -20,6 +20,7 @@ from core.datasets.kitti import (
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.whole import write_atomically
+from core.options.base import list_name
 from core.weights.archives import open_archive
 from core.weights.files import unreadable
 from core.weights.npz import read_npz, read_object_maps
@@ -151,7 +152,7 @@ def choose_source(root: Path, split: str, lines: Sequence[SplitLine]) -> str:
     """`velodyne` or `annotated`: by the published lists for eigen and eigen_benchmark; otherwise annotated
     depth, which is denser and cleaner, if the first line has it."""
     published = {"eigen": "velodyne", "eigen_benchmark": "annotated"}
-    if (name := Path(split).name) in published:
+    if (name := list_name(split)) in published:
         return published[name]
     first = lines[0]
     annotated = annotated_depth_path(root, first.folder, first.frame, first.camera)

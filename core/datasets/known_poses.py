@@ -159,6 +159,17 @@ def oxts_motion(root: Path, folder: str) -> KnownMotion:
     return KnownMotion(read, *cameras)
 
 
+def calibrated_intrinsics(day: Path) -> dict[int, Intrinsics]:
+    """The intrinsics of each camera of KITTI raw, by the calibration files in the folder of a day.
+
+    Raises:
+        UserError: a file is missing or malformed.
+    """
+    calibration = read_calibration(day)
+    P = {f"P_rect_{camera:02d}": (camera, matrix) for camera, matrix in calibration.P_rect.items()}
+    return _cameras(day / "calib_cam_to_cam.txt", P, calibration.image_size, np.eye(4))[1]
+
+
 def odometry_motion(poses: Path, calibration: Path, image_size: tuple[int, int]) -> KnownMotion:
     """The motion of a sequence of KITTI odometry, whose poses are those of camera 0.
 
@@ -170,6 +181,13 @@ def odometry_motion(poses: Path, calibration: Path, image_size: tuple[int, int])
     Raises:
         UserError: a file is missing or malformed, or the images are of another size.
     """
+    return KnownMotion(_rows(poses), *odometry_cameras(calibration, image_size))
+
+
+def odometry_cameras(
+    calibration: Path, image_size: tuple[int, int]
+) -> tuple[dict[int, np.ndarray], dict[int, Intrinsics]]:
+    """`KnownMotion.T_camera_body` and `intrinsics` of a sequence of KITTI odometry, see `odometry_motion`."""
     file = CalibrationFile(calibration, "unpack KITTI's data_odometry_calib.zip there")
     P = {f"P{camera}": (camera, file.numbers(f"P{camera}", 12).reshape(3, 4)) for camera in (2, 3)}
     T_camera_body, intrinsics = _cameras(calibration, P, image_size, np.eye(4))
@@ -180,7 +198,7 @@ def odometry_motion(poses: Path, calibration: Path, image_size: tuple[int, int])
                 f"images, {image_size[1]}x{image_size[0]}: it holds for another size; take KITTI's original images "
                 "(training resizes them itself), or scale the P of the calibration with yours"
             )
-    return KnownMotion(_rows(poses), T_camera_body, intrinsics)
+    return T_camera_body, intrinsics
 
 
 def file_motion(path: Path, frames: dict[int, int | None], baseline: float | None) -> KnownMotion:

@@ -1,9 +1,11 @@
 """The measured depth of a data set's targets: for scores in its native size, for losses and networks as the images."""
 
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
+from core.datasets.ground_truth import SparseDepth, load_ground_truth
 from core.datasets.images import SequenceImages
 from core.datasets.preparation import POINTS, View
 from core.datasets.splits import SplitLine
@@ -35,20 +37,23 @@ class MeasuredDepth(SequenceImages):
         None where there is none.
 
         Raises:
-            UserError: a file is damaged.
+            UserError: a file is damaged, or is the ground truth of another list.
         """
+        if self.listing.ground_truth is not None:
+            return self._given_truth[line].dense()
         return self._measured(line, self.listing.depth)
 
     @cached_property
     def has_truth(self) -> bool:
         """Whether the first line has it: then a run has depth metrics."""
-        return self.truth(self.lines[0]) is not None
+        return self.listing.ground_truth is not None or self.truth(self.lines[0]) is not None
 
     def check_files(self) -> None:
         """Makes sure that every image of the split exists, and that there can be the depth that is asked for.
 
         Raises:
-            UserError: see `SequenceImages.check_files`; or this data set has no such depth.
+            UserError: see `SequenceImages.check_files`; or this data set has no such depth; or the file of the ground
+                truth is missing, damaged or of another list.
         """
         known = ", ".join(self.DEPTHS) or "none"
         for kind in (self.listing.depth, self.listing.input_depth):
@@ -57,6 +62,14 @@ class MeasuredDepth(SequenceImages):
         if self.needs.depth and not self.DEPTHS:
             raise UserError(f"{self.root}: this data set has no measured depth, which the loss needs")
         super().check_files()
+        if self.listing.ground_truth is not None:
+            _ = self._given_truth
+
+    @cached_property
+    def _given_truth(self) -> dict[SplitLine, SparseDepth]:
+        """The maps of the listing's file, by their lines."""
+        maps = load_ground_truth(Path(self.listing.ground_truth or ""), self.lines)
+        return dict(zip(self.lines, maps, strict=True))
 
     def _measured(self, line: SplitLine, kind: str | None) -> np.ndarray | None:
         kind = kind or (self.DEPTHS[0] if self.DEPTHS else None)

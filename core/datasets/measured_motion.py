@@ -19,6 +19,7 @@ class MeasuredMotion(MeasuredDepth):
     """
 
     metres_per_unit: float | None = None
+    _takes_calibration = False
     K_is_its_mirror = False
 
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
@@ -71,10 +72,32 @@ class MeasuredMotion(MeasuredDepth):
         T[:3, 3] /= self.metres_per_unit
         return (mirror_motion(T) if mirrored else T).astype(np.float32)
 
+    def _calibration(self, line: SplitLine) -> Intrinsics:
+        """Intrinsics by the calibration files of a data set whose own are nominal, see `intrinsics`."""
+        raise UserError(f"{self.root}: this data set has no calibration; leave out --calibration")
+
+    def _open(self, png: bool | None) -> None:
+        super()._open(png)
+        self._calibrations: dict[tuple[str, str | None], Intrinsics] = {}  # of each sequence and camera
+        self._takes_calibration = self.listing.calibration and self.K_is_its_mirror
+        if self._takes_calibration:
+            self.K_is_its_mirror = False
+
+    def check_files(self) -> None:
+        """Makes sure that the files are there, see `MeasuredDepth.check_files`; also those of a calibration."""
+        super().check_files()
+        for line in self.lines if self._takes_calibration else ():
+            self._calibrated(line)
+
     def _calibrated(self, line: SplitLine) -> Intrinsics | None:
-        """Intrinsics that came with the known motion."""
+        """Intrinsics that came with the known motion, or that the listing asks for in place of nominal ones."""
         if self.metres_per_unit is None:
-            return None
+            if not self._takes_calibration:
+                return None
+            key = line.folder, line.side
+            if key not in self._calibrations:
+                self._calibrations[key] = self._calibration(line)
+            return self._calibrations[key]
         intrinsics = self._motions[line.folder].intrinsics
         return None if intrinsics is None else intrinsics[self.camera_number(line)]
 

@@ -8,7 +8,7 @@ from core.datasets.known_poses import Intrinsics
 from core.datasets.measured_motion import MeasuredMotion
 from core.datasets.preparation import POINTS, View
 from core.datasets.sample import Frame, Sample, Truth, augmented_key, image_key, motion_key
-from core.datasets.splits import LEFT, SplitLine
+from core.datasets.splits import LEFT, SplitLine, load_split
 from core.errors import UserError
 from core.files.images import BadImageError, image_size, pyramid, to_array
 from core.geometry import (
@@ -18,6 +18,7 @@ from core.geometry import (
     scaled_intrinsics,
     stereo_transform,
 )
+from core.options.needs import Listing, Needs
 
 SAMPLE_STREAM = 1  # keeps the draws of the samples apart from those of their order (core/datasets/loader.py)
 
@@ -30,13 +31,24 @@ class SequenceDataset(MeasuredMotion):
 
     Attributes:
         baseline: metres between the cameras of a stereo pair; None where it is not known.
+        takes_split: its lines are those of a split; otherwise `split_lines` makes them of what lies in the data.
     """
 
+    takes_split = True
     baseline: float | None = None
 
     def intrinsics(self, line: SplitLine) -> Intrinsics:
         """fx, fy, cx, cy in units of the image size, see `core.geometry.relative_intrinsics`."""
         raise NotImplementedError
+
+    @classmethod
+    def split_lines(cls, listing: Listing, part: str, needs: Needs) -> tuple[list[SplitLine], list[str]]:
+        """The lines of a part of a listing, here those of the split, and notes for the user.
+
+        Raises:
+            UserError: there is no such list, or it is malformed.
+        """
+        return load_split(listing.split, part), []
 
     # --- the camera ---
 

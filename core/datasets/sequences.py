@@ -55,7 +55,7 @@ def read_sequence(folder: Path) -> ImageSequence:
         UserError: there are no images, or no moment was seen by both cameras.
     """
     pair = _stereo_folders(folder)
-    names = [_images(camera) for camera in pair or (folder,)]
+    names = [images_in(camera) for camera in pair or (folder,)]
     if not all(names):
         raise UserError(f"{folder}: no images ({', '.join(EXTENSIONS)}); check --data_path and --split")
     if len(names) == 1 or set(names[0]) & set(names[1]):
@@ -80,7 +80,7 @@ def find_sequences(root: Path) -> dict[str, ImageSequence]:
     found = {}
     for folder in folders_below(root):
         inside_pair = any(folder.name in pair and _stereo_folders(folder.parent) for pair in STEREO_FOLDERS)
-        if _stereo_folders(folder) or (_images(folder) and not inside_pair):
+        if _stereo_folders(folder) or (images_in(folder) and not inside_pair):
             found[folder.relative_to(root).as_posix()] = read_sequence(folder)
     if not found:
         raise UserError(
@@ -163,7 +163,7 @@ def _stereo_folders(folder: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def _images(folder: Path) -> dict[str, Path]:
+def images_in(folder: Path) -> dict[str, Path]:
     """The images in a folder by their names without extension; not what predict.py wrote beside them.
 
     Raises:

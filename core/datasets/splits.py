@@ -59,11 +59,17 @@ Lines = list[SplitLine]
 def split_folder(name_or_folder: str | Path) -> Path:
     """The folder of a split, which may not exist yet: where its lists may lie and its ground truth is kept.
 
+    Args:
+        name_or_folder: also the name of a list file, see `load_split`; it is the folder that has it.
+
     Raises:
         UserError: neither a folder nor a list known by rule.
     """
+    if _is_list_file(name_or_folder):
+        file, name, _ = _find_list(name_or_folder)
+        return SPLITS / str(name) if file is None else file.parent
     for folder in (SPLITS / name_or_folder, Path(name_or_folder)):
-        if any((folder / f"{part}_files.txt").is_file() for part in PARTS):
+        if _lists_in(folder):
             return folder
     if str(name_or_folder) not in LISTS:
         raise UserError(_unknown_split(str(name_or_folder)))
@@ -75,23 +81,57 @@ def load_split(name_or_folder: str | Path, part: str) -> Lines:
 
     Args:
         name_or_folder: a name in `splits/` or of a list known by rule, or a path to a folder with
-            `{train,val,test}_files.txt`. Files win over rules.
+            `{train,val,test}_files.txt`. Files win over rules. Or the name of a list file, `.txt`, which wins over
+            `part`; where no such file is, `splits/<name>/<part>_files.txt` is that part of a list known by rule.
         part: train, val or test.
 
     Raises:
         UserError: unknown split or part, an unreadable or empty file, a malformed line.
     """
+    if _is_list_file(name_or_folder):
+        file, name, part = _find_list(name_or_folder)
+        return read_split_file(file) if file is not None else _listed_by_rule(name, part)
     folder = split_folder(name_or_folder)
     file = folder / f"{part}_files.txt"
     if file.is_file():
         return read_split_file(file)
-    present = [name for name in PARTS if (folder / f"{name}_files.txt").is_file()]
-    if present:  # never mixed with the lists known by rule: train and val would overlap
-        raise UserError(f"{file}: no such list; beside it: {', '.join(f'{p}_files.txt' for p in present)}")
-    lists = LISTS[str(name_or_folder)]
-    if part not in lists:
-        raise UserError(f"split {name_or_folder} has no list {part!r}; it has {', '.join(lists)}")
-    return lists[part]()
+    if present := _lists_in(folder):  # never mixed with the lists known by rule: train and val would overlap
+        raise UserError(f"{file}: no such list; beside it: {', '.join(present)}")
+    return _listed_by_rule(str(name_or_folder), part)
+
+
+def _lists_in(folder: Path) -> list[str]:
+    names = (f"{part}_files.txt" for part in PARTS)
+    return [name for name in names if (folder / name).is_file()]
+
+
+def _listed_by_rule(name: str, part: str) -> Lines:
+    if part not in LISTS[name]:
+        raise UserError(f"split {name} has no list {part!r}; it has {', '.join(LISTS[name])}")
+    return LISTS[name][part]()
+
+
+def _is_list_file(name: str | Path) -> bool:
+    return Path(name).suffix.lower() == ".txt" and not Path(name).is_dir()
+
+
+def _find_list(name: str | Path) -> tuple[Path | None, str, str]:
+    """The file of that name; or None, with the name and the part of the list known by rule that it would be.
+
+    Raises:
+        UserError: there is neither.
+    """
+    path = Path(name)
+    for file in (path, SPLITS / path, SPLITS.parent / path):
+        if file.is_file():
+            return file, "", ""
+    part = path.name.removesuffix("_files.txt")
+    beside = [word for folder in (path.parent, SPLITS / path.parent.name) for word in _lists_in(folder)]
+    by_rule = part in PARTS and path.parent.name in LISTS and path.parent.parent.name in ("", SPLITS.name)
+    if not by_rule or beside:
+        there = f"beside it: {', '.join(beside)}" if beside else "check the path"
+        raise UserError(f"{path}: no such list; {there}")
+    return None, path.parent.name, part
 
 
 def read_split_file(path: Path) -> Lines:

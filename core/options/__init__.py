@@ -23,7 +23,13 @@ from core.options.evaluation import (
 from core.options.methods import OPTIONS
 from core.options.prediction import PredictionOptions
 from core.options.protocols import MAKE3D
-from core.options.tools import ConversionOptions, OnnxOptions, ParityOptions, SplitOptions
+from core.options.tools import (
+    ConversionOptions,
+    FrameIndexOptions,
+    OnnxOptions,
+    ParityOptions,
+    SplitOptions,
+)
 from core.options.training import Options
 
 __all__ = [
@@ -37,6 +43,7 @@ __all__ = [
     "ConversionOptions",
     "EvaluationOptions",
     "ExportOptions",
+    "FrameIndexOptions",
     "OnnxOptions",
     "Options",
     "ParityOptions",

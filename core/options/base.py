@@ -1,6 +1,7 @@
 """How an option is made and checked."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from core.errors import UserError
 
 RESNET_LAYERS = (18, 34, 50, 101, 152)
-DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "folder")
+DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "scenes", "folder")
 NOMINAL_BASELINE = 0.1  # what training usually calls the distance of the stereo cameras
 KITTI_BASELINE = 0.54  # metres
 
@@ -45,6 +46,13 @@ def require(condition: bool, message: str) -> None:
     """Raises `UserError(message)` unless the condition holds."""
     if not condition:
         raise UserError(message)
+
+
+def list_name(split: str) -> str:
+    """What the lists of a split are called: `eigen` of `eigen`, `folder/eigen` and `folder/eigen/test_files.txt`."""
+    path = os.path.normpath(split)
+    named = re.fullmatch(r"(train|val|test)_files\.txt", os.path.basename(path))
+    return os.path.basename(os.path.dirname(path) if named else path)
 
 
 def require_at_least(options: Any, least: int, *names: str) -> None:

@@ -1,13 +1,13 @@
 """Options of evaluate_depth.py, evaluate_pose.py, export_gt_depth.py and report_depth.py."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
 from core.options.base import (
     DATASETS,
     RESNET_LAYERS,
+    list_name,
     option,
     require,
     require_at_least,
@@ -48,8 +48,8 @@ class EvaluationOptions:
     )
     eval_split: str | None = option(
         None,
-        "folder in splits/, or a path, with test_files.txt; make3d: all images below data_path; none: the list of "
-        "the protocol, else eigen",
+        "folder in splits/, or a path, with test_files.txt, or a list file; make3d: all images below data_path; "
+        "none: the list of the protocol, else eigen",
         path=True,
     )
     eval_eigen_to_benchmark: bool = option(
@@ -182,7 +182,7 @@ class EvaluationOptions:
     @property
     def split_name(self) -> str:
         """The last part of the split."""
-        return os.path.basename(os.path.normpath(self.split))
+        return list_name(self.split)
 
     @property
     def of_make3d(self) -> bool:
@@ -261,7 +261,9 @@ class ExportOptions:
     """Export of ground-truth depth for a split."""
 
     data_path: str | None = option(None, "root folder of the data set", path=True)
-    split: str | None = option(None, "folder in splits/, or a path, with test_files.txt", path=True)
+    split: str | None = option(
+        None, "folder in splits/, or a path, with test_files.txt, or a list file", path=True
+    )
     source: str = option(
         "auto",
         "auto: velodyne for eigen, annotated for eigen_benchmark, else annotated if there",
@@ -303,6 +305,8 @@ class ReportOptions:
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
         require_at_least(self, 1, "rows")
+        folder = self.split is None or not self.split.endswith(".txt")
+        require(folder, f"option split: {self.split} is one list; name the folder of train and test lists")
         for entry in self.metrics:
             require("=" in entry, f"option metrics: {entry!r} is not NAME=FILE.json")
         require(

@@ -121,11 +121,15 @@ class Listing:
     Attributes:
         dataset: its reader, a name of `core.options.DATASETS`.
         path: root folder of the data.
-        split: name or folder of the lists.
+        split: name or folder of the lists, or a list file.
         camera: of the lines that do not name one (their third word); None: as the reader says.
         depth: which measured depth `depth` and `dataset.truth` are, a word of the reader; None: its usual one.
         input_depth: which measured depth is `input_depth` of a sample, for a network; None: there is none.
         repeat: how often each sample comes in an epoch.
+        ground_truth: a file of maps, one for each line in the order of the list, that `dataset.truth` is taken from:
+            what export_gt_depth.py or the published program writes.
+        calibration: the intrinsics are those of the data set's calibration files, not nominal ones.
+        frame_index: of each folder of images only those that its index of frames names.
     """
 
     dataset: str
@@ -135,6 +139,9 @@ class Listing:
     depth: str | None = None
     input_depth: str | None = None
     repeat: int = 1
+    ground_truth: str | None = None
+    calibration: bool = False
+    frame_index: bool = False
 
 
 @dataclass(frozen=True)

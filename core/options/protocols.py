@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from core.errors import UserError
+from core.options.base import list_name
 
 MAKE3D = "make3d"  # the name of its reader and, in place of a list, of all its photographs
 
@@ -195,14 +196,14 @@ def measuring_names() -> tuple[str, ...]:
 
 
 def of_split(split: str) -> Protocol:
-    """The protocol of a published list by its name, also as the last part of a path; of any other list the rule of
+    """The protocol of a published list by its name, also at the end of a path; of any other list the rule of
     `eigen_benchmark`, under the name of the list.
 
     Raises:
         UserError: it is the name of a protocol, but of no list.
     """
     path = os.path.normpath(split)
-    name = os.path.basename(path)
+    name = list_name(split)
     if path in PROTOCOLS and PROTOCOLS[path].subject.list != path:
         raise UserError(
             f"option eval_split: {path} is a protocol; use --protocol {path}, and --eval_split for its list"

@@ -1,4 +1,4 @@
-"""Options of make_split.py, check_parity.py, convert_weights.py and export_onnx.py."""
+"""Options of make_split.py, make_frame_index.py, check_parity.py, convert_weights.py and export_onnx.py."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
 import typing
@@ -34,6 +34,24 @@ class SplitOptions:
             self.skip_static == 0 or len(self.frame_ids) > 1,
             "option skip_static: needs neighbours in time, such as --frame_ids 0 -1 1",
         )
+
+
+@dataclass
+class FrameIndexOptions:
+    """Frames in which something has moved, of every scene of a data set with lists of scenes."""
+
+    data_path: str | None = option(
+        None, "root folder of the scenes: has training/train.txt, or train.txt, or val.txt", path=True
+    )
+    grey_levels: int = option(10, "a pixel has changed when it differs from the last kept frame by more")
+    share: float = option(0.5, "keep a frame when at least so many of its pixels have changed")
+    force: bool = option(False, "make also the indices that are there already")
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        require(self.data_path is not None, "--data_path is missing: the root folder of the scenes")
+        require(0 <= self.grey_levels < 255, "option grey_levels: must be between 0 and 254")
+        require(0 < self.share <= 1, "option share: must be above 0 and not above 1")
 
 
 PARITY_SIZE = {"height": 64, "width": 96}  # or the least that a method allows

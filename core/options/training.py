@@ -59,7 +59,9 @@ class Options:
     log_dir: str = option("runs", "the run folder is LOG_DIR/MODEL_NAME", path=True)
     model_name: str = option("mdp", "the run folder is LOG_DIR/MODEL_NAME")
     split: str = option(
-        "eigen_zhou", "folder in splits/, or a path, with train_files.txt and val_files.txt", path=True
+        "eigen_zhou",
+        "folder in splits/, or a path, with train_files.txt and val_files.txt; or one list file",
+        path=True,
     )
     dataset: str = option("kitti", "reader of the data set", choices=DATASETS)
     png: bool = option(False, "read .png images, not .jpg")

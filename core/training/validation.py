@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from core.errors import UserError
 from core.evaluation.comparison import Scaling
 from core.evaluation.depth import training_metrics
 from core.options import Options
+from core.options.base import list_name
 from core.options.protocols import PROTOCOLS
 
 AnyDataset = SequenceDataset | JoinedDataset
@@ -58,7 +58,7 @@ def lists_of(options: Options, dataset: AnyDataset) -> dict[str, SequenceDataset
     """
     if isinstance(dataset, SequenceDataset):
         return {"": dataset}
-    names = [f"{Path(listing.split).name}/" for listing in options.listings("val")]
+    names = [f"{list_name(listing.split)}/" for listing in options.listings("val")]
     if len(set(names)) < len(names):
         raise UserError(f"lists to validate on: {', '.join(names)}: two have one name; rename a folder")
     return dict(zip(["", *names[1:]], dataset.datasets, strict=True))

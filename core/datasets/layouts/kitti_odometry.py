@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.datasets.known_poses import KnownMotion, odometry_motion
+from core.datasets.known_poses import Intrinsics, KnownMotion, odometry_cameras, odometry_motion
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
@@ -40,9 +40,15 @@ class KittiOdometry(SequenceDataset):
         return image_path(self.root, line.folder, *self.moment(line, frame), self.extension)
 
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
-        calibration = self.image_path(line, 0).parent.parent / "calib.txt"
         poses = self.root / "poses" / f"{int(line.folder):02d}.txt"
-        return odometry_motion(poses, calibration, self._image_size(line.folder))
+        return odometry_motion(poses, self._calibration_file(line), self._image_size(line.folder))
+
+    def _calibration(self, line: SplitLine) -> Intrinsics:
+        cameras = odometry_cameras(self._calibration_file(line), self._image_size(line.folder))
+        return cameras[1][line.camera]
+
+    def _calibration_file(self, line: SplitLine) -> Path:
+        return self.image_path(line, 0).parent.parent / "calib.txt"
 
     def _image_size(self, folder: str) -> tuple[int, int]:
         """(height, width) of the first readable target of a sequence.

@@ -14,7 +14,7 @@ from core.datasets.kitti import (
     read_scan,
     scan_path,
 )
-from core.datasets.known_poses import KnownMotion, oxts_motion
+from core.datasets.known_poses import Intrinsics, KnownMotion, calibrated_intrinsics, oxts_motion
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
@@ -37,6 +37,9 @@ class KittiRaw(SequenceDataset):
 
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
         return oxts_motion(self.root, line.folder)
+
+    def _calibration(self, line: SplitLine) -> Intrinsics:
+        return calibrated_intrinsics(calibration_folder(self.root, line.folder))[line.camera]
 
     def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
         """The projected scan, which some frames lack; or the annotated map, which the ends of a drive lack."""

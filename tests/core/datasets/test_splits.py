@@ -8,6 +8,8 @@ import pytest
 from core.datasets import splits
 from core.datasets.splits import SplitLine, eigen_benchmark_rows, load_split, read_split_file, split_folder
 from core.errors import UserError
+from core.options.base import list_name
+from core.options.protocols import PROTOCOLS, of_split
 
 COUNTS = {  # list, part: lines, drives
     ("eigen_zhou", "train"): (39810, 32),
@@ -120,6 +122,52 @@ def test_own_folder_wins_and_is_never_mixed(tmp_path, monkeypatch):
 
 def test_folder_of_a_list_known_by_rule():
     assert split_folder("eigen") == splits.SPLITS / "eigen"
+
+
+# ---- list files ------------------------------------------------------------------------------------------
+
+
+def test_a_list_file_wins_over_the_part(tmp_path):
+    (tmp_path / "train_files.txt").write_text("a/b 1 l\n")
+    (tmp_path / "other.txt").write_text("a/b 2 l\n")
+    for part in ("train", "val"):
+        assert load_split(tmp_path / "train_files.txt", part) == [SplitLine("a/b", 1, "l")]
+        assert load_split(str(tmp_path / "other.txt"), part) == [SplitLine("a/b", 2, "l")]
+    assert split_folder(tmp_path / "train_files.txt") == split_folder(tmp_path / "other.txt") == tmp_path
+
+
+@pytest.mark.parametrize("folder", ["splits/", "", "/somewhere/splits/"])
+def test_the_file_of_a_list_known_by_rule(folder):
+    assert load_split(f"{folder}eigen_zhou/train_files.txt", "val") == load_split("eigen_zhou", "train")
+    assert load_split(f"{folder}eigen/test_files.txt", "val") == load_split("eigen", "test")
+    assert split_folder(f"{folder}eigen/test_files.txt") == splits.SPLITS / "eigen"
+
+
+def test_a_file_in_the_folder_of_splits_is_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(splits, "SPLITS", tmp_path / "splits")
+    (tmp_path / "splits" / "eigen_zhou").mkdir(parents=True)
+    (tmp_path / "splits" / "eigen_zhou" / "train_files.txt").write_text("x/y 1 l\n")
+    for name in ("splits/eigen_zhou/train_files.txt", "eigen_zhou/train_files.txt"):
+        assert load_split(name, "val") == [SplitLine("x/y", 1, "l")]
+    with pytest.raises(UserError, match=r"val_files\.txt: no such list; beside it: train_files\.txt"):
+        load_split("splits/eigen_zhou/val_files.txt", "val")  # never mixed
+
+
+def test_list_files_that_are_not_there(tmp_path):
+    for name in ("lists/train.txt", tmp_path / "eigen_zhou/train_files.txt", "splits/eigen_zhou/more.txt"):
+        with pytest.raises(UserError, match=r"\.txt: no such list; check the path"):
+            load_split(name, "train")
+    with pytest.raises(UserError, match="split eigen has no list 'train'; it has test"):
+        load_split("splits/eigen/train_files.txt", "val")
+
+
+@pytest.mark.parametrize(
+    "split", ["eigen", "folder/eigen/", "folder/eigen/test_files.txt", "eigen/val_files.txt"]
+)
+def test_names_of_lists(split):
+    assert list_name(split) == "eigen"
+    assert list_name("folder/own.txt") == "own.txt"
+    assert of_split(split).rule == PROTOCOLS["eigen"].rule
 
 
 @pytest.mark.parametrize(("side", "camera"), [("l", 2), ("2", 2), ("r", 3), ("3", 3)])

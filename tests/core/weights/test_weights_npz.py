@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import UserError
 from core.weights import format_of, read_weights_file
-from core.weights.npz import read_npz, read_object_maps
+from core.weights.npz import read_npy, read_npz, read_object_maps
 
 ARRAYS = {
     "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),
@@ -22,6 +22,7 @@ ARRAYS = {
     "empty": np.zeros((0, 4), np.float16),
     "flags": np.array([True, False]),
     "text": np.array(["a", "ü"]),
+    "bytes": np.array(b"csr"),
 }
 MAPS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((4, 1), np.float32)]
 
@@ -121,6 +122,29 @@ def test_more_than_a_limit(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", w=np.zeros(1000))
     with pytest.raises(UserError, match="claims to unpack to 8128 bytes"):
         read_npz(tmp_path / "a.npz", limit=8000)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_one_array(tmp_path: Path, name: str) -> None:
+    np.save(tmp_path / "a.npy", ARRAYS[name])
+    loaded = read_npy(tmp_path / "a.npy")
+    assert loaded.dtype == ARRAYS[name].dtype.newbyteorder("=")
+    np.testing.assert_array_equal(loaded, ARRAYS[name])
+
+
+def test_one_array_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, objects([None]))
+    contents = [path.read_bytes(), *DAMAGED]
+    for content in contents:
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"a\.npy: not a readable \.npy file"):
+            read_npy(path)
+    with pytest.raises(UserError, match="no such file"):
+        read_npy(tmp_path / "absent.npy")
+    np.save(path, np.zeros(1000))
+    with pytest.raises(UserError, match="it has 8128 bytes"):
+        read_npy(path, limit=8000)
 
 
 PLAIN = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }"

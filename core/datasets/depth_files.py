@@ -1,0 +1,103 @@
+"""Depth maps in files of their own: 16-bit images, and NumPy's arrays, dense or sparse."""
+
+from pathlib import Path
+
+import numpy as np
+
+from core.datasets.kitti import MAX_IMAGE_SIDE
+from core.errors import UserError
+from core.files.images import open_image
+from core.weights.npz import read_npy, read_npz
+
+DEPTH_SUFFIXES = (".npz", ".npy", ".png")  # of several under one name the first counts
+# Units of a metre in the 16-bit images of a data set; of the others it is not known.
+PNG_UNITS = {"nyu": 5000.0, "bonn": 1000.0, "tum": 1000.0, "scannet": 1000.0}
+CURE = "copy or make it again"
+
+
+def read_depth(path: Path, kind: str) -> np.ndarray:
+    """Reads the depth map of an image.
+
+    A `.npz` holds a sparse matrix as SciPy writes it (csr, csc or coo) or one dense array, a `.npy` one dense array,
+    both in metres; a `.png` has 16 bits.
+
+    Args:
+        kind: whose it is; says the unit of a `.png`, see `PNG_UNITS`.
+
+    Returns:
+        float32 (h, w), metres; 0 = unknown, as is what is not above 0 or not finite.
+
+    Raises:
+        UserError: missing, damaged, no map, or of a unit that is not known.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        depth = _read_png(path, kind)
+    else:
+        depth = read_npy(path, CURE) if suffix == ".npy" else _read_npz(path)
+    plain = depth.ndim == 2 and depth.dtype.kind in "fiu" and min(depth.shape) > 0
+    if not plain or max(depth.shape) > MAX_IMAGE_SIDE:
+        raise UserError(f"{path}: holds {depth.dtype} of shape {depth.shape}, not a depth map (h, w); {CURE}")
+    depth = depth.astype(np.float32)
+    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+
+
+def _read_png(path: Path, kind: str) -> np.ndarray:
+    if kind not in PNG_UNITS:
+        known = ", ".join(f"{name} 1/{unit:.0f} m" for name, unit in PNG_UNITS.items())
+        raise UserError(
+            f"{path}: the unit of a depth .png of {kind} is not known ({known}); take another kind"
+        )
+    image = open_image(path, CURE)
+    if not image.mode.startswith("I"):
+        raise UserError(f"{path}: not a 16-bit depth image but of mode {image.mode}; {CURE}")
+    return np.asarray(image).astype(np.float32) / np.float32(PNG_UNITS[kind])
+
+
+def _read_npz(path: Path) -> np.ndarray:
+    arrays = read_npz(path, CURE)
+    if "format" not in arrays:
+        if len(arrays) != 1:
+            raise UserError(f"{path}: holds {', '.join(arrays)}, no sparse matrix and not one array; {CURE}")
+        return next(iter(arrays.values()))
+    try:
+        return _dense(arrays)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise UserError(f"{path}: no sparse matrix as SciPy writes it ({error}); {CURE}") from None
+
+
+def _dense(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """The dense array (h, w) of a sparse matrix; like SciPy's, entries of one place are added.
+
+    Raises:
+        KeyError, ValueError: its arrays do not fit together.
+    """
+    kind = bytes(arrays["format"].astype("S").item()).decode("ascii")
+    data = arrays["data"]
+    height, width = (int(side) for side in arrays["shape"].tolist())
+    if not (0 < height <= MAX_IMAGE_SIDE and 0 < width <= MAX_IMAGE_SIDE) or data.dtype.kind not in "fiu":
+        raise ValueError(f"{data.dtype} of shape {height}, {width}")
+    if kind == "coo":
+        rows, columns = arrays["row"], arrays["col"]
+    elif kind in ("csr", "csc"):
+        majors = _majors(arrays["indptr"], height if kind == "csr" else width, data.size)
+        rows, columns = (majors, arrays["indices"]) if kind == "csr" else (arrays["indices"], majors)
+    else:
+        raise ValueError(f"of format {kind!r}; known: csr, csc, coo")
+    for index, side in ((rows, height), (columns, width)):
+        if index.dtype.kind not in "iu" or index.shape != data.shape or data.ndim != 1:
+            raise ValueError("indices and data are not of one shape")
+        if index.size and not (index.min() >= 0 and index.max() < side):
+            raise ValueError("an index lies outside")
+    dense = np.zeros((height, width), data.dtype)
+    np.add.at(dense, (rows, columns), data)
+    return dense
+
+
+def _majors(indptr: np.ndarray, count: int, entries: int) -> np.ndarray:
+    """The row of each entry of a csr matrix (the column of a csc one)."""
+    counts: np.ndarray = np.diff(indptr.astype(np.int64))
+    ends = (indptr[0], indptr[-1]) if indptr.shape == (count + 1,) else None
+    if ends != (0, entries) or (counts < 0).any():
+        raise ValueError("indptr does not fit the shape")
+    return np.repeat(np.arange(count), counts)
