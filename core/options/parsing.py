@@ -53,9 +53,12 @@ def parse(
     values: dict[str, Any] = {}
     for file in arguments.pop("config", []):
         values.update(_read_file(options_class, Path(file)))
-    for name in [name for name in arguments if name.startswith(TRANSLATED)]:
-        words, name = arguments.pop(name), name.removeprefix(TRANSLATED)
-        values.update(_translate(options_class, name, words, f"option --{name}"))
+    for name in _translated(
+        options_class
+    ):  # in that order: a later one may put right what an earlier one says
+        if TRANSLATED + name in arguments:
+            words = arguments.pop(TRANSLATED + name)
+            values.update(_translate(options_class, name, words, f"option --{name}"))
     for name, value in arguments.items():
         where = name.upper() if fields[name].positional else f"option --{name}"
         values[name] = _convert(fields[name], value, where)
@@ -356,11 +359,12 @@ def _read_file(options_class: type, path: Path) -> dict[str, Any]:
         content = dict(_from_text(options_class, key, value) for key, value in content.items())
     aliases, translated = _aliases(options_class), _translated(options_class)
     values, meant = {}, {}
+    for name in translated:
+        if name in content:
+            value = content.pop(name)
+            words = map(str, value if isinstance(value, list) else [value])
+            meant.update(_translate(options_class, name, list(words), f"{path}: {name}"))
     for key, value in content.items():
-        if key in translated:
-            words = value if isinstance(value, list) else [value]
-            meant.update(_translate(options_class, key, [str(word) for word in words], f"{path}: {key}"))
-            continue
         name = aliases.get(key, key) if isinstance(key, str) else key
         if name not in fields:
             hint = _hint(key[:VALUE_SHOWN], options_class) if isinstance(key, str) else " (see --help)"
