@@ -31,6 +31,10 @@ class MeasuredDepth(SequenceImages):
         """
         return None
 
+    def depth_file(self, line: SplitLine) -> Path | None:
+        """The file that `truth` reads, whether or not it is there; None where this data set has none."""
+        return None
+
     def truth(self, line: SplitLine) -> np.ndarray | None:
         """What a line's prediction is scored by, in its native size: float32 (h, w), metres, 0 = unknown.
 
@@ -53,7 +57,7 @@ class MeasuredDepth(SequenceImages):
 
         Raises:
             UserError: see `SequenceImages.check_files`; or this data set has no such depth; or the file of the ground
-                truth is missing, damaged or of another list.
+                truth is missing, damaged or of another list; or there is no true depth, and the score needs it.
         """
         known = ", ".join(self.DEPTHS) or "none"
         for kind in (self.listing.depth, self.listing.input_depth):
@@ -64,6 +68,10 @@ class MeasuredDepth(SequenceImages):
         super().check_files()
         if self.listing.ground_truth is not None:
             _ = self._given_truth
+        elif self.needs.truth and not self.has_truth:
+            file = self.depth_file(self.lines[0])
+            lacking = f"{file}: no such file, so" if file else f"{self.root}:"
+            raise UserError(f"{lacking} there is no true depth to score by; {self.needs.truth}")
 
     @cached_property
     def _given_truth(self) -> dict[SplitLine, SparseDepth]:

@@ -25,6 +25,8 @@ class Needs:
         side: which camera of the stereo pair took the target.
         motion: T_source_target of every source, measured.
         depth: measured depth of the target, for a loss; what a run is scored by is `dataset.truth` and needs no word.
+        truth: what to do about a list whose first line has no true depth, where the score cannot do without; empty
+            where it can.
         extras: names of `core.datasets.extras.EXTRAS`.
         baseline: the distance of the stereo cameras in the unit of depth.
     """
@@ -38,6 +40,7 @@ class Needs:
     side: bool = False
     motion: bool = False
     depth: bool = False
+    truth: str = ""
     extras: tuple[str, ...] = ()
     baseline: float = NOMINAL_BASELINE
 

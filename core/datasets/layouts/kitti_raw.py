@@ -41,6 +41,12 @@ class KittiRaw(SequenceDataset):
     def _calibration(self, line: SplitLine) -> Intrinsics:
         return calibrated_intrinsics(calibration_folder(self.root, line.folder))[line.camera]
 
+    def depth_file(self, line: SplitLine) -> Path | None:
+        """The scan, or the annotated map."""
+        if (self.listing.depth or self.DEPTHS[0]) == "annotated":
+            return annotated_depth_path(self.root, line.folder, line.frame, line.camera)
+        return scan_path(self.root, line.folder, line.frame)
+
     def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
         """The projected scan, which some frames lack; or the annotated map, which the ends of a drive lack."""
         if kind == "annotated":

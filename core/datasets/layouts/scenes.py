@@ -118,6 +118,11 @@ class Scenes(SequenceDataset):
 
     # --- depth ---
 
+    def depth_file(self, line: SplitLine) -> Path | None:
+        """In `depth/` the name of the image, usually with `.npz`."""
+        image = self.image_path(line, 0)
+        return image.parent / DEPTH_FOLDER / f"{image.stem}.npz"
+
     def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
         """The map in `depth/` under the name of the image; `kind` says the unit of a `.png`."""
         path = self.scenes[line.folder].depth_path(line.frame)

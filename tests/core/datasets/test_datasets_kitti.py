@@ -101,3 +101,18 @@ def test_real_samples_through_own_lists(shared, tmp_path, name):
     assert train.sample_truth(0, 1) is None and val.sample_truth(0, 0) is None  # neither has scans here
     options = with_baseline(options, train)
     assert options.baseline == 0.54 and options.stereo_scale_factor == 5.4
+
+
+def test_a_score_that_needs_true_depth_asks_for_it_at_the_start(tmp_path):
+    """And names the file that lacks and what the method says."""
+    root, lines = write_drive(tmp_path, scans=False), [SplitLine(DRIVE, 1, "l")]
+    read("kitti", root, lines).check_files()
+    cure = {"truth": "or score by the loss"}
+    with pytest.raises(
+        UserError, match=r"0000000001.bin: no such file, so there is no true depth.*by the loss"
+    ):
+        read("kitti", root, lines, **cure).check_files()
+    with pytest.raises(UserError, match=r"image_02.0000000001.png: no such file, so there is no"):
+        read("kitti_depth", root, lines, **cure).check_files()
+    write_annotated(root, 1)
+    read("kitti_depth", root, lines, **cure).check_files()
