@@ -248,7 +248,8 @@ class SCDepthOptions(VideoSources, ResNetOptions):
     def needs(self, part: str) -> Needs:
         """All frames as they are; the target alone where only its depth is measured."""
         alone = part == "val" and self.validation_mode == "depth"
-        return Needs(frames=(0,) if alone else tuple(self.frames), augmented=False)
+        cure = "give --ground_truth FILE, another list, or --validation_mode photo" if alone else ""
+        return Needs(frames=(0,) if alone else tuple(self.frames), augmented=False, truth=cure)
 
     def preparation(self, part: str) -> Preparation:
         """Mirrored and zoomed for training; no colours change."""
@@ -265,8 +266,18 @@ class SCDepthOptions(VideoSources, ResNetOptions):
 
     def listings(self, part: str) -> list[Listing]:
         """The validation list may be another one, with its own ground truth."""
-        split = self.validation_split if part == "val" and self.validation_split else self.split
-        return [Listing(self.dataset, self.data_path, split)]
+        validating = part == "val"
+        return [
+            Listing(
+                self.dataset,
+                self.data_path,
+                self.validation_split or self.split if validating else self.split,
+                depth=self.scenes if self.dataset == "scenes" else None,
+                ground_truth=self.ground_truth if validating else None,
+                calibration=self.calibration,
+                frame_index=self.use_frame_index,
+            )
+        ]
 
     def order(self) -> Order:
         """Drawn with replacement."""
@@ -321,6 +332,6 @@ class SCDepthOptions(VideoSources, ResNetOptions):
             "option use_frame_index: only for --dataset scenes; leave it out",
         )
         require(
-            self.dataset == "kitti" or not self.calibration,
-            "option calibration: only for --dataset kitti; the others have their own intrinsics",
+            self.dataset in ("kitti", "kitti_odom", "kitti_depth") or not self.calibration,
+            f"option calibration: only for KITTI; {self.dataset} has its own intrinsics; leave it out",
         )
