@@ -13,7 +13,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.weights.archives import BoundedStream, open_archive
-from core.weights.files import CURE, unreadable
+from core.weights.files import CURE, open_file, unreadable
 from core.weights.pickles import Unpickler
 from core.weights.stand_ins import MAX_DIMENSIONS, OBJECT_ELEMENTS, PLAIN_ELEMENTS, Array
 
@@ -54,6 +54,28 @@ def read_npz(path: Path, cure: str = CURE, limit: int = MAX_ARRAYS_BYTES) -> dic
         raise unreadable(path, ".npz file of arrays", error, cure) from None
 
 
+def read_npy(path: Path, cure: str = CURE, limit: int = MAX_MAP_BYTES) -> np.ndarray:
+    """Reads an `.npy` file of numbers.
+
+    Args:
+        cure: what to do about a bad file, for the message.
+        limit: bytes of the file.
+
+    Raises:
+        UserError: absent, damaged, larger than `limit`, or holding objects.
+    """
+    try:
+        file, size = open_file(path, limit=None)
+        with file:
+            if size > limit:
+                raise ValueError(f"{size} bytes are too many")
+            return _read_array(file, path.name, size)
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise unreadable(path, ".npy file of numbers", error, cure) from None
+
+
 def read_object_maps(path: Path, name: str, cure: str = CURE) -> list[np.ndarray]:
     """Reads an array of arrays, such as the published ground truth; also a plain array, along its first side.
 
@@ -90,17 +112,22 @@ def _maps(loaded: object, size: int) -> list[np.ndarray]:
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as stream:
-        dtype, column_major, shape = _read_header(stream)
-        if dtype.hasobject:
-            raise ValueError(f"{member.filename!r} holds objects")
-        wanted = math.prod(shape) * dtype.itemsize
-        if wanted > member.file_size:
-            raise ValueError(f"{member.filename!r} declares {wanted} bytes that the file does not hold")
-        content = bytearray()
-        while chunk := stream.read(1 << 20):
-            content += chunk
+        return _read_array(stream, member.filename, member.file_size)
+
+
+def _read_array(stream: IO[bytes], name: str, size: int) -> np.ndarray:
+    """The array of a stream of `size` bytes; `name` is for messages."""
+    dtype, column_major, shape = _read_header(stream)
+    if dtype.hasobject:
+        raise ValueError(f"{name!r} holds objects")
+    wanted = math.prod(shape) * dtype.itemsize
+    if wanted > size:
+        raise ValueError(f"{name!r} declares {wanted} bytes that the file does not hold")
+    content = bytearray()
+    while chunk := stream.read(1 << 20):
+        content += chunk
     if len(content) != wanted:
-        raise ValueError(f"{member.filename!r} has another number of bytes than its shape")
+        raise ValueError(f"{name!r} has another number of bytes than its shape")
     array = np.frombuffer(content, dtype).reshape(shape, order="F" if column_major else "C")
     return array.astype(dtype.newbyteorder("="), order="C", copy=False)
 
@@ -118,7 +145,7 @@ def _read_header(stream: IO[bytes]) -> tuple[np.dtype, bool, tuple[int, ...]]:
     if match is None:
         raise ValueError("its header is none of a plain array")
     code = match["code"].decode()
-    plain = code in PLAIN_ELEMENTS | OBJECT_ELEMENTS or re.fullmatch(r"U\d{1,6}", code) or code == "O"
+    plain = code in PLAIN_ELEMENTS | OBJECT_ELEMENTS or re.fullmatch(r"[US]\d{1,6}", code) or code == "O"
     sides = [side.strip() for side in match["shape"].split(b",") if side.strip()]
     if not plain or len(sides) > MAX_DIMENSIONS or any(len(side) > 15 for side in sides):
         raise ValueError(f"an array of type {code} or of an impossible shape")
