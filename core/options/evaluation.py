@@ -133,7 +133,7 @@ class EvaluationOptions:
                 self.ext_disp_to_eval is not None and self.split_name == "eigen_benchmark",
                 "option eval_eigen_to_benchmark: needs --ext_disp_to_eval and --eval_split eigen_benchmark",
             )
-        if self.of_make3d:
+        if protocol.subject.reader == MAKE3D:
             require(self.crop == "auto", "option crop: make3d has its own, to 2:1; leave it out")
             for name in ("dataset", "ground_truth", "png"):
                 require(
@@ -183,11 +183,6 @@ class EvaluationOptions:
     def split_name(self) -> str:
         """The last part of the split."""
         return os.path.basename(os.path.normpath(self.split))
-
-    @property
-    def of_make3d(self) -> bool:
-        """Whether the images are Make3D's, which have no list."""
-        return self.chosen_protocol.subject.reader == MAKE3D
 
     @property
     def reader(self) -> str:

@@ -12,6 +12,11 @@ from typing import Any, Literal
 from core.errors import UserError
 
 MAKE3D = "make3d"  # the name of its reader and, in place of a list, of all its photographs
+TESTING = "testing"  # likewise of a folder of test images and depth files
+OWN_LISTS = (
+    MAKE3D,
+    TESTING,
+)  # readers of subjects that list their own images: all that lie below the data path
 
 Quantity = Literal["disparity", "depth"]
 Interpolation = Literal["bilinear", "align_corners", "nearest", "nearest_centres", "top_center"]
@@ -48,8 +53,8 @@ class Subject:
 
     Attributes:
         name: of the subject.
-        reader: of the data set, a name of `DATASETS`, or `MAKE3D`.
-        list: of the images, a folder in splits/ or a path; None: whichever is asked for.
+        reader: of the data set, a name of `DATASETS` or of `OWN_LISTS`.
+        list: of the images, a folder in splits/ or a path; None: whichever is asked for. Of `OWN_LISTS` the reader.
         crop: the pixels that count.
         cap: greatest depth, metres.
     """
@@ -114,6 +119,11 @@ class Protocol:
     subject: Subject
     rule: Rule
     changed: tuple[str, ...] = ()
+
+    @property
+    def lists_its_own(self) -> bool:
+        """Whether the subject is all images of a folder, and no list."""
+        return self.subject.reader in OWN_LISTS
 
     @property
     def title(self) -> str:
@@ -208,9 +218,9 @@ def of_split(split: str) -> Protocol:
             f"option eval_split: {path} is a protocol; use --protocol {path}, and --eval_split for its list"
         )
     row = PROTOCOLS.get(name)
-    if row is None or row.subject.list != name or (name == MAKE3D and path != MAKE3D):
+    if row is None or row.subject.list != name or (row.lists_its_own and path != name):
         row = PROTOCOLS["eigen_benchmark"]
-    if split == row.subject.list or row.name == MAKE3D:
+    if split == row.subject.list or row.lists_its_own:
         return row
     return replace(row, name=split, subject=replace(row.subject, name=split, list=split))
 
@@ -224,9 +234,9 @@ def on_list(name: str, split: str) -> Protocol:
     row, other = PROTOCOLS[name], PROTOCOLS.get(os.path.normpath(split))
     if split == row.subject.list:
         return row
-    if row.subject.reader == MAKE3D:
+    if row.lists_its_own:
         raise UserError(f"options protocol, eval_split: {name} has no list; leave out --eval_split {split}")
-    if other is not None and other is not row and (row.subject.list or other.subject.reader == MAKE3D):
+    if other is not None and other is not row and (row.subject.list or other.lists_its_own):
         raise UserError(
             f"options protocol, eval_split: {split} is another protocol than {name}; leave out one of the two"
         )
