@@ -1,6 +1,7 @@
 """Depth metrics of a weights folder, or of saved disparities (then no framework is imported)."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     from core.datasets.evaluated_images import find_evaluated_images
     from core.disparity import STEREO_SCALE_FACTOR
     from core.evaluation.comparison import Scaling
-    from core.evaluation.depth import evaluate_depth, save_csv, save_json
+    from core.evaluation.depth import evaluate_depth, printed_scales, save_csv, save_json
     from core.evaluation.disparity_files import save_disparities
     from core.weights.zoo import with_weights
 
@@ -31,9 +32,12 @@ def main(argv: list[str] | None = None) -> None:
     benchmark = not protocol.rule.metrics  # takes an upload
     # Before the networks run: a missing file should not cost their time.
     truth = None if options.no_eval or benchmark else images.truths()
+    moving = None if truth is None else images.regions()
     options = with_weights(options)
-    if options.ext_disp_to_eval is None:
+    if options.load_weights_folder is not None:
         disparities, stereo_factor = predict(options, images)
+    elif options.pred_depth is not None:
+        disparities, stereo_factor = saved_depth(Path(options.pred_depth), len(images.names)), 1.0
     else:
         disparities, stereo_factor = saved_disparities(options, len(images.names)), STEREO_SCALE_FACTOR
     if options.save_pred_disps and options.load_weights_folder is not None:
@@ -46,13 +50,23 @@ def main(argv: list[str] | None = None) -> None:
         write_upload(options, disparities, factor)
         return
     assert truth is not None
-    metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor))
+    metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor), moving)
     print(metrics.describe())
     print(metrics.printed())
+    if options.scale_by_sequence and images.sequences:
+        print(printed_scales(metrics.scale_by_sequence(images.sequences)))
     if options.output is not None:
-        save_json(Path(options.output), metrics, images.names)
+        save_json(Path(options.output), metrics, images.names, images.sequences)
     if options.csv is not None:
         save_csv(Path(options.csv), metrics, images.names)
+
+
+def saved_depth(folder: Path, images: int) -> "Sequence[np.ndarray]":
+    """1 / depth of `--pred_depth`, read one by one, one for each image."""
+    from core.datasets.evaluated_images import OnDemand
+    from core.evaluation.depth_predictions import find_predictions, read_prediction
+
+    return OnDemand(find_predictions(folder, images), read_prediction)
 
 
 def saved_disparities(options: EvaluationOptions, images: int) -> "np.ndarray":

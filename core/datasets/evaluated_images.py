@@ -20,6 +20,7 @@ from core.options.needs import Needs, Preparation
 # By the reader of the subject.
 OWN_LISTS = {
     "make3d": "core.datasets.layouts.make3d.Make3DImages",
+    "testing": "core.datasets.layouts.testing.TestingImages",
 }
 
 Item = TypeVar("Item")
@@ -52,7 +53,6 @@ class EvaluatedImages(ABC):
 
     Attributes:
         names: of the images, in their order; for reports.
-        sequences: the video that each is of.
         notes: what the user should know of them, a line each.
     """
 
@@ -61,8 +61,8 @@ class EvaluatedImages(ABC):
 
     @property
     def sequences(self) -> list[str]:
-        """The video that each image is of; one unless a layout knows more."""
-        return [""] * len(self.names)
+        """The video that each image is of; [] where they are of none."""
+        return []
 
     @abstractmethod
     def truths(self) -> Truths:

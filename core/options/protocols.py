@@ -171,6 +171,8 @@ LOG = Rule(
     empty="skip",
 )
 
+LIMITED_BY_CROP = tuple(rule.name for rule in (LIMITED, UNLIMITED, UPLOAD, LOG))
+
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
@@ -252,14 +254,16 @@ def change(
     """The protocol with other values, each of which is named in `changed`; None leaves what is there.
 
     Args:
-        crop: truth beyond the cap is left out with a crop, and counts without one.
+        crop: truth beyond the cap is left out with a crop, and counts without one, by the rules of
+            `LIMITED_BY_CROP`.
         depth_cap: greatest depth, metres.
         min_depth: least depth of predictions, and of truth that is limited, metres.
     """
     subject, rule, changed = protocol.subject, protocol.rule, [*protocol.changed]
     if crop is not None and crop != subject.crop:
         subject = replace(subject, crop=crop)
-        rule = replace(rule, limit_truth=crop != NONE)
+        if rule.name in LIMITED_BY_CROP:
+            rule = replace(rule, limit_truth=crop != NONE)
         changed.append(f"crop {crop.name}")
     if depth_cap is not None and depth_cap != subject.cap:
         subject = replace(subject, cap=depth_cap)
