@@ -24,6 +24,8 @@ Median = Literal["mean", "lower"]
 Empty = Literal["error", "skip", "zeros"]
 
 SEVEN = ("abs_rel", "sq_rel", "rmse", "rmse_log", "a1", "a2", "a3")
+EIGHT = ("abs_rel", "sq_rel", "log10", "rmse", "rmse_log", "a1", "a2", "a3")
+NINE = ("abs_diff", *EIGHT)
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,60 @@ LOG = Rule(
     empty="skip",
 )
 
+# Bian et al. 2021: by the tests of training, which are the default, and by a script for saved depth; by the first
+# release; and by the community's program, after training and during it. All resize depth.
+OFFICIAL_TEST = Rule(
+    "sc_depth",
+    quantity="depth",
+    median="lower",
+    min_truth=0.1,
+    clamp=0.1,
+    empty="skip",
+    metrics=NINE,
+)
+OFFICIAL_SCRIPT = Rule(
+    "sc_depth_official_script",
+    quantity="depth",
+    min_truth=0.1,
+    clamp=0.1,
+    empty="skip",
+    metrics=EIGHT,
+)
+FIRST_RELEASE = Rule(
+    "sc_depth_release2021",
+    quantity="depth",
+    interpolation="nearest",
+    median="lower",
+    empty="skip",
+    metrics=NINE,
+)
+COMMUNITY = Rule("sc_depth_seed", quantity="depth", empty="skip")
+COMMUNITY_VALIDATION = Rule(
+    "sc_depth_seed_validation",
+    quantity="depth",
+    interpolation="nearest",
+    resize="truth",
+    median="lower",
+    empty="skip",
+)
+
 LIMITED_BY_CROP = tuple(rule.name for rule in (LIMITED, UNLIMITED, UPLOAD, LOG))
+
+# Folders of test images, all in one layout. No other rule cuts NYU like this.
+TEST_FOLDERS = (
+    Subject("kitti", TESTING, TESTING, GARG, 80.0),
+    Subject("ddad", TESTING, TESTING, NONE, 200.0),
+    Subject("nyu", TESTING, TESTING, Crop("nyu", (45, 471), (41, 601), pixels=True), 10.0),
+    Subject("bonn", TESTING, TESTING, NONE, 10.0),
+    Subject("tum", TESTING, TESTING, NONE, 10.0),
+    Subject("scannet", TESTING, TESTING, NONE, 10.0),
+)
+
+
+def of_test_folders(rule: Rule) -> tuple[Protocol, ...]:
+    """A rule for all of `TEST_FOLDERS`, such as `<rule>_nyu`."""
+    return tuple(Protocol(f"{rule.name}_{subject.name}", subject, rule) for subject in TEST_FOLDERS)
+
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -192,6 +247,13 @@ PROTOCOLS = {
             Subject("kitti_scans", "kitti", None, Crop("log", (153, 371), (44, 1197), pixels=True), 80.0),
             LOG,
         ),
+        *(
+            Protocol(rule.name, Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0), rule)
+            for rule in (OFFICIAL_TEST, OFFICIAL_SCRIPT, FIRST_RELEASE, COMMUNITY, COMMUNITY_VALIDATION)
+        ),
+        *of_test_folders(OFFICIAL_TEST),
+        *of_test_folders(OFFICIAL_SCRIPT),
+        *of_test_folders(FIRST_RELEASE),
     )
 }
 

@@ -207,6 +207,6 @@ def _find_images(root: Path, required: bool) -> list[Path]:
 def _require_as_many(folder: Path, files: list[Path], what: str, others: list[Path]) -> None:
     if len(files) != len(others):
         raise UserError(
-            f"{folder}: holds {len(files)} {what} but {others[0].parent} holds {len(others)} files; each belongs to one "
-            "of the others, in the order of the names"
+            f"{folder}: holds {len(files)} {what} but {others[0].parent} holds {len(others)} files; each belongs to "
+            "one of the others, in the order of the names"
         )
