@@ -269,14 +269,18 @@ class PoseEvaluationOptions:
     ext_poses_to_eval: str | None = option(
         None, ".npy of motions (N, 4, 4), camera t to camera t + 1; no network runs", path=True
     )
-    eval_split: str = option(
-        "odom_9",
-        "odom_9, odom_10, or a folder with test_files.txt: each line a frame t, seen with t + 1",
+    eval_split: str | None = option(
+        None,
+        "odom_9, odom_10, or a folder with test_files.txt: each line a frame t, seen with t + 1; none: odom_9, with "
+        "--dataset folder all images of data_path, a folder or a video",
         path=True,
     )
     dataset: str = option("kitti_odom", "reader of the data set", choices=DATASETS)
     ground_truth: str | None = option(
-        None, "true poses in KITTI's format; none: DATA_PATH/poses/<sequence>.txt", path=True
+        None,
+        "true poses in KITTI's format; none: DATA_PATH/poses/<sequence>.txt, with --dataset folder poses.txt beside "
+        "the images",
+        path=True,
     )
     no_eval: bool = option(False, "predict only: write poses and trajectory")
     output: str | None = option(
