@@ -75,6 +75,10 @@ class DepthMetrics:
             counted = counted[self.valid_pixels > 0]
         return np.asarray(counted.mean(axis=0))
 
+    def mean_of(self, names: Sequence[str]) -> np.ndarray:
+        """(len(names),) means of some of the metrics, in this order."""
+        return self.mean[[self.names.index(name) for name in names]]
+
     def scale_summary(self) -> tuple[float, float] | None:
         """Median of the scale ratios, and the standard deviation of ratio / median."""
         if self.scale_ratios is None:

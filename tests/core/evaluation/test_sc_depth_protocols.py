@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,16 @@ import pytest
 from PIL import Image
 from scipy import sparse
 
+import backends
+import core.weights.zoo
 import evaluate_depth
 from core.errors import UserError
 from core.evaluation.comparison import Known, pixels, resized_truth
 from core.evaluation.depth import evaluate_depth as evaluate
 from core.options import EvaluationOptions
+from core.options.needs import Needs, Preparation
 from core.options.parsing import parse
-from core.options.protocols import CROPS, PROTOCOLS, change
+from core.options.protocols import CROPS, PROTOCOLS, SEVEN, change
 from tests.scripts import assert_says, refused, succeeds
 from tests.tolerances import assert_close
 
@@ -138,6 +142,17 @@ def test_recorded_folders(
     content = json.loads((tmp_path / "a.json").read_text())
     found = np.array(content["per_image"])[0]
     assert_recorded(found, tuple(content["names"]), recorded[f"{subject}_{variant}"], relative)
+
+
+def test_some_of_the_metrics_by_their_names(recorded: Any, truths: list[Known]) -> None:
+    """The seven of a report's table, from nine in another order."""
+    found = evaluate(recorded["disparity"], truths, PROTOCOLS["sc_depth"])
+    expected = evaluate(
+        recorded["disparity"],
+        truths,
+        replace(PROTOCOLS["sc_depth"], rule=replace(found.protocol.rule, metrics=SEVEN)),
+    )
+    assert_close(found.mean_of(SEVEN), expected.mean, "exact")
 
 
 # ---- the table -----------------------------------------------------------------------------------------------------
@@ -277,6 +292,38 @@ def test_an_image_without_truth_is_skipped_and_said(
     assert "3 images, 1 without truth skipped" in capsys.readouterr().out
     content = json.loads((testing / "a.json").read_text())
     assert content["per_image"][1] == [None] * 9 and content["valid_pixels"][1] == 0
+
+
+class Fake:
+    """A predictor whose depth follows the brightness of images at the size of its network."""
+
+    options = SimpleNamespace(
+        stereo_scale_factor=None,
+        is_metric=False,
+        needs=lambda part: Needs(),
+        preparation=lambda part: Preparation(*SIZE, filter="float_bilinear"),
+    )
+
+    def disparity(self, images: np.ndarray, post_process: bool) -> np.ndarray:
+        assert images.dtype == np.float32 and images.shape[1:] == (*SIZE, 3)
+        return np.asarray(1 / (255 * images[..., 0] + 1))
+
+
+def test_the_images_of_a_folder_reach_the_network(testing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each at its place, prepared as the network was trained, under the truth of its number."""
+    monkeypatch.setattr(backends, "load_predictor", lambda _: Fake())
+    monkeypatch.setattr(core.weights.zoo, "with_weights", lambda options: options)
+    root = testing / "data" / "Testing"
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(2, 99, SIZE, np.uint8)
+        (root / "Color" / f"c{number}.jpg").unlink()
+        Image.fromarray(np.dstack([pixels] * 3)).save(root / "Color" / f"c{number}.png")
+        Image.fromarray((pixels.astype(np.uint16) + 1) * 50).save(root / "depth" / f"d{number}.png")
+    where = ["--data_path", str(root), "--load_weights_folder", "w", "--output", str(testing / "a.json")]
+    evaluate_depth.main(["--protocol", "sc_depth_tum", "--eval_mono", "--num_workers", "0", *where])
+    content = json.loads((testing / "a.json").read_text())
+    assert content["mean"]["abs_rel"] < 1e-5 and content["lines"] == ["c0", "c1", "c2"]
+    assert content["scale_ratios"] == pytest.approx([0.05] * 3, rel=1e-5)
 
 
 def test_masks_without_colours_are_noted(testing: Path, capsys: pytest.CaptureFixture[str]) -> None:
