@@ -1,6 +1,7 @@
 """Depth metrics of a weights folder, or of saved disparities (then no framework is imported)."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,32 +12,34 @@ from core.options.parsing import parse
 if TYPE_CHECKING:
     import numpy as np
 
-    from core.datasets.ground_truth import SparseDepth
-    from core.datasets.layouts.make3d import Photograph
-    from core.datasets.loader import Dataset
-    from core.datasets.splits import SplitLine
-    from core.options.needs import Preparation
+    from core.datasets.evaluated_images import EvaluatedImages
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, compares, reports."""
     options = parse(EvaluationOptions, argv, __doc__ or "")
+    from core.datasets.evaluated_images import find_evaluated_images
     from core.disparity import STEREO_SCALE_FACTOR
     from core.evaluation.comparison import Scaling
-    from core.evaluation.depth import evaluate_depth, save_csv, save_json
+    from core.evaluation.depth import evaluate_depth, printed_scales, save_csv, save_json
     from core.evaluation.disparity_files import save_disparities
     from core.weights.zoo import with_weights
 
-    lines = find_lines(options)
+    images = find_evaluated_images(options)
+    for note in images.notes:
+        print(note, file=sys.stderr)
     protocol = options.chosen_protocol
     benchmark = not protocol.rule.metrics  # takes an upload
     # Before the networks run: a missing file should not cost their time.
-    truth = None if options.no_eval or benchmark else find_ground_truth(options, lines)
+    truth = None if options.no_eval or benchmark else images.truths()
+    moving = None if truth is None else images.regions()
     options = with_weights(options)
-    if options.ext_disp_to_eval is None:
-        disparities, stereo_factor = predict(options, lines)
+    if options.load_weights_folder is not None:
+        disparities, stereo_factor = predict(options, images)
+    elif options.pred_depth is not None:
+        disparities, stereo_factor = saved_depth(Path(options.pred_depth), len(images.names)), 1.0
     else:
-        disparities, stereo_factor = saved_disparities(options, len(lines)), STEREO_SCALE_FACTOR
+        disparities, stereo_factor = saved_disparities(options, len(images.names)), STEREO_SCALE_FACTOR
     if options.save_pred_disps and options.load_weights_folder is not None:
         name = f"disps_{options.split_name}_split.npy"
         save_disparities(Path(options.load_weights_folder) / name, disparities)
@@ -47,45 +50,23 @@ def main(argv: list[str] | None = None) -> None:
         write_upload(options, disparities, factor)
         return
     assert truth is not None
-    metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor))
+    metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor), moving)
     print(metrics.describe())
     print(metrics.printed())
-    words = [str(line) for line in lines]
+    if options.scale_by_sequence and images.sequences:
+        print(printed_scales(metrics.scale_by_sequence(images.sequences)))
     if options.output is not None:
-        save_json(Path(options.output), metrics, words)
+        save_json(Path(options.output), metrics, images.names, images.sequences)
     if options.csv is not None:
-        save_csv(Path(options.csv), metrics, words)
+        save_csv(Path(options.csv), metrics, images.names)
 
 
-def find_lines(options: EvaluationOptions) -> "list[SplitLine] | list[Photograph]":
-    """What is evaluated, image by image: the split's list, or all photographs of Make3D that are there."""
-    if not options.of_make3d:
-        from core.datasets.splits import load_split
+def saved_depth(folder: Path, images: int) -> "Sequence[np.ndarray]":
+    """1 / depth of `--pred_depth`, read one by one, one for each image."""
+    from core.datasets.evaluated_images import OnDemand
+    from core.evaluation.depth_predictions import find_predictions, read_prediction
 
-        return load_split(options.split, "test")
-    from core.datasets.layouts.make3d import PUBLISHED_IMAGES, find_photographs
-
-    photographs = find_photographs(Path(options.data_path))
-    if len(photographs) != PUBLISHED_IMAGES:
-        print(
-            f"{options.data_path}: {len(photographs)} images; the published numbers are of Make3D's {PUBLISHED_IMAGES} "
-            "test images",
-            file=sys.stderr,
-        )
-    return photographs
-
-
-def find_ground_truth(
-    options: EvaluationOptions, lines: "list[SplitLine] | list[Photograph]"
-) -> "list[SparseDepth]":
-    """The true depth of every image."""
-    if options.of_make3d:
-        return [photograph.ground_truth() for photograph in lines]
-    from core.datasets.ground_truth import load_ground_truth
-    from core.datasets.splits import split_folder
-
-    path = options.ground_truth or split_folder(options.split) / "gt_depths.npz"
-    return load_ground_truth(Path(path), lines)
+    return OnDemand(find_predictions(folder, images), read_prediction)
 
 
 def saved_disparities(options: EvaluationOptions, images: int) -> "np.ndarray":
@@ -121,10 +102,8 @@ def write_upload(options: EvaluationOptions, disparities: "np.ndarray", scale_fa
     print(f"{len(disparities)} depth images for KITTI's benchmark (16 bit, value / 256 = metres) in {folder}")
 
 
-def predict(
-    options: EvaluationOptions, lines: "list[SplitLine] | list[Photograph]"
-) -> "tuple[np.ndarray, float]":
-    """Disparities (N, height, width) of the split's images, at the size of the network; metres in a unit of its depth.
+def predict(options: EvaluationOptions, images: "EvaluatedImages") -> "tuple[np.ndarray, float]":
+    """Disparities (N, height, width) of the images, at the size of the network; metres in a unit of its depth.
 
     Raises:
         UserError: images are missing or damaged, or metres are asked of a model that does not know them.
@@ -151,30 +130,13 @@ def predict(
             "--eval_mono scales it by medians",
             file=sys.stderr,
         )
-    dataset = open_images(options, lines, trained.preparation("val"))
+    dataset = images.samples(trained.preparation("val"))
     size, workers = options.batch_size, options.num_workers
     loader = batches(dataset, 0, size, shuffle=False, seed=0, num_workers=workers, drop_last=False)
     total = number_of_batches(len(dataset), size, False)
     progress = tqdm(loader, desc="predict", total=total, unit="batch", disable=None)
     parts = [predictor.disparity(batch[image_key(0)], options.post_process) for batch in progress]
     return np.concatenate(parts), factor or 1.0
-
-
-def open_images(
-    options: EvaluationOptions, lines: "list[SplitLine] | list[Photograph]", preparation: "Preparation"
-) -> "Dataset":
-    """The images as the network saw those that it was validated on."""
-    if options.of_make3d:
-        from core.datasets.layouts.make3d import Make3D
-
-        return Make3D(lines, preparation.height, preparation.width)
-    from core.datasets import reader
-    from core.options.needs import Needs
-
-    needs = Needs(augmented=False)
-    dataset = reader(options.reader)(options.data_path, lines, needs, preparation, png=options.png)
-    dataset.check_files()
-    return dataset
 
 
 if __name__ == "__main__":

@@ -33,17 +33,17 @@ def evaluate_weights(options: PoseEvaluationOptions, folder: Path) -> None:
     """Predicts the motions of a sequence, writes them and their path into a folder, and compares."""
     import numpy as np
 
-    from core.datasets.splits import load_split
-    from core.odometry.report import match_frames
+    from core.odometry.report import match_frames, numbered_alike
     from core.odometry.trajectories import Trajectory, chain, read_trajectory, save_motions, write_trajectory
 
-    lines = consecutive(load_split(options.eval_split, "test"), options.eval_split)
-    name = sequence_name(lines[0].folder)
+    lines = find_lines(options)
+    name = sequence_name(options, lines[0].folder)
     frames = lines[0].frame + np.arange(len(lines) + 1)
     truth = None
     if not options.no_eval:  # before the network runs: a missing file should not cost its time
-        truth = read_trajectory(ground_truth_file(options, lines[0].folder))
-        match_frames(name, Trajectory(frames, np.tile(np.eye(4), (len(frames), 1, 1))), truth)
+        standing = Trajectory(frames, np.tile(np.eye(4), (len(frames), 1, 1)))
+        truth = numbered_alike(read_trajectory(ground_truth_file(options, lines[0].folder)), standing)
+        match_frames(name, standing, truth)
     T_next_current = predict(options, lines)
     trajectory = Trajectory(frames, chain(T_next_current))
     save_motions(folder / "poses.npy", T_next_current)
@@ -56,13 +56,12 @@ def evaluate_file(options: PoseEvaluationOptions) -> None:
     """Compares a user's own poses or motions; writes only where `--output` says."""
     import numpy as np
 
-    from core.datasets.splits import load_split
     from core.odometry.trajectories import Trajectory, chain, load_motions, read_trajectory
 
     folder = None if options.output is None else Path(options.output)
     truth_file = options.ground_truth
     if truth_file is None:
-        truth_file = ground_truth_file(options, load_split(options.eval_split, "test")[0].folder)
+        truth_file = str(ground_truth_file(options, find_lines(options)[0].folder))
     if options.trajectory is not None:
         name, motions = Path(options.trajectory).stem, None
         trajectory = read_trajectory(Path(options.trajectory))
@@ -92,7 +91,23 @@ def report(
         save_path_plot(folder / f"path_{name}.png", name, trajectory, truth)
 
 
-def consecutive(lines: "list[SplitLine]", split: str) -> "list[SplitLine]":
+def find_lines(options: PoseEvaluationOptions) -> "list[SplitLine]":
+    """The lines of the path: of the list that is asked for, or of a whole video.
+
+    Raises:
+        UserError: they are not one camera's consecutive frames of one sequence.
+    """
+    if options.eval_split is None and options.dataset == "folder":
+        from core.datasets.layouts.folder import all_frames
+
+        return consecutive(all_frames(Path(options.data_path)), options.data_path)
+    from core.datasets.splits import load_split
+
+    split = options.eval_split or "odom_9"
+    return consecutive(load_split(split, "test"), f"split {split}")
+
+
+def consecutive(lines: "list[SplitLine]", where: str) -> "list[SplitLine]":
     """The lines, if they are one camera's consecutive frames of one sequence.
 
     Raises:
@@ -102,26 +117,35 @@ def consecutive(lines: "list[SplitLine]", split: str) -> "list[SplitLine]":
         expected = (previous.folder, previous.frame + 1, previous.side)
         if (line.folder, line.frame, line.side) != expected:
             raise UserError(
-                f"split {split}: {str(line)!r} after {str(previous)!r}; a path needs consecutive frames of one "
+                f"{where}: {str(line)!r} after {str(previous)!r}; a path needs consecutive frames of one "
                 "sequence and camera"
             )
     return lines
 
 
-def sequence_name(folder: str) -> str:
-    """`09` of KITTI's sequence 9; of a drive its folder's name."""
-    return f"{int(folder):02d}" if folder.isascii() and folder.isdigit() else Path(folder).name
+def sequence_name(options: PoseEvaluationOptions, folder: str) -> str:
+    """`09` of KITTI's sequence 9; of a drive its folder's name, of a whole video its own."""
+    if folder.isascii() and folder.isdigit():
+        return f"{int(folder):02d}"
+    return Path(folder).name or Path(options.data_path).resolve().stem
 
 
 def ground_truth_file(options: PoseEvaluationOptions, folder: str) -> Path:
-    """The file of true poses: as asked for, or KITTI's own of that sequence.
+    """The file of true poses: as asked for, or KITTI's own of that sequence, or a video's own beside its images.
 
     Raises:
         UserError: none was asked for, and the drive has no number to find it by.
     """
     if options.ground_truth is not None:
         return Path(options.ground_truth)
-    name = sequence_name(folder)
+    if options.dataset == "folder":
+        from core.datasets.layouts.folder import POSES_FILE
+        from core.datasets.videos import video_folder
+
+        own = video_folder(Path(options.data_path)) / folder / POSES_FILE
+        if own.is_file():
+            return own
+    name = sequence_name(options, folder)
     if not name.isdigit():
         raise UserError(f"--ground_truth is missing: the file of poses of {folder}, in KITTI's format")
     return Path(options.data_path) / "poses" / f"{name}.txt"

@@ -37,11 +37,13 @@ def predict_images(options: PredictionOptions, image_path: str) -> None:
     from tqdm import tqdm
 
     from core.files.images import load_image, to_array
-    from core.files.inputs import find_images, in_batches, output_stems
+    from core.files.inputs import find_images, in_batches, numbered_stems, output_stems
+    from core.prediction.files import IN_FOLDERS
 
     images = find_images(image_path, options.ext)
-    stems = output_stems(images, options.output)
     kinds = ["disparity", "depth", "colour"] if options.save == ["auto"] else options.save
+    name = numbered_stems if all(kind in IN_FOLDERS for kind in kinds) else output_stems
+    stems = name(images, options.output)
     predictor, writer = load_model(options, kinds)
     with tqdm(total=len(images), desc="predict", unit="image", disable=None) as progress:
         for paths in in_batches(images, options.batch_size):

@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
         [
             describe(protocol, scaling, len(truth)),
             "",
-            table({name: m.mean for name, m in measured.items()} | results),
+            table({name: m.mean_of(METRIC_NAMES) for name, m in measured.items()} | results),
         ]
     )
     chosen = spread(len(lines), options.rows)

@@ -15,6 +15,27 @@ PNG_UNITS = {"nyu": 5000.0, "bonn": 1000.0, "tum": 1000.0, "scannet": 1000.0}
 CURE = "copy or make it again"
 
 
+def find_depth_files(folder: Path) -> list[Path]:
+    """The files of depth in a folder, in the order of their names.
+
+    Raises:
+        UserError: no such folder, no such file in it, or files of several kinds.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder of depth; it must hold a .png, .npy or .npz for every image"
+        )
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in DEPTH_SUFFIXES and file.is_file())
+    kinds = sorted({file.suffix.lower() for file in files})
+    if not files:
+        raise UserError(f"{folder}: no depth in it: a .png, .npy or .npz for every image")
+    if len(kinds) > 1:
+        raise UserError(
+            f"{folder}: holds {' and '.join(kinds)} files; keep one kind, one file for every image"
+        )
+    return files
+
+
 def read_depth(path: Path, kind: str) -> np.ndarray:
     """Reads the depth map of an image.
 

@@ -24,6 +24,20 @@ def frames_folder(video: Path) -> Path:
     return video.with_name(f"{video.stem}_frames")
 
 
+def video_folder(data_path: Path) -> Path:
+    """The folder of images that a path names: itself, or where the frames of a video lie.
+
+    Raises:
+        UserError: the frames of the video are not there.
+    """
+    if not is_video(data_path):
+        return data_path
+    folder = frames_folder(data_path)
+    if not folder.is_dir():
+        raise UserError(f"{data_path}: its frames are not there; run make_split.py --data_path {data_path}")
+    return folder
+
+
 def extract_videos(data_path: Path, png: bool = False) -> list[str]:
     """Writes the frames of a video, or of all videos in a folder, beside them; those already there are kept.
 

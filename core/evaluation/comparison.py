@@ -69,10 +69,12 @@ class Pixels:
     Attributes:
         depth: (M,) float64, predictions, not yet scaled by medians.
         truth: (M,) float64, metres.
+        index: (M,) row-major numbers of the pixels where they are compared; None of several images.
     """
 
     depth: np.ndarray
     truth: np.ndarray
+    index: np.ndarray | None = None
 
     @classmethod
     def joined(cls, parts: Iterable["Pixels"]) -> "Pixels":
@@ -119,7 +121,7 @@ def pixels(
         # In the precision of the prediction, whose 0.001 is another number than that of float64.
         low, high = np.array([rule.clamp, protocol.subject.cap], disparity.dtype).astype(np.float64)
         depth = np.clip(depth, low, high)
-    return Pixels(depth, truth.values[chosen].astype(np.float64))
+    return Pixels(depth, truth.values[chosen].astype(np.float64), index)
 
 
 def resized_depth(
@@ -161,8 +163,13 @@ def measure(compared: Pixels, protocol: protocols.Protocol, scaling: Scaling) ->
     rule, ratio = protocol.rule, 1.0
     if scaling.kind == "median":
         ratio = median(compared.truth, rule) / median(compared.depth, rule)
-    depth = np.clip(compared.depth * ratio, rule.clamp, protocol.subject.cap)
-    return depth_metrics(compared.truth, depth, rule.metrics), ratio
+    return scaled_metrics(compared, protocol, ratio), ratio
+
+
+def scaled_metrics(compared: Pixels, protocol: protocols.Protocol, ratio: float) -> np.ndarray:
+    """The protocol's metrics (M,) of pixels, of which there is one at least, once their depth is times `ratio`."""
+    depth = np.clip(compared.depth * ratio, protocol.rule.clamp, protocol.subject.cap)
+    return depth_metrics(compared.truth, depth, protocol.rule.metrics)
 
 
 def median(values: np.ndarray, rule: Rule) -> float:

@@ -6,7 +6,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from core.errors import UserError
 from core.evaluation.comparison import GroundTruth, Known, Pixels, Scaling, measure, pixels
 from core.evaluation.disparity_files import checked_disparity
 from core.evaluation.metrics import IN_LOG
+from core.evaluation.regions import REGIONS, RegionMetrics, region_metrics, without_nan
 from core.files.whole import write_text
 from core.options.protocols import PROTOCOLS, Protocol
 
@@ -51,6 +52,7 @@ class DepthMetrics:
         valid_pixels: (N,) number of pixels compared.
         scale_ratios: (N,) median(truth) / median(prediction), NaN where there is no truth, or None without median
             scaling.
+        regions: by their names in `REGIONS`, where it is known what moves.
     """
 
     protocol: Protocol
@@ -58,6 +60,7 @@ class DepthMetrics:
     per_image: np.ndarray
     valid_pixels: np.ndarray
     scale_ratios: np.ndarray | None
+    regions: dict[str, RegionMetrics] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,13 +75,33 @@ class DepthMetrics:
             counted = counted[self.valid_pixels > 0]
         return np.asarray(counted.mean(axis=0))
 
+    def mean_of(self, names: Sequence[str]) -> np.ndarray:
+        """(len(names),) means of some of the metrics, in this order."""
+        return self.mean[[self.names.index(name) for name in names]]
+
     def scale_summary(self) -> tuple[float, float] | None:
         """Median of the scale ratios, and the standard deviation of ratio / median."""
         if self.scale_ratios is None:
             return None
-        known = self.scale_ratios[self.valid_pixels > 0]
-        median = float(np.median(known))
-        return median, float(np.std(known / median))
+        return _scale_summary(self.scale_ratios[self.valid_pixels > 0])
+
+    def scale_by_sequence(self, sequences: Sequence[str]) -> dict[str, tuple[int, float, float]]:
+        """How consistent the scale is within each video: images with truth, and `scale_summary` of these.
+
+        Args:
+            sequences: the video of each image.
+
+        Returns:
+            By sequence, in the order in which they come; {} without median scaling.
+        """
+        if self.scale_ratios is None:
+            return {}
+        found = {}
+        for sequence in dict.fromkeys(sequences):
+            chosen = np.array([other == sequence for other in sequences]) & (self.valid_pixels > 0)
+            if chosen.any():
+                found[sequence] = (int(chosen.sum()), *_scale_summary(self.scale_ratios[chosen]))
+        return found
 
     def describe(self) -> str:
         """One line for the report; see `describe`."""
@@ -91,7 +114,10 @@ class DepthMetrics:
         if summary is not None:
             lines.append(f" Scaling ratios | med: {summary[0]:0.3f} | std: {summary[1]:0.3f}")
         lines.append("  " + "".join(f"{name:>8} | " for name in self.names))
-        lines.append("".join(f"&{value:8.3f}  " for value in self.mean) + "\\\\")
+        lines.append(_latex(self.mean))
+        for name, region in self.regions.items():
+            lines.append(f" {name} pixels of {region.images} images")
+            lines += [_latex(region.mean)] if region.images else []
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -106,16 +132,33 @@ class DepthMetrics:
             "mean": dict(zip(self.names, self.mean.tolist(), strict=True)),
             "scale_ratio": ratios,
             "names": list(self.names),
-            "per_image": [_without_nan(row, None) for row in self.per_image.tolist()],
+            "per_image": [without_nan(row, None) for row in self.per_image.tolist()],
             "valid_pixels": self.valid_pixels.tolist(),
             "scale_ratios": None
             if self.scale_ratios is None
-            else _without_nan(self.scale_ratios.tolist(), None),
-        }
+            else without_nan(self.scale_ratios.tolist(), None),
+        } | (
+            {"regions": {name: region.to_json(self.names) for name, region in self.regions.items()}}
+            if self.regions
+            else {}
+        )
 
 
-def _without_nan(values: Sequence[float], instead: Any) -> list[Any]:
-    return [instead if math.isnan(value) else value for value in values]
+def printed_scales(scales: dict[str, tuple[int, float, float]]) -> str:
+    """A line for every sequence of `scale_by_sequence`."""
+    return "\n".join(
+        f" Scaling ratios | med: {median:0.3f} | std: {deviation:0.3f} | {count} images of {sequence}"
+        for sequence, (count, median, deviation) in scales.items()
+    )
+
+
+def _scale_summary(ratios: np.ndarray) -> tuple[float, float]:
+    median = float(np.median(ratios))
+    return median, float(np.std(ratios / median))
+
+
+def _latex(values: np.ndarray) -> str:
+    return "".join(f"&{value:8.3f}  " for value in values) + "\\\\"
 
 
 def evaluate_depth(
@@ -123,16 +166,19 @@ def evaluate_depth(
     truths: Sequence[GroundTruth | np.ndarray],
     protocol: Protocol,
     scaling: Scaling = MEDIAN,
+    moving: Sequence[np.ndarray] | None = None,
 ) -> DepthMetrics:
     """Compares predictions with ground truth, image by image.
 
     Args:
         predictions: N maps (h, w) of 1 / depth, any size.
         truths: N depth maps, metres: sparse, or (h, w) with 0 where unknown.
+        moving: N maps (h, w) bool of the truth's size, what moves by itself; then that and the rest are measured on
+            their own as well. Not for a protocol that resizes the truth.
 
     Raises:
-        UserError: the numbers of images differ, a prediction is not a map of positive numbers, or an image has no
-            truth that the protocol compares, and it takes that for an error.
+        UserError: the numbers of images differ, a prediction is not a map of positive numbers, an image has no
+            truth that the protocol compares, and it takes that for an error, or a map of what moves is of another size.
     """
     if len(predictions) != len(truths):
         raise UserError(
@@ -140,14 +186,21 @@ def evaluate_depth(
         )
     if len(truths) == 0:
         raise UserError("no image to evaluate: the ground truth is empty")
+    masks = [None] * len(truths) if moving is None else moving
     rows = [
-        _evaluate_image(number, checked_disparity(number, prediction), truth, protocol, scaling)
-        for number, (prediction, truth) in enumerate(zip(predictions, truths, strict=True))
+        _evaluate_image(number, checked_disparity(number, prediction), truth, protocol, scaling, mask)
+        for number, (prediction, truth, mask) in enumerate(zip(predictions, truths, masks, strict=True))
     ]
-    metrics, counts, ratios = map(np.array, zip(*rows, strict=True))
-    if protocol.rule.empty != "error" and not counts.any():
+    metrics, counts, ratios, parts = zip(*rows, strict=True)
+    if protocol.rule.empty != "error" and not any(counts):
         raise UserError(f"no image has ground truth inside crop {protocol.subject.crop.name} and depth range")
-    return DepthMetrics(protocol, scaling, metrics, counts, ratios if scaling.kind == "median" else None)
+    regions = {}
+    if moving is not None:
+        for number, name in enumerate(REGIONS):
+            values, known = zip(*(image[number] for image in parts), strict=True)
+            regions[name] = RegionMetrics(np.array(values), np.array(known))
+    scales = np.array(ratios) if scaling.kind == "median" else None
+    return DepthMetrics(protocol, scaling, np.array(metrics), np.array(counts), scales, regions)
 
 
 def _evaluate_image(
@@ -156,20 +209,28 @@ def _evaluate_image(
     truth: GroundTruth | np.ndarray,
     protocol: Protocol,
     scaling: Scaling,
-) -> tuple[np.ndarray, int, float]:
-    """The metrics (M,) of one image, the number of its pixels, its scale ratio."""
+    moving: np.ndarray | None,
+) -> tuple[np.ndarray, int, float, list[tuple[np.ndarray, int]]]:
+    """The metrics (M,) of one image, the number of its pixels, its scale ratio, metrics and pixels of its regions."""
     truth = Known.of(truth) if isinstance(truth, np.ndarray) else truth
+    if moving is not None and moving.shape != truth.shape:
+        sizes = [f"{height}x{width}" for height, width in (moving.shape, truth.shape)]
+        raise UserError(
+            f"image {number} (counted from 0): the mask of what moves is {sizes[0]} (height x width), the truth "
+            f"{sizes[1]}; make the masks at the size of the truth"
+        )
     compared = pixels(prediction, truth, protocol, scaling.factor)
     if compared.truth.size:
         metrics, ratio = measure(compared, protocol, scaling)
-        return metrics, compared.truth.size, ratio
+        return metrics, compared.truth.size, ratio, region_metrics(compared, moving, protocol, ratio)
     if protocol.rule.empty == "error":
         raise UserError(
             f"image {number} (counted from 0): no ground truth inside crop {protocol.subject.crop.name} and depth "
             "range; check the ground truth, the crop and the depth cap"
         )
     value = 0.0 if protocol.rule.empty == "zeros" else math.nan
-    return np.full(len(protocol.rule.metrics), value), 0, math.nan
+    nothing = np.full(len(protocol.rule.metrics), math.nan), 0
+    return np.full(len(protocol.rule.metrics), value), 0, math.nan, [nothing] * len(REGIONS)
 
 
 def training_metrics(
@@ -202,13 +263,21 @@ def training_metrics(
     return dict(zip(names, metrics.tolist(), strict=True))
 
 
-def save_json(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:
+def save_json(
+    path: Path, metrics: DepthMetrics, lines: Sequence[str], sequences: Sequence[str] | None = None
+) -> None:
     """Writes protocol, means and every image's numbers as JSON, atomically.
 
     Args:
         lines: the split's line of each image.
+        sequences: the video that each is of, where that is known: each gets its `scale_by_sequence`.
     """
-    write_text(path, json.dumps(metrics.to_json() | {"lines": list(lines)}, indent=1))
+    scales = {
+        sequence: {"images": count, "median": median, "relative_deviation": deviation}
+        for sequence, (count, median, deviation) in metrics.scale_by_sequence(sequences or []).items()
+    }
+    content = metrics.to_json() | {"lines": list(lines), "scale_by_sequence": scales}
+    write_text(path, json.dumps(content, indent=1))
 
 
 def save_csv(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:
@@ -223,7 +292,7 @@ def save_csv(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["index", "line", *metrics.names, "scale_ratio", "valid_pixels"])
     table.writerows(
-        [number, line, *_without_nan([*values, ratio], ""), count]
+        [number, line, *without_nan([*values, ratio], ""), count]
         for number, (line, values, ratio, count) in enumerate(columns)
     )
     write_text(path, text.getvalue())

@@ -34,6 +34,19 @@ def colour_map(
     return np.asarray(colours)
 
 
+def jet_map(depth: np.ndarray) -> np.ndarray:
+    """Paints a depth (h, w) from red, its minimum, to blue, its maximum: (h, w, 3) uint8 RGB; what is NaN counts as 0.
+
+    OpenCV's jet, whose blue is taken for red, as the authors of published pictures have it.
+    """
+    import cv2
+
+    depth = np.where(np.isnan(depth), np.float32(0), np.asarray(depth, np.float32))
+    low, high = depth.min(), depth.max()
+    level = ((depth - low) / (high - low + np.float32(1e-8)) * 255).astype(np.uint8)
+    return np.asarray(cv2.applyColorMap(level, cv2.COLORMAP_JET))
+
+
 def stretch(values: np.ndarray) -> np.ndarray:
     """(H, W) stretched from its own minimum and maximum to 0 … 255, (H, W, 1) uint8: for the training log."""
     low, high = float(values.min()), float(values.max())

@@ -98,6 +98,20 @@ def output_stems(images: list[Path], output: str | None) -> dict[Path, Path]:
     return stems
 
 
+def numbered_stems(images: list[Path], output: str | None) -> dict[Path, Path]:
+    """Where the results of each image go that lie in a folder of their own, so that their order is that of the images.
+
+    As `output_stems` where these names, sorted, are in that order and none comes twice, in whichever case; otherwise
+    every name begins with the image's number, from 0.
+    """
+    names = [image.stem for image in images]
+    differ = len({name.casefold() for name in names}) == len(names)
+    # By the whole name of a file: "a" comes before "a-1", but "a.npy" after "a-1.npy".
+    if not differ or sorted(names, key=lambda name: f"{name}.") != names:
+        names = [f"{number:06d}_{name}" for number, name in enumerate(names)]
+    return {image: Path(output or image.parent) / name for image, name in zip(images, names, strict=True)}
+
+
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """The items in lists of `size`, the last one perhaps shorter; takes them only as they are needed."""
     iterator = iter(items)

@@ -20,6 +20,7 @@ from core.odometry.metrics import (
     snippet_errors,
     trajectory_errors,
 )
+from core.odometry.scale import PathScale, path_scale
 from core.odometry.trajectories import Trajectory, motions
 
 COLUMNS = ("t_err (%)", "r_err (deg/100 m)", "ATE (m)", "RPE (m)", "RPE (deg)")
@@ -34,12 +35,14 @@ class OdometryReport:
         frames: how many were compared.
         snippets: 5-frame error of every snippet, or None for a trajectory with gaps.
         errors: by alignment.
+        scale: of the whole path and of its pieces.
     """
 
     name: str
     frames: int
     snippets: np.ndarray | None
     errors: dict[str, OdometryErrors]
+    scale: PathScale
 
     def printed(self) -> str:
         """The 5-frame error as published, and a table of the alignments."""
@@ -55,6 +58,7 @@ class OdometryReport:
             lines.append(
                 f"-: the path has no segment of {SEGMENT_LENGTHS[0]} m, over which drift is measured"
             )
+        lines.append(self.scale.printed())
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -79,6 +83,7 @@ class OdometryReport:
                 alignment: {k: None if math.isnan(v) else v for k, v in dataclasses.asdict(errors).items()}
                 for alignment, errors in self.errors.items()
             },
+            "scale": self.scale.to_json(),
         }
 
     def save(self, path: Path) -> None:
@@ -104,6 +109,7 @@ def evaluate_odometry(
     Raises:
         UserError: see `match_frames`.
     """
+    truth = numbered_alike(truth, trajectory)
     rows = match_frames(name, trajectory, truth)
     snippets = None
     if (np.diff(trajectory.frames) == 1).all():
@@ -112,7 +118,17 @@ def evaluate_odometry(
     errors = {
         alignment: trajectory_errors(*aligned(trajectory, truth, alignment)) for alignment in ALIGNMENTS
     }
-    return OdometryReport(name, len(trajectory.frames), snippets, errors)
+    return OdometryReport(name, len(trajectory.frames), snippets, errors, path_scale(trajectory, truth))
+
+
+def numbered_alike(truth: Trajectory, trajectory: Trajectory) -> Trajectory:
+    """The truth with the frame numbers of a trajectory, if it has none and as many poses, and these have no gaps.
+
+    So a video whose first image is not number 0 needs no numbers in its file of poses.
+    """
+    alike = len(truth.frames) == len(trajectory.frames) and trajectory.numbered and not truth.numbered
+    alike = alike and bool((np.diff(trajectory.frames) == 1).all())
+    return Trajectory(trajectory.frames, truth.T_world_camera, numbered=False) if alike else truth
 
 
 def match_frames(name: str, trajectory: Trajectory, truth: Trajectory) -> np.ndarray:

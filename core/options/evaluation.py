@@ -18,6 +18,7 @@ from core.options.protocols import (
     CROPS,
     MAKE3D,
     PROTOCOLS,
+    TESTING,
     Protocol,
     change,
     measuring_names,
@@ -65,13 +66,13 @@ class EvaluationOptions:
     )
     crop: str = option(
         "auto",
-        "pixels compared; auto: those of the protocol: garg for eigen, the middle for make3d, none otherwise",
+        "pixels compared; auto: those of the protocol: garg for eigen, the middle for make3d, none for a list",
         choices=("auto", *CROPS),
     )
     depth_cap: float | None = option(
         None,
-        "metres; predictions are clamped to it, and with a crop ground truth beyond is left out; none: 80, "
-        "for make3d 70",
+        "metres; predictions are clamped to it, and with a crop ground truth beyond is left out; none: that of the "
+        "protocol, such as 80, for make3d 70",
     )
     min_depth: float | None = option(
         None, "depth where the sigmoid is 1; none: as in the weights' folder, else 0.1"
@@ -86,6 +87,24 @@ class EvaluationOptions:
     pred_depth_scale_factor: float = option(1.0, "multiplies the predicted depth")
     post_process: bool = option(False, "average with the prediction of the mirrored image")
     ext_disp_to_eval: str | None = option(None, ".npy of disparities (1 / depth); no network runs", path=True)
+    pred_depth: str | None = option(
+        None,
+        "folder of predicted depth, an .npy (height, width) for each image in the order of the names, as predict.py "
+        "--save npy writes it; no network runs",
+        path=True,
+    )
+    gt_depth: str | None = option(
+        None,
+        "of a protocol for test folders: folder of true depth; none: testing/depth in data_path",
+        path=True,
+    )
+    seg_mask: str | None = option(
+        None,
+        "of a protocol for test folders: folder of masks with dynamic_colors.txt, the colours of what moves; none: "
+        "testing/seg_mask in data_path, if there is one",
+        path=True,
+    )
+    scale_by_sequence: bool = option(False, "print the scale ratios of each sequence, too; the JSON has them")
     save_pred_disps: bool = option(False, "write disps_<split>_split.npy into the folder of weights")
     no_eval: bool = option(False, "predict only")
     output: str | None = option(None, "JSON file for the metrics, also of every image", path=True)
@@ -109,8 +128,11 @@ class EvaluationOptions:
             protocol.subject.list is not None,
             f"option protocol: {self.protocol} has no list of its own; name one with --eval_split",
         )
-        given = (self.load_weights_folder is None) + (self.ext_disp_to_eval is None)
-        require(given == 1, "choose exactly one of --load_weights_folder and --ext_disp_to_eval")
+        sources = (self.load_weights_folder, self.ext_disp_to_eval, self.pred_depth)
+        require(
+            sum(source is not None for source in sources) == 1,
+            "choose exactly one of --load_weights_folder, --ext_disp_to_eval and --pred_depth",
+        )
         require(
             self.save_pred_disps or not self.no_eval,
             "option no_eval: predicts for nothing without --save_pred_disps",
@@ -120,20 +142,31 @@ class EvaluationOptions:
                 getattr(self, name) is None or not self.no_eval,
                 f"option {name}: there are no metrics with --no_eval; leave out one of them",
             )
-        if self.ext_disp_to_eval is not None:
+        saved = "ext_disp_to_eval" if self.pred_depth is None else "pred_depth"
+        if self.load_weights_folder is None:
             for name in ("save_pred_disps", "no_eval", "post_process"):
-                require(not getattr(self, name), f"option {name}: makes no sense with --ext_disp_to_eval")
+                require(not getattr(self, name), f"option {name}: makes no sense with --{saved}")
             for name in ("min_depth", "max_depth", "num_layers"):
                 require(
                     getattr(self, name) is None,
-                    f"option {name}: no network runs with --ext_disp_to_eval; leave it out",
+                    f"option {name}: no network runs with --{saved}; leave it out",
                 )
+        require(
+            self.pred_depth is None or not self.eval_stereo,
+            "option pred_depth: saved depth has a unit of its own: use --eval_mono, and for metres "
+            "--disable_median_scaling",
+        )
+        require(
+            not self.scale_by_sequence or (self.scaling == "median" and not self.no_eval),
+            "option scale_by_sequence: there are no scale ratios without scaling by medians; leave it out",
+        )
+        self._validate_test_folder(protocol)
         if self.eval_eigen_to_benchmark:
             require(
                 self.ext_disp_to_eval is not None and self.split_name == "eigen_benchmark",
                 "option eval_eigen_to_benchmark: needs --ext_disp_to_eval and --eval_split eigen_benchmark",
             )
-        if self.of_make3d:
+        if protocol.subject.reader == MAKE3D:
             require(self.crop == "auto", "option crop: make3d has its own, to 2:1; leave it out")
             for name in ("dataset", "ground_truth", "png"):
                 require(
@@ -141,6 +174,10 @@ class EvaluationOptions:
                     f"option {name}: make3d is read from the .jpg and .mat files below --data_path; leave it out",
                 )
         if not protocol.rule.metrics:
+            require(
+                self.pred_depth is None,
+                "option pred_depth: the benchmark takes one file of all images: use --ext_disp_to_eval",
+            )
             require(
                 self.eval_stereo or self.disable_median_scaling,
                 "option eval_split: benchmark has no ground truth to scale by, and takes metres: use --eval_stereo, "
@@ -151,6 +188,32 @@ class EvaluationOptions:
                     getattr(self, name) is None,
                     f"option {name}: the benchmark keeps its ground truth; its server returns the metrics",
                 )
+
+    def _validate_test_folder(self, protocol: Protocol) -> None:
+        """What only a folder of test images has, and what it has not."""
+        if protocol.subject.reader == TESTING:
+            for name in ("dataset", "ground_truth", "png"):
+                require(
+                    not getattr(self, name),
+                    f"option {name}: {protocol.name} reads color/ and depth/ of the folder testing in --data_path; "
+                    "leave it out",
+                )
+        else:
+            known = ", ".join(name for name, row in PROTOCOLS.items() if row.subject.reader == TESTING)
+            for name in ("gt_depth", "seg_mask"):
+                require(
+                    getattr(self, name) is None,
+                    f"option {name}: only for a protocol of a test folder ({known}); leave it out",
+                )
+        for name in ("gt_depth", "seg_mask"):
+            require(
+                getattr(self, name) is None or not self.no_eval,
+                f"option {name}: nothing is compared with --no_eval; leave out one of them",
+            )
+        require(
+            self.seg_mask is None or protocol.rule.resize == "prediction",
+            f"option seg_mask: {protocol.name} resizes the truth, which masks are of; leave it out",
+        )
 
     @property
     def chosen_protocol(self) -> Protocol:
@@ -185,11 +248,6 @@ class EvaluationOptions:
         return list_name(self.split)
 
     @property
-    def of_make3d(self) -> bool:
-        """Whether the images are Make3D's, which have no list."""
-        return self.chosen_protocol.subject.reader == MAKE3D
-
-    @property
     def reader(self) -> str:
         """The name of the data set's reader."""
         by_split = {"odom_9": "kitti_odom", "odom_10": "kitti_odom"}
@@ -211,14 +269,18 @@ class PoseEvaluationOptions:
     ext_poses_to_eval: str | None = option(
         None, ".npy of motions (N, 4, 4), camera t to camera t + 1; no network runs", path=True
     )
-    eval_split: str = option(
-        "odom_9",
-        "odom_9, odom_10, or a folder with test_files.txt: each line a frame t, seen with t + 1",
+    eval_split: str | None = option(
+        None,
+        "odom_9, odom_10, or a folder with test_files.txt: each line a frame t, seen with t + 1; none: odom_9, with "
+        "--dataset folder all images of data_path, a folder or a video",
         path=True,
     )
     dataset: str = option("kitti_odom", "reader of the data set", choices=DATASETS)
     ground_truth: str | None = option(
-        None, "true poses in KITTI's format; none: DATA_PATH/poses/<sequence>.txt", path=True
+        None,
+        "true poses in KITTI's format; none: DATA_PATH/poses/<sequence>.txt, with --dataset folder poses.txt beside "
+        "the images",
+        path=True,
     )
     no_eval: bool = option(False, "predict only: write poses and trajectory")
     output: str | None = option(

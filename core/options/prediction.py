@@ -32,10 +32,13 @@ class PredictionOptions:
     save: list[str] = option(
         ("auto",),
         "disparity .npy, depth .npz, colour map .jpeg (of a video .mp4), 16-bit depth .png, coloured points .ply; "
-        "auto: disparity depth colour, of a video colour",
-        choices=("auto", "disparity", "depth", "colour", "png", "points"),
+        "npy: depth alone in model_v1/depth/<name>.npy; vis: that in colours, model_v1/vis/<name>.jpg (both "
+        "numbered where names repeat or are in another order); auto: disparity depth colour, of a video colour",
+        choices=("auto", "disparity", "depth", "colour", "png", "points", "npy", "vis"),
     )
-    size: str = option("network", "size of disparity, depth, png and points", choices=("network", "original"))
+    size: str = option(
+        "network", "size of disparity, depth, png, points, npy and vis", choices=("network", "original")
+    )
     intrinsics: list[float] | None = option(
         None, "for points: fx fy cx cy, fx and cx over the image's width, fy and cy over its height"
     )

@@ -13,6 +13,11 @@ from core.errors import UserError
 from core.options.base import list_name
 
 MAKE3D = "make3d"  # the name of its reader and, in place of a list, of all its photographs
+TESTING = "testing"  # likewise of a folder of test images and depth files
+OWN_LISTS = (
+    MAKE3D,
+    TESTING,
+)  # readers of subjects that list their own images: all that lie below the data path
 
 Quantity = Literal["disparity", "depth"]
 Interpolation = Literal["bilinear", "align_corners", "nearest", "nearest_centres", "top_center"]
@@ -20,6 +25,8 @@ Median = Literal["mean", "lower"]
 Empty = Literal["error", "skip", "zeros"]
 
 SEVEN = ("abs_rel", "sq_rel", "rmse", "rmse_log", "a1", "a2", "a3")
+EIGHT = ("abs_rel", "sq_rel", "log10", "rmse", "rmse_log", "a1", "a2", "a3")
+NINE = ("abs_diff", *EIGHT)
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,8 @@ class Subject:
 
     Attributes:
         name: of the subject.
-        reader: of the data set, a name of `DATASETS`, or `MAKE3D`.
-        list: of the images, a folder in splits/ or a path; None: whichever is asked for.
+        reader: of the data set, a name of `DATASETS` or of `OWN_LISTS`.
+        list: of the images, a folder in splits/ or a path; None: whichever is asked for. Of `OWN_LISTS` the reader.
         crop: the pixels that count.
         cap: greatest depth, metres.
     """
@@ -117,6 +124,11 @@ class Protocol:
     changed: tuple[str, ...] = ()
 
     @property
+    def lists_its_own(self) -> bool:
+        """Whether the subject is all images of a folder, and no list."""
+        return self.subject.reader in OWN_LISTS
+
+    @property
     def title(self) -> str:
         """The name, and what was changed: no changed protocol passes for the published one."""
         return ", ".join((self.name, *self.changed))
@@ -162,6 +174,61 @@ LOG = Rule(
     empty="skip",
 )
 
+# Bian et al. 2021: by the tests of training, which are the default, and by a script for saved depth; by the first
+# release; and by the community's program, after training and during it. All resize depth.
+OFFICIAL_TEST = Rule(
+    "sc_depth",
+    quantity="depth",
+    median="lower",
+    min_truth=0.1,
+    clamp=0.1,
+    empty="skip",
+    metrics=NINE,
+)
+OFFICIAL_SCRIPT = Rule(
+    "sc_depth_official_script",
+    quantity="depth",
+    min_truth=0.1,
+    clamp=0.1,
+    empty="skip",
+    metrics=EIGHT,
+)
+FIRST_RELEASE = Rule(
+    "sc_depth_release2021",
+    quantity="depth",
+    interpolation="nearest",
+    median="lower",
+    empty="skip",
+    metrics=NINE,
+)
+COMMUNITY = Rule("sc_depth_seed", quantity="depth", empty="skip")
+COMMUNITY_VALIDATION = Rule(
+    "sc_depth_seed_validation",
+    quantity="depth",
+    interpolation="nearest",
+    resize="truth",
+    median="lower",
+    empty="skip",
+)
+
+LIMITED_BY_CROP = tuple(rule.name for rule in (LIMITED, UNLIMITED, UPLOAD, LOG))
+
+# Folders of test images, all in one layout. No other rule cuts NYU like this.
+TEST_FOLDERS = (
+    Subject("kitti", TESTING, TESTING, GARG, 80.0),
+    Subject("ddad", TESTING, TESTING, NONE, 200.0),
+    Subject("nyu", TESTING, TESTING, Crop("nyu", (45, 471), (41, 601), pixels=True), 10.0),
+    Subject("bonn", TESTING, TESTING, NONE, 10.0),
+    Subject("tum", TESTING, TESTING, NONE, 10.0),
+    Subject("scannet", TESTING, TESTING, NONE, 10.0),
+)
+
+
+def of_test_folders(rule: Rule) -> tuple[Protocol, ...]:
+    """A rule for all of `TEST_FOLDERS`, such as `<rule>_nyu`."""
+    return tuple(Protocol(f"{rule.name}_{subject.name}", subject, rule) for subject in TEST_FOLDERS)
+
+
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
@@ -181,6 +248,13 @@ PROTOCOLS = {
             Subject("kitti_scans", "kitti", None, Crop("log", (153, 371), (44, 1197), pixels=True), 80.0),
             LOG,
         ),
+        *(
+            Protocol(rule.name, Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0), rule)
+            for rule in (OFFICIAL_TEST, OFFICIAL_SCRIPT, FIRST_RELEASE, COMMUNITY, COMMUNITY_VALIDATION)
+        ),
+        *of_test_folders(OFFICIAL_TEST),
+        *of_test_folders(OFFICIAL_SCRIPT),
+        *of_test_folders(FIRST_RELEASE),
     )
 }
 
@@ -209,9 +283,9 @@ def of_split(split: str) -> Protocol:
             f"option eval_split: {path} is a protocol; use --protocol {path}, and --eval_split for its list"
         )
     row = PROTOCOLS.get(name)
-    if row is None or row.subject.list != name or (name == MAKE3D and path != MAKE3D):
+    if row is None or row.subject.list != name or (row.lists_its_own and path != name):
         row = PROTOCOLS["eigen_benchmark"]
-    if split == row.subject.list or row.name == MAKE3D:
+    if split == row.subject.list or row.lists_its_own:
         return row
     return replace(row, name=split, subject=replace(row.subject, name=split, list=split))
 
@@ -225,9 +299,9 @@ def on_list(name: str, split: str) -> Protocol:
     row, other = PROTOCOLS[name], PROTOCOLS.get(os.path.normpath(split))
     if split == row.subject.list:
         return row
-    if row.subject.reader == MAKE3D:
+    if row.lists_its_own:
         raise UserError(f"options protocol, eval_split: {name} has no list; leave out --eval_split {split}")
-    if other is not None and other is not row and (row.subject.list or other.subject.reader == MAKE3D):
+    if other is not None and other is not row and (row.subject.list or other.lists_its_own):
         raise UserError(
             f"options protocol, eval_split: {split} is another protocol than {name}; leave out one of the two"
         )
@@ -243,14 +317,16 @@ def change(
     """The protocol with other values, each of which is named in `changed`; None leaves what is there.
 
     Args:
-        crop: truth beyond the cap is left out with a crop, and counts without one.
+        crop: truth beyond the cap is left out with a crop, and counts without one, by the rules of
+            `LIMITED_BY_CROP`.
         depth_cap: greatest depth, metres.
         min_depth: least depth of predictions, and of truth that is limited, metres.
     """
     subject, rule, changed = protocol.subject, protocol.rule, [*protocol.changed]
     if crop is not None and crop != subject.crop:
         subject = replace(subject, crop=crop)
-        rule = replace(rule, limit_truth=crop != NONE)
+        if rule.name in LIMITED_BY_CROP:
+            rule = replace(rule, limit_truth=crop != NONE)
         changed.append(f"crop {crop.name}")
     if depth_cap is not None and depth_cap != subject.cap:
         subject = replace(subject, cap=depth_cap)

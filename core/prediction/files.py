@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from core.disparity import STEREO_SCALE_FACTOR, resize_map
 from core.errors import UserError
 from core.evaluation.disparity_files import KITTI_DEPTH_UNIT
-from core.files.colour import colour_map
+from core.files.colour import colour_map, jet_map
 from core.files.images import resize_array
 from core.files.whole import write_atomically, write_text
 from core.geometry import relative_intrinsics
@@ -81,10 +81,10 @@ class PredictionWriter:
 
     def describe(self) -> str:
         """The files written for each image."""
-        return ", ".join(f"*{WRITERS[kind][0]}" for kind in self.kinds)
+        return ", ".join(str(file_of(kind, Path("*"))) for kind in self.kinds)
 
     def save(self, stem: Path, image: np.ndarray, disparity: np.ndarray) -> None:
-        """Writes `<stem><suffix>` for every kind of file asked for.
+        """Writes a file for every kind asked for, see `file_of`.
 
         Args:
             image: (h, w, 3) uint8 RGB, as it came.
@@ -101,8 +101,8 @@ class PredictionWriter:
         depth = (self.scale_factor / disparity).astype(np.float32)
         prediction = Prediction(image, disparity, depth, image_size)
         for kind in self.kinds:
-            suffix, write = WRITERS[kind]
-            write(self, stem.with_name(stem.name + suffix), prediction)
+            write = IN_FOLDERS[kind][1] if kind in IN_FOLDERS else WRITERS[kind][1]
+            write(self, file_of(kind, stem), prediction)
 
     def save_disparity(self, path: Path, prediction: Prediction) -> None:
         """(1, 1, H, W) float32 as published programs write it, and a `.json` beside it with what it means."""
@@ -115,6 +115,15 @@ class PredictionWriter:
         """`depth` (H, W) float32 and the record, as arrays of one file."""
         arrays = {"depth": prediction.depth, **self.record}
         write_atomically(path, lambda temporary: np.savez(temporary, **arrays))
+
+    def save_plain_depth(self, path: Path, prediction: Prediction) -> None:
+        """(H, W) float32 of depth and nothing else."""
+        write_atomically(path, lambda temporary: np.save(temporary, prediction.depth))
+
+    def save_depth_colours(self, path: Path, prediction: Prediction) -> None:
+        """The depth in colours, from red, near, to blue, far."""
+        colours = Image.fromarray(jet_map(prediction.depth))
+        write_atomically(path, lambda temporary: colours.save(temporary, format="JPEG", quality=95))
 
     def save_colour(self, path: Path, prediction: Prediction) -> None:
         """The disparity in colours, at the size of the image as it came."""
@@ -151,3 +160,15 @@ WRITERS: dict[str, tuple[str, Writer]] = {
     "png": ("_depth.png", PredictionWriter.save_png),
     "points": ("_points.ply", PredictionWriter.save_points),
 }
+# Name in --save: the place of a file below the folder of results, and what writes it.
+IN_FOLDERS: dict[str, tuple[str, Writer]] = {
+    "npy": ("model_v1/depth/{}.npy", PredictionWriter.save_plain_depth),
+    "vis": ("model_v1/vis/{}.jpg", PredictionWriter.save_depth_colours),
+}
+
+
+def file_of(kind: str, stem: Path) -> Path:
+    """The file of a kind: `<stem><suffix>`, or in a folder of its own beside the stem."""
+    if kind in IN_FOLDERS:
+        return stem.parent / IN_FOLDERS[kind][0].format(stem.name)
+    return stem.with_name(stem.name + WRITERS[kind][0])

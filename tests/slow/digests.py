@@ -60,6 +60,7 @@ CHANGED = {
         "core/options/needs.py",
         "in evaluation mode nothing is drawn: the certificate's loss has no noise of the auto-mask there any more",
     ),
+    "odometry/printed": ("core/odometry/scale.py", "two more lines: the scale of the path and of its pieces"),
 }
 
 

@@ -8,10 +8,25 @@ from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
 from core.datasets.sequences import ImageSequence, file_numbers, read_sequence
 from core.datasets.splits import CAMERAS, LEFT, RIGHT, SplitLine
-from core.datasets.videos import frame_rate, frames_folder, is_video
+from core.datasets.videos import frame_rate, is_video, video_folder
 from core.errors import UserError
 
 POSES_FILE = "poses.txt"
+
+
+def all_frames(data_path: Path) -> list[SplitLine]:
+    """The lines of a whole video, a file or a folder of images: each frame but the last, of its only or left camera.
+
+    Raises:
+        UserError: no such video, or less than two images.
+    """
+    folder = video_folder(data_path)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder or video; check --data_path")
+    frames = list(read_sequence(folder).cameras[LEFT])
+    if len(frames) < 2:
+        raise UserError(f"{folder}: one image makes no path; check --data_path")
+    return [SplitLine(".", frame) for frame in frames[:-1]]
 
 
 class FolderDataset(SequenceDataset):
@@ -54,15 +69,9 @@ class FolderDataset(SequenceDataset):
 
     def _find_root(self, data_path: Path) -> Path:
         self._top = data_path  # where the last `intrinsics.yaml` may lie
-        if not is_video(data_path):
-            return data_path
-        self._top = data_path.parent
-        folder = frames_folder(data_path)
-        if not folder.is_dir():
-            raise UserError(
-                f"{data_path}: its frames are not there; run make_split.py --data_path {data_path}"
-            )
-        return folder
+        if is_video(data_path):
+            self._top = data_path.parent
+        return video_folder(data_path)
 
     def _open(self, png: bool | None) -> None:
         """Reads the names of all images of the split's sequences; any extension will do."""

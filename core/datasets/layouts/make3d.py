@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from core.datasets.evaluated_images import EvaluatedImages
 from core.datasets.ground_truth import SparseDepth
 from core.datasets.mat_file import read_mat_array
 from core.datasets.sample import Sample, image_key
 from core.errors import UserError
 from core.files.images import BadImageError, load_image, resize, to_array
+from core.options import EvaluationOptions
+from core.options.needs import Preparation
 
 PUBLISHED_IMAGES = 134
 IMAGE, DEPTH = ("img-", ".jpg"), ("depth_sph_corr-", ".mat")  # before and after the name of a photograph
@@ -83,6 +86,31 @@ class Make3D:
     def describe(self, index: int) -> str:
         """Where a sample comes from, for messages."""
         return str(self.photographs[index].image)
+
+
+class Make3DImages(EvaluatedImages):
+    """All photographs below `data_path`.
+
+    Raises:
+        UserError: see `find_photographs`.
+    """
+
+    def __init__(self, options: EvaluationOptions) -> None:
+        self.photographs = find_photographs(Path(options.data_path))
+        self.names, self.notes = [str(photograph) for photograph in self.photographs], []
+        if len(self.photographs) != PUBLISHED_IMAGES:
+            self.notes.append(
+                f"{options.data_path}: {len(self.photographs)} images; the published numbers are of Make3D's "
+                f"{PUBLISHED_IMAGES} test images"
+            )
+
+    def truths(self) -> list[SparseDepth]:
+        """The grids of the laser."""
+        return [photograph.ground_truth() for photograph in self.photographs]
+
+    def samples(self, preparation: Preparation) -> Make3D:
+        """Their middles."""
+        return Make3D(self.photographs, preparation.height, preparation.width)
 
 
 def centre(length: int, rows: int) -> slice:

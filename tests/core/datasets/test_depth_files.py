@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets.depth_files import read_depth
+from core.datasets.depth_files import find_depth_files, read_depth
 from core.errors import UserError
 
 DEPTH = np.round(np.random.default_rng(0).uniform(0.1, 12, (6, 9)), 3).astype(np.float32)
@@ -126,3 +126,16 @@ def test_files_that_are_no_maps(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             read_depth(tmp_path / name, "nyu")
+
+
+def test_the_files_of_a_folder(tmp_path):
+    with pytest.raises(UserError, match="no such folder of depth"):
+        find_depth_files(tmp_path / "absent")
+    with pytest.raises(UserError, match="no depth in it"):
+        find_depth_files(tmp_path)
+    for name in ("b.npy", "a.npy", "readme.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in find_depth_files(tmp_path)] == ["a.npy", "b.npy"]
+    (tmp_path / "c.png").touch()
+    with pytest.raises(UserError, match=r"holds \.npy and \.png files; keep one kind"):
+        find_depth_files(tmp_path)

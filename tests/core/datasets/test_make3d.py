@@ -11,6 +11,7 @@ from PIL import Image
 
 import evaluate_depth
 import export_gt_depth
+from core.datasets.evaluated_images import find_evaluated_images
 from core.datasets.ground_truth import SparseDepth
 from core.datasets.layouts.make3d import Make3D, find_photographs
 from core.errors import UserError
@@ -147,13 +148,14 @@ def test_a_known_distortion(folder: Path) -> None:
 
 
 def test_the_published_number_of_images_needs_no_note(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     for number in range(134):
         (tmp_path / f"img-{number}.jpg").touch()
         (tmp_path / f"depth_sph_corr-{number}.mat").touch()
     options = EvaluationOptions(eval_split="make3d", data_path=str(tmp_path))
-    assert len(evaluate_depth.find_lines(options)) == 134 and capsys.readouterr().err == ""
+    images = find_evaluated_images(options)
+    assert len(images.names) == 134 and images.notes == []
 
 
 def test_help_names_it() -> None:

@@ -128,7 +128,10 @@ def test_what_the_benchmark_cannot_do(benchmark: Path) -> None:
         ({"save_pred_disps": True}, "save_pred_disps: makes no sense with --ext_disp_to_eval"),
         ({"post_process": True}, "post_process: makes no sense with --ext_disp_to_eval"),
         ({"eval_stereo": True}, "exactly one of --eval_mono and --eval_stereo"),
-        ({"load_weights_folder": "w"}, "exactly one of --load_weights_folder and --ext_disp_to_eval"),
+        (
+            {"load_weights_folder": "w"},
+            "exactly one of --load_weights_folder, --ext_disp_to_eval and --pred_depth",
+        ),
         ({"pred_depth_scale_factor": 0.0}, "must be above 0"),
     ],
 )

@@ -14,9 +14,9 @@ import pytest
 from core.errors import UserError
 from core.evaluation.comparison import Scaling, z_disparity
 from core.evaluation.depth import evaluate_depth, save_csv, training_metrics
-from core.options import DATASETS, MAKE3D, OPTIONS, EvaluationOptions
+from core.options import DATASETS, OPTIONS, EvaluationOptions
 from core.options.parsing import parse
-from core.options.protocols import CROPS, PROTOCOLS, Crop, Protocol, Rule, Subject, measuring_names
+from core.options.protocols import CROPS, OWN_LISTS, PROTOCOLS, Crop, Protocol, Rule, Subject, measuring_names
 from tests.tolerances import assert_close
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -287,7 +287,7 @@ def test_rays_beyond_a_right_angle_have_no_depth() -> None:
 
 def test_names_and_readers() -> None:
     assert all(name == protocol.name == protocol.title for name, protocol in PROTOCOLS.items())
-    assert {p.subject.reader for p in PROTOCOLS.values()} <= {*DATASETS, MAKE3D}
+    assert {p.subject.reader for p in PROTOCOLS.values()} <= {*DATASETS, *OWN_LISTS}
     assert set(measuring_names()) == set(PROTOCOLS) - {"benchmark"}
     assert {options().protocol for options in OPTIONS.values()} <= set(measuring_names())
 
@@ -338,7 +338,7 @@ def chosen(*words: str) -> EvaluationOptions:
 def test_eval_split_is_an_alias(name: str) -> None:
     new, old = chosen("--protocol", name), chosen("--eval_split", name)
     assert new.chosen_protocol == old.chosen_protocol == PROTOCOLS[name]
-    assert (new.split, new.reader, new.of_make3d) == (old.split, old.reader, old.of_make3d)
+    assert (new.split, new.reader) == (old.split, old.reader)
     assert chosen("--protocol", name, "--eval_split", name).chosen_protocol == PROTOCOLS[name]
 
 

@@ -277,7 +277,7 @@ SAVED = ["--eval_mono", "--ext_disp_to_eval", "d.npy"]
     [
         (["--load_weights_folder", "w"], "exactly one of --eval_mono and --eval_stereo"),
         (["--load_weights_folder", "w", "--eval_mono", "--eval_stereo"], "exactly one of --eval_mono"),
-        (["--eval_mono"], "exactly one of --load_weights_folder and --ext_disp_to_eval"),
+        (["--eval_mono"], "exactly one of --load_weights_folder, --ext_disp_to_eval and --pred_depth"),
         (["--eval_mono", "--ext_disp_to_eval", "d.npy", "--no_eval"], "option no_eval"),
         (["--eval_mono", "--load_weights_folder", "w", "--depth_cap", "0"], "options depth_cap"),
         ([*PREDICT_ONLY, "--output", "m.json"], "option output: there are no metrics with --no_eval"),

@@ -1,0 +1,134 @@
+"""What an evaluation looks at, image by image: those of a split's list, or all that a folder of test images holds.
+
+A layout whose test images are no list is a class of `OWN_LISTS`, and a subject of `core.options.protocols` reads it.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import numpy as np
+
+from core.datasets.ground_truth import SparseDepth, load_ground_truth
+from core.datasets.loader import Dataset
+from core.datasets.splits import load_split, split_folder
+from core.options import EvaluationOptions
+from core.options.needs import Needs, Preparation
+
+# By the reader of the subject.
+OWN_LISTS = {
+    "make3d": "core.datasets.layouts.make3d.Make3DImages",
+    "testing": "core.datasets.layouts.testing.TestingImages",
+}
+
+Item = TypeVar("Item")
+Truths = Sequence[SparseDepth] | Sequence[np.ndarray]
+
+
+class OnDemand(Sequence[Item]):
+    """Items that are read from their files when they are asked for, and not kept."""
+
+    def __init__(self, files: Sequence[Path], read: Callable[[Path], Item]) -> None:
+        self.files, self.read = files, read
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "OnDemand[Item]": ...
+
+    def __getitem__(self, index: int | slice) -> "Item | OnDemand[Item]":
+        if isinstance(index, slice):
+            return OnDemand(self.files[index], self.read)
+        return self.read(self.files[index])
+
+
+class EvaluatedImages(ABC):
+    """The images of an evaluation.
+
+    Attributes:
+        names: of the images, in their order; for reports.
+        notes: what the user should know of them, a line each.
+    """
+
+    names: list[str]
+    notes: list[str]
+
+    @property
+    def sequences(self) -> list[str]:
+        """The video that each image is of; [] where they are of none."""
+        return []
+
+    @abstractmethod
+    def truths(self) -> Truths:
+        """The true depth of every image, metres.
+
+        Raises:
+            UserError: there is none, or it is damaged.
+        """
+
+    def regions(self) -> Sequence[np.ndarray] | None:
+        """Of every image what moves, bool of the size of its truth; None where nobody says."""
+        return None
+
+    @abstractmethod
+    def samples(self, preparation: Preparation) -> Dataset:
+        """The images as a network takes them: samples of nothing but `image_0_0`.
+
+        Raises:
+            UserError: one is missing.
+        """
+
+
+class SplitImages(EvaluatedImages):
+    """Those of a split's list for tests.
+
+    Args:
+        options: of the evaluation.
+
+    Raises:
+        UserError: there is no such list, or it is damaged.
+    """
+
+    def __init__(self, options: EvaluationOptions) -> None:
+        self.options, self.lines = options, load_split(options.split, "test")
+        self.names, self.notes = [str(line) for line in self.lines], []
+
+    @property
+    def sequences(self) -> list[str]:
+        """The folders of the lines."""
+        return [line.folder for line in self.lines]
+
+    def truths(self) -> Truths:
+        """What export_gt_depth.py wrote."""
+        path = self.options.ground_truth or split_folder(self.options.split) / "gt_depths.npz"
+        return load_ground_truth(Path(path), self.lines)
+
+    def samples(self, preparation: Preparation) -> Dataset:
+        """By the reader of the data set."""
+        from core.datasets import reader
+
+        options, needs = self.options, Needs(augmented=False)
+        dataset = reader(options.reader)(options.data_path, self.lines, needs, preparation, png=options.png)
+        dataset.check_files()
+        return dataset
+
+
+def find_evaluated_images(options: EvaluationOptions) -> EvaluatedImages:
+    """What the options ask to evaluate.
+
+    Raises:
+        UserError: it is not there.
+    """
+    subject = options.chosen_protocol.subject
+    if subject.reader not in OWN_LISTS:
+        return SplitImages(options)
+    module, _, name = OWN_LISTS[subject.reader].rpartition(".")
+    found: Any = getattr(importlib.import_module(module), name)(options)
+    assert isinstance(found, EvaluatedImages)
+    return found
