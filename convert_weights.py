@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     except FailedError:
         print("\n".join([*report, "failed: nothing was written"]))
         sys.exit(1)
-    left_out = conversion.left_out(source)
+    left_out = conversion.left_out(source, files)
     if left_out:
         report.append(f"left out: {', '.join(left_out)}")
     print("\n".join([*report, f"written: {', '.join(names)} in {output}"]))

@@ -126,11 +126,12 @@ def default_output(source: Path, to: str) -> Path:
     )
 
 
-def left_out(source: Path) -> list[str]:
-    """What else lies in a source folder: it stays there."""
+def left_out(source: Path, files: Iterable[WeightsFile]) -> list[str]:
+    """What lies in a source folder beside the files that were read: it stays there."""
     if not source.is_dir():
         return []
     taken = {path.name for paths in network_files(source).values() for path in paths}
+    taken |= {file.path.name for file in files}
     present = (path.name for path in source.iterdir() if not path.name.startswith("."))
     return sorted(set(present) - taken - {OPTIONS_FILE})
 

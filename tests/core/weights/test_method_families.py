@@ -18,7 +18,7 @@ from core.weights.conversion import WRITERS
 from core.weights.families import FAMILIES, matches, network_names, unused
 from core.weights.families.base import MethodFamily, Prefixes, Shape
 from core.weights.families.monodepth2 import Decoder, Encoder, PoseDecoder
-from core.weights.folder import OPTIONS_FILE, Folder, model_options, start_file
+from core.weights.folder import OPTIONS_FILE, Folder, model_options, results_folder, start_file
 from core.weights.pdparams import write_pdparams
 from core.weights.safetensors_file import write_safetensors
 from core.weights.sources import network_files, read_files, read_network, read_source
@@ -71,6 +71,62 @@ def test_converted_to_a_file_of_each_and_back(twin, tmp_path: Path, capsys, to: 
     assert all(same(again[name], states[name]) for name in states)
     joined = PREFIXES.join(again)
     assert same(joined, read_weights_file(path)) and set(PREFIXES.split(joined) or {}) == {"depth", "pose"}
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_file_of_two_networks_as_a_folder(twin, tmp_path: Path, as_file: bool) -> None:
+    states = random_states(channels=6)
+    path = write_checkpoint(tmp_path / "last.ckpt", states)
+    (tmp_path / "notes.txt").write_text("of that run")
+    place = path if as_file else tmp_path
+    folder = Folder(place)
+    assert list(folder) == ["depth", "pose"] and all(same(folder[name], states[name]) for name in folder)
+    assert folder.paths(["pose"]) == {"pose": path} and folder.path("encoder") is None
+    assert model_options(place, {}, {}) == TwinOptions(width_of_depth=6)
+    assert start_file(folder, "pose", TwinOptions(), "pose") == path
+    with pytest.raises(
+        UserError, match=f"{place.name}: lacks encoder.pth; it holds .*(depth, pose|last.ckpt)"
+    ):
+        folder.paths(["encoder"])
+    assert results_folder(place) == tmp_path
+    words = r"last\.ckpt: holds no network e; check --load_w" if as_file else r"e\.pth: no such file; check"
+    with pytest.raises(UserError, match=words):
+        start_file(folder, "e", TwinOptions(), "e")
+
+
+def test_one_file_of_a_model_for_each_half(twin, tmp_path: Path) -> None:
+    """Of the networks in several files none may be there twice."""
+    states = random_states()
+    halves = {"depth": states["depth"], "pose": states["pose"]}
+    write_checkpoint(tmp_path / "a.ckpt", halves)
+    assert [file.path.name for file in read_source(tmp_path)] == ["a.ckpt", "a.ckpt"]
+    write_checkpoint(tmp_path / "b.ckpt", halves)
+    with pytest.raises(
+        UserError, match=r"a\.ckpt and b\.ckpt hold the same networks; name one of these files"
+    ):
+        model_options(tmp_path, {}, {})
+    write_safetensors(tmp_path / "depth.safetensors", states["depth"])  # files of single networks win
+    assert list(Folder(tmp_path)) == ["depth"]
+
+
+def test_a_file_of_one_network_is_no_model(twin, tmp_path: Path) -> None:
+    path = write_checkpoint(tmp_path / "half.ckpt", {"depth": random_states()["depth"]})
+    with pytest.raises(
+        UserError, match=r"half\.ckpt: holds Twin's depth network, 4 channels alone; name the fol"
+    ):
+        model_options(path, {}, {})
+    assert list(Folder(tmp_path)) == []
+    path.write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"half\.ckpt: not a readable file of weights"):
+        Folder(tmp_path).paths(["depth"])
+
+
+def test_a_folder_of_one_file_is_converted(twin, tmp_path: Path, capsys) -> None:
+    (tmp_path / "run").mkdir()
+    write_checkpoint(tmp_path / "run" / "last.ckpt", random_states())
+    convert_weights.main([str(tmp_path / "run"), "--to", "paddle"])
+    assert "left out" not in capsys.readouterr().out
+    assert list(network_files(tmp_path / "run_paddle")) == ["depth", "pose"]
 
 
 def test_what_is_no_such_file_is_not_split() -> None:
@@ -236,12 +292,12 @@ def test_a_folder_reads_each_file_once(tmp_path: Path) -> None:
 def test_a_missing_start_names_the_file_and_the_option(tmp_path: Path) -> None:
     options = TwinOptions(load_weights_folder="one", depth_start=f"{tmp_path}/")
     with pytest.raises(UserError, match=r"encoder\.pth: no such file; check --depth_start$"):
-        start_file(tmp_path, "encoder", ".pth", options, "depth")
+        start_file(Folder(tmp_path), "encoder", options, "depth")
     words = (
         r"one/depth\.pth: no such file; check --load_weights_folder, or leave depth out of --models_to_load"
     )
     with pytest.raises(UserError, match=words):
-        start_file(Path("one"), "depth", ".pth", options, "depth")
+        start_file(Folder(Path("one")), "depth", options, "depth")
 
 
 # ---- what a pickle may name ----------------------------------------------------------------------------------
