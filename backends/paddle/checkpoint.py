@@ -85,11 +85,16 @@ def load_weights(network: nn.Layer, state: dict[str, np.ndarray], path: Path) ->
     load_network_state(network, state, str(path))
 
 
-def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
-    """Writes a `.pdparams` file of an official state: PaddlePaddle's names, and numbers beside them as 0-d arrays."""
-    write_pdparams(
-        path, layouts.to_native(state) | {name: np.array(value) for name, value in scalars.items()}
-    )
+def write_weights(
+    path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any], key: str | None = None
+) -> None:
+    """Writes a `.pdparams` file of an official state: PaddlePaddle's names, and numbers beside them as 0-d arrays.
+
+    Args:
+        key: under which all of it lies in the file; None: at its top.
+    """
+    numbers = {name: np.array(value) for name, value in scalars.items()}
+    write_pdparams(path, layouts.to_native(state) | numbers, key)
 
 
 def save_networks(networks: dict[str, nn.Layer], folder: Path, scalars: dict[str, dict[str, Any]]) -> None:

@@ -69,8 +69,13 @@ def load_weights(network: nn.Module, state: dict[str, np.ndarray], path: Path) -
     load_network_state(network, state, str(path))
 
 
-def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
+def write_weights(
+    path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any], key: str | None = None
+) -> None:
     """Writes a `.pth` file of an official state: tensors, and beside them Python's numbers, as official files have.
+
+    Args:
+        key: under which all of it lies in the file; None: at its top.
 
     Raises:
         OSError: the file cannot be written.
@@ -79,8 +84,9 @@ def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, A
     tensors = {
         name: torch.from_numpy(np.array(array)) for name, array in state.items() if name not in numbers
     }
+    content = tensors | numbers | scalars
     try:
-        torch.save(tensors | numbers | scalars, path)
+        torch.save(content if key is None else {key: content}, path)
     except RuntimeError as error:  # what a full disk is to its writer
         raise OSError(f"{error}") from error
 

@@ -129,6 +129,73 @@ def test_a_folder_of_one_file_is_converted(twin, tmp_path: Path, capsys) -> None
     assert list(network_files(tmp_path / "run_paddle")) == ["depth", "pose"]
 
 
+@pytest.fixture
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without PyTorch."""
+
+    def writer(key: str | None = None):
+        return lambda path, state: write_nested(
+            path, {key or "": {k: np.asarray(a) for k, a in state.items()}}
+        )
+
+    monkeypatch.setattr(convert_weights, "pth_writer", writer)
+
+
+def test_joined_to_the_file_of_its_authors(twin, by_hand, tmp_path: Path, capsys) -> None:
+    """From a file of each network; what comes out has their names, and converts to the same bits again."""
+    states = random_states()
+    for own, state in states.items():
+        write_safetensors(tmp_path / f"{own}.safetensors", state)
+    path = tmp_path / "made" / "last.ckpt"
+    convert_weights.main([str(tmp_path), "--joined", str(path)])
+    printed = capsys.readouterr().out
+    assert "bit-identical" in printed and f"written: {path}" in printed and "left out: made" in printed
+    assert same(read_weights_file(path), PREFIXES.join(states))
+    again = {file.network.file: file.state for file in read_source(path)}
+    assert all(same(again[own], states[own]) for own in states)
+    with pytest.raises(UserError, match=r"last\.ckpt: is there already; choose another --joined, or --force"):
+        convert_weights.main([str(tmp_path), "--joined", str(path)])
+    with pytest.raises(UserError, match=r"made: --joined is a file; end its name in one of \.pth"):
+        convert_weights.main([str(tmp_path), "--joined", str(path.parent)])
+
+
+def test_joined_without_counters(twin, by_hand, tmp_path: Path, capsys) -> None:
+    """They are added, as the authors' files have them."""
+    states = random_states()
+    del states["depth"]["norm.num_batches_tracked"]
+    for own, state in states.items():
+        write_safetensors(tmp_path / f"{own}.safetensors", state)
+    convert_weights.main([str(tmp_path), "--joined", str(tmp_path / "last.ckpt"), "--to", "torch"])
+    assert "added, of zeros: last.ckpt (1 counters)" in capsys.readouterr().out
+    assert read_weights_file(tmp_path / "last.ckpt")["depth_net.norm.num_batches_tracked"].shape == ()
+
+
+def test_nothing_is_joined_that_is_not_the_same(twin, monkeypatch, tmp_path: Path, capsys) -> None:
+    for own, state in random_states().items():
+        write_safetensors(tmp_path / f"{own}.safetensors", state)
+    half = lambda path, state: write_nested(path, {"state_dict": {k: a / 2 for k, a in state.items()}})  # noqa: E731
+    monkeypatch.setattr(convert_weights, "pth_writer", lambda key: half)
+    with pytest.raises(SystemExit):
+        convert_weights.main([str(tmp_path), "--joined", str(tmp_path / "last.ckpt")])
+    assert "failed: nothing was written" in capsys.readouterr().out
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_joined_where_each_network_has_a_file(by_hand, tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "depth.safetensors", empty(Decoder(False).shapes))
+    with pytest.raises(
+        UserError, match="--joined: Monodepth2 has a file for each network; use --to torch and"
+    ):
+        convert_weights.main([str(tmp_path), "--joined", str(tmp_path / "a.ckpt")])
+    assert not (tmp_path / "a.ckpt").exists()
+
+
+@pytest.mark.parametrize(("option", "word"), [("--to", "paddle"), ("--output", "folder")])
+def test_joined_and_something_else(option: str, word: str) -> None:
+    with pytest.raises(UserError, match=f"--joined: .* leave {option}"):
+        convert_weights.main(["folder", "--joined", "a.ckpt", option, word])
+
+
 def test_what_is_no_such_file_is_not_split() -> None:
     assert PREFIXES.split({"depth_net.a": 1, "other.b": 2}) is None
     assert PREFIXES.split({"depth_net.a": 1}) == {"depth": {"a": 1}}
