@@ -117,6 +117,8 @@ def _recognised_options(files: Folder) -> Options:
     found = matches(shapes, of_methods=True)
     if len(found) > 1:
         raise UserError(f"{files.folder}: {tie(found[0].networks, [match.release for match in found])}")
+    for refusal in filter(None, (rule.refusal for rule in found[0].networks.values()) if found else ()):
+        raise UserError(f"{files.folder}: {refusal}")
     family = found[0].family if found else next(iter(FAMILIES.values()))
     assert family.options_of is not None  # every method's family has it
     try:

@@ -187,6 +187,8 @@ def _network(path: Path, name: str, state: State, layout: str, best: list[Method
     if not rules:
         raise UserError(f"{path}: holds arrays of no network that is known: {_described(list(shapes))}")
     network, *others = (rule.named(name) for rule in rules)
+    if network.refusal:
+        raise UserError(f"{path}: {network.refusal}")
     if any((other.file, other.needed) != (network.file, network.needed) for other in others):
         raise UserError(f"{path}: {families.tie([network.file], [rule.family for rule in rules])}")
     check_names(shapes, network.shapes, path, ignore=network.optional, explain=families.explain)

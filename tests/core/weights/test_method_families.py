@@ -16,7 +16,7 @@ from core.options.parsing import save_options
 from core.weights import read_weights_file
 from core.weights.conversion import WRITERS
 from core.weights.families import FAMILIES, matches, network_names, unused
-from core.weights.families.base import MethodFamily, Prefixes, Shape
+from core.weights.families.base import DROPPED, MethodFamily, Prefixes, Shape
 from core.weights.families.monodepth2 import Decoder, Encoder, PoseDecoder
 from core.weights.folder import OPTIONS_FILE, Folder, model_options, results_folder, start_file
 from core.weights.pdparams import write_pdparams
@@ -253,6 +253,13 @@ def test_names_of_files_are_asked_of_the_families(monkeypatch) -> None:
     assert network_names() == [*before, "extractor"]
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No families but the first method's and that of ImageNet's encoders."""
+    for own in set(FAMILIES) - {"monodepth2", "torchvision"}:
+        monkeypatch.delitem(FAMILIES, own)
+
+
 class OtherEncoder(Encoder):
     """Another method's, whose names and shapes are the same but for the numbers."""
 
@@ -290,7 +297,7 @@ def empty(shapes) -> dict[str, np.ndarray]:
     return {key: np.broadcast_to(np.float32(64), shape) for key, shape in shapes.items()}
 
 
-def test_an_encoder_of_either(monkeypatch, tmp_path: Path) -> None:
+def test_an_encoder_of_either(few, monkeypatch, tmp_path: Path) -> None:
     encoder = {"encoder": empty(OtherEncoder(18).shapes)}
     assert model_options(tmp_path, encoder, {}).method == "monodepth2"
     monkeypatch.setitem(FAMILIES, "other", other_family())
@@ -304,7 +311,7 @@ def test_an_encoder_of_either(monkeypatch, tmp_path: Path) -> None:
     assert model_options(tmp_path, others, {}) == TwinOptions(width_of_depth=18)
 
 
-def test_a_single_encoder_is_converted_whoever_wrote_it(monkeypatch, tmp_path: Path) -> None:
+def test_a_single_encoder_is_converted_whoever_wrote_it(few, monkeypatch, tmp_path: Path) -> None:
     """Only the name of the release is open."""
     monkeypatch.setitem(FAMILIES, "other", other_family())
     state = {key: np.zeros(shape, np.float32) for key, shape in OtherEncoder(18).shapes.items()}
@@ -316,6 +323,19 @@ def test_a_single_encoder_is_converted_whoever_wrote_it(monkeypatch, tmp_path: P
     monkeypatch.setattr(OtherEncoder, "file", "backbone")
     with pytest.raises(UserError, match=r"encoder\.safetensors: an encoder of either Monodepth2 or Other"):
         read_network(tmp_path / "encoder.safetensors")
+
+
+def test_a_network_that_is_known_and_not_here(twin, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Depth, "refusal", "its depth network is woven, which is not here; take another")
+    path = write_checkpoint(tmp_path / "last.ckpt", random_states())
+    for read in (read_source, lambda place: model_options(place, {}, {})):
+        with pytest.raises(
+            UserError, match=r"last\.ckpt: its depth network is woven, which is not here; take an"
+        ):
+            read(path)
+    write_safetensors(tmp_path / "depth.safetensors", empty(Depth(4).shapes))
+    with pytest.raises(UserError, match=r"^[^:]+: its depth network is woven"):
+        model_options(tmp_path, {}, {})
 
 
 def test_files_of_two_methods_in_a_folder(twin, tmp_path: Path) -> None:
@@ -381,6 +401,22 @@ def test_records_of_a_family(monkeypatch, tmp_path: Path) -> None:
         read_weights_file(path)
     register(monkeypatch)
     assert len(read_source(path)) == 2
+
+
+def test_classes_as_names(monkeypatch, tmp_path: Path) -> None:
+    """Under which trainings of 2021 kept the state of what watched them; nobody imports them."""
+    register(monkeypatch)
+    path = tmp_path / "a.ckpt"
+    keeper = name("keepers", "ModelCheckpoint")
+    write_checkpoint(path, random_states(), callbacks={keeper: {"best": "x.ckpt"}})
+    with pytest.raises(UserError, match=r"it asks for keepers\.ModelCheckpoint"):
+        read_source(path)
+    family = dataclasses.replace(FAMILIES["twin"], stand_ins={("keepers", "ModelCheckpoint"): DROPPED})
+    monkeypatch.setitem(FAMILIES, "twin", family)
+    assert len(read_source(path)) == 2
+    write_checkpoint(path, random_states(), callbacks={call(keeper, 1): {}})
+    with pytest.raises(UserError, match="a dict whose names are neither text nor small integers"):
+        read_source(path)
 
 
 @pytest.mark.parametrize(
