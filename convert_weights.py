@@ -24,36 +24,88 @@ def main(argv: list[str] | None = None) -> None:
     from core.weights import conversion
     from core.weights.sources import read_source
 
+    assert options.source is not None  # validated by the parser
+    source, report = Path(options.source), list[str]()
+    files = read_source(source)
+    try:
+        written = (write_together if options.joined else write_folder)(options, files, report)
+    except FailedError:
+        print("\n".join([*report, "failed: nothing was written"]))
+        sys.exit(1)
+    left_out = conversion.left_out(source, files)
+    if left_out:
+        report.append(f"left out: {', '.join(left_out)}")
+    print("\n".join([*report, f"written: {written}"]))
+
+
+def write_folder(options: ConversionOptions, files: "list[WeightsFile]", report: list[str]) -> str:
+    """A file for each network; returns what was written.
+
+    Raises:
+        FailedError: the result is not the source.
+    """
+    from core.weights import conversion
+
     assert options.source is not None and options.to is not None  # validated by the parser
     source, to = Path(options.source), options.to
     output = Path(options.output) if options.output else conversion.default_output(source, to)
     write = conversion.WRITERS.get(to) or pth_writer()
-    files = read_source(source)
     names = [conversion.target_name(file, to) for file in files]
     conversion.require_free(output, source, names, options.force)
-    report: list[str] = []
 
     def fill(folder: Path) -> None:
         converted = conversion.convert(files, to, folder, write, options.classifier)
-        report.extend(describe(converted))
-        if not all(one.identical for one in converted):
-            raise FailedError
-        if options.verify and not verified(files, [folder / name for name in names], to, report):
-            raise FailedError
+        check(converted, files, [folder / name for name in names], options, report)
 
-    try:
-        conversion.place(output, source, fill)
-    except FailedError:
-        print("\n".join([*report, "failed: nothing was written"]))
-        sys.exit(1)
-    left_out = conversion.left_out(source)
-    if left_out:
-        report.append(f"left out: {', '.join(left_out)}")
-    print("\n".join([*report, f"written: {', '.join(names)} in {output}"]))
+    conversion.place(output, source, fill)
+    return f"{', '.join(names)} in {output}"
 
 
-def pth_writer() -> "Write":
+def write_together(options: ConversionOptions, files: "list[WeightsFile]", report: list[str]) -> str:
+    """One file of all networks; returns its name.
+
+    Raises:
+        FailedError: the result is not the source.
+    """
+    from core.files.whole import write_atomically
+    from core.weights import conversion
+
+    assert options.joined is not None
+    path, write = Path(options.joined), pth_writer("state_dict")
+    conversion.require_free_file(path, options.force)
+
+    def fill(temporary: Path) -> None:
+        converted = conversion.convert_together(files, temporary, write, options.classifier, path.name)
+        check(converted, files, [temporary], options, report)
+
+    write_atomically(path, fill)
+    return str(path)
+
+
+def check(
+    converted: "list[Converted]",
+    files: "list[WeightsFile]",
+    results: list[Path],
+    options: ConversionOptions,
+    report: list[str],
+) -> None:
+    """Adds to the report what became of the files.
+
+    Raises:
+        FailedError: they are not the same.
+    """
+    report.extend(describe(converted))
+    if not all(one.identical for one in converted):
+        raise FailedError
+    if options.verify and not verified(files, results, options.to or "torch", report):
+        raise FailedError
+
+
+def pth_writer(key: str | None = None) -> "Write":
     """The one writer that needs a framework.
+
+    Args:
+        key: under which the state lies in the file; None: at its top.
 
     Raises:
         UserError: it is not installed.
@@ -61,12 +113,13 @@ def pth_writer() -> "Write":
     from backends import installed_backends, load_backend
 
     if "torch" not in installed_backends():
+        option = "--to torch" if key is None else "--joined"
         raise UserError(
-            "--to torch: .pth files are written by PyTorch, which is not installed; pip install torch, "
+            f"{option}: .pth files are written by PyTorch, which is not installed; pip install torch, "
             "or use --to safetensors, which either backend reads"
         )
     checkpoint = load_backend("torch", "checkpoint")
-    return lambda path, state: checkpoint.write_weights(path, state, {})
+    return lambda path, state: checkpoint.write_weights(path, state, {}, key)
 
 
 def describe(converted: "list[Converted]") -> list[str]:

@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     from core.evaluation.comparison import Scaling
     from core.evaluation.depth import evaluate_depth, printed_scales, save_csv, save_json
     from core.evaluation.disparity_files import save_disparities
+    from core.weights.folder import results_folder
     from core.weights.zoo import with_weights
 
     images = find_evaluated_images(options)
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         disparities, stereo_factor = saved_disparities(options, len(images.names)), STEREO_SCALE_FACTOR
     if options.save_pred_disps and options.load_weights_folder is not None:
         name = f"disps_{options.split_name}_split.npy"
-        save_disparities(Path(options.load_weights_folder) / name, disparities)
+        save_disparities(results_folder(options.load_weights_folder) / name, disparities)
     if options.no_eval:
         return
     factor = options.pred_depth_scale_factor * (stereo_factor if options.scaling == "unit" else 1.0)
@@ -95,9 +96,10 @@ def saved_disparities(options: EvaluationOptions, images: int) -> "np.ndarray":
 def write_upload(options: EvaluationOptions, disparities: "np.ndarray", scale_factor: float) -> None:
     """Writes the images that KITTI's benchmark takes, beside the weights or the saved disparities."""
     from core.evaluation.disparity_files import BENCHMARK_FOLDER, save_benchmark_images
+    from core.weights.folder import results_folder
 
-    beside = options.load_weights_folder or Path(options.ext_disp_to_eval or "").parent
-    folder = Path(beside) / BENCHMARK_FOLDER
+    beside = results_folder(options.load_weights_folder or options.ext_disp_to_eval or "")
+    folder = beside / BENCHMARK_FOLDER
     save_benchmark_images(folder, disparities, scale_factor)
     print(f"{len(disparities)} depth images for KITTI's benchmark (16 bit, value / 256 = metres) in {folder}")
 

@@ -20,11 +20,12 @@ SCALE_NOTE = "scale, 7dof and scale_7dof fit the scale, which training on video 
 def main(argv: list[str] | None = None) -> None:
     """Parses, predicts or reads, compares, reports."""
     options = parse(PoseEvaluationOptions, argv, __doc__ or "")
+    from core.weights.folder import results_folder
     from core.weights.zoo import with_weights
 
     options = with_weights(options)
     if options.load_weights_folder is not None:
-        evaluate_weights(options, Path(options.output or options.load_weights_folder))
+        evaluate_weights(options, Path(options.output or results_folder(options.load_weights_folder)))
     else:
         evaluate_file(options)
 

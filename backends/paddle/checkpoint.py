@@ -17,10 +17,11 @@ from safetensors.numpy import load_file, save_file
 
 from backends.paddle.tensors import to_array
 from core.errors import UserError
-from core.files.whole import check_moments, check_names, find_file
+from core.files.whole import check_moments, check_names
 from core.weights import layouts
 from core.weights.families import explain, unused
 from core.weights.families.base import is_counter
+from core.weights.folder import Folder
 from core.weights.layouts import read_state
 from core.weights.pdparams import write_pdparams
 
@@ -84,11 +85,16 @@ def load_weights(network: nn.Layer, state: dict[str, np.ndarray], path: Path) ->
     load_network_state(network, state, str(path))
 
 
-def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
-    """Writes a `.pdparams` file of an official state: PaddlePaddle's names, and numbers beside them as 0-d arrays."""
-    write_pdparams(
-        path, layouts.to_native(state) | {name: np.array(value) for name, value in scalars.items()}
-    )
+def write_weights(
+    path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any], key: str | None = None
+) -> None:
+    """Writes a `.pdparams` file of an official state: PaddlePaddle's names, and numbers beside them as 0-d arrays.
+
+    Args:
+        key: under which all of it lies in the file; None: at its top.
+    """
+    numbers = {name: np.array(value) for name, value in scalars.items()}
+    write_pdparams(path, layouts.to_native(state) | numbers, key)
 
 
 def save_networks(networks: dict[str, nn.Layer], folder: Path, scalars: dict[str, dict[str, Any]]) -> None:
@@ -103,14 +109,15 @@ def load_networks(networks: dict[str, nn.Layer], folder: Path, names: Iterable[s
     Raises:
         UserError: a file is missing, damaged, or of another network.
     """
+    files = Folder(folder, EXTENSION)
     for name in names:
-        path = find_file(folder, name, EXTENSION)
+        path = files.path(name)
         if path is None:
             raise UserError(
                 f"{folder / (name + EXTENSION)}: no such file; "
                 f"check --load_weights_folder, or leave {name} out of --models_to_load"
             )
-        load_weights(networks[name], read_weights(path), path)
+        load_weights(networks[name], files[name], path)
 
 
 def save_optimizer(

@@ -8,7 +8,7 @@ from paddle import nn
 from backends.paddle import checkpoint
 from core.errors import UserError
 from core.options import Options
-from core.weights.folder import start_file
+from core.weights.folder import Folder, start_file
 from core.weights.pretrained import imagenet_state
 from core.weights.zoo import imagenet_file
 
@@ -41,10 +41,11 @@ def load_start(networks: dict[str, nn.Layer], optimizer: paddle.optimizer.Adam, 
         raise UserError(
             f"--models_to_load {' '.join(starts)}: this model has none of them, but {', '.join(networks)}"
         )
+    folders = {folder: Folder(Path(folder), checkpoint.EXTENSION) for folder, _ in found.values()}
     for own, (folder, name) in found.items():
-        path = start_file(Path(folder), name, checkpoint.EXTENSION, options, own)
-        checkpoint.load_weights(networks[own], checkpoint.read_weights(path), path)
-    for folder in dict.fromkeys(folder for folder, _ in found.values()):
+        path = start_file(folders[folder], name, options, own)
+        checkpoint.load_weights(networks[own], folders[folder][name], path)
+    for folder in folders:
         alike = {own: networks[own] for own, start in found.items() if start == (folder, own)}
         file = Path(folder) / checkpoint.STATE_FILE
         if alike and file.is_file():

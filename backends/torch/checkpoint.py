@@ -15,9 +15,10 @@ from torch import nn
 
 from backends.torch.tensors import to_array
 from core.errors import UserError
-from core.files.whole import check_moments, check_names, find_file
+from core.files.whole import check_moments, check_names
 from core.weights.families import explain, unused
 from core.weights.families.base import is_counter, is_number
+from core.weights.folder import Folder
 from core.weights.layouts import read_state
 
 EXTENSION = ".pth"
@@ -68,8 +69,13 @@ def load_weights(network: nn.Module, state: dict[str, np.ndarray], path: Path) -
     load_network_state(network, state, str(path))
 
 
-def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any]) -> None:
+def write_weights(
+    path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any], key: str | None = None
+) -> None:
     """Writes a `.pth` file of an official state: tensors, and beside them Python's numbers, as official files have.
+
+    Args:
+        key: under which all of it lies in the file; None: at its top.
 
     Raises:
         OSError: the file cannot be written.
@@ -78,8 +84,9 @@ def write_weights(path: Path, state: dict[str, np.ndarray], scalars: dict[str, A
     tensors = {
         name: torch.from_numpy(np.array(array)) for name, array in state.items() if name not in numbers
     }
+    content = tensors | numbers | scalars
     try:
-        torch.save(tensors | numbers | scalars, path)
+        torch.save(content if key is None else {key: content}, path)
     except RuntimeError as error:  # what a full disk is to its writer
         raise OSError(f"{error}") from error
 
@@ -96,14 +103,15 @@ def load_networks(networks: dict[str, nn.Module], folder: Path, names: Iterable[
     Raises:
         UserError: a file is missing, damaged, or of another network.
     """
+    files = Folder(folder, EXTENSION)
     for name in names:
-        path = find_file(folder, name, EXTENSION)
+        path = files.path(name)
         if path is None:
             raise UserError(
                 f"{folder / (name + EXTENSION)}: no such file; "
                 f"check --load_weights_folder, or leave {name} out of --models_to_load"
             )
-        load_weights(networks[name], read_weights(path), path)
+        load_weights(networks[name], files[name], path)
 
 
 def save_optimizer(

@@ -18,10 +18,10 @@ from backends.torch.methods.base import Method
 from backends.torch.tensors import choose_device, to_array, to_batch, to_tensor
 from backends.torch.trainer import make_optimizer
 from core.errors import run
-from core.files.whole import find_weights
 from core.parity.bounds import LEARNING_RATE, PRECISIONS, is_compared
 from core.parity.request import PROGRESS, Request
 from core.parity.results import Result, digest, leaves, sampled, save_result, unused
+from core.weights.folder import Folder
 
 
 class Recorder:
@@ -70,7 +70,7 @@ def fill(networks: dict[str, nn.Module], request: Request) -> None:
     """The weights of the request's folder, or those it makes."""
     folder = request.options.load_weights_folder
     if folder is not None:
-        find_weights(Path(folder), networks, checkpoint.EXTENSION)  # names all that are missing
+        Folder(Path(folder), checkpoint.EXTENSION).paths(networks)  # names all that are missing
         checkpoint.load_networks(networks, Path(folder), networks)
         return
     for name, network in networks.items():

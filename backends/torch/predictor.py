@@ -14,7 +14,6 @@ from core.datasets.preparation import network_images
 from core.disparity import blend_mirrored
 from core.errors import UserError
 from core.evaluation.comparison import z_disparity
-from core.files.whole import find_weights
 from core.odometry.windows import PoseWindows
 from core.weights.folder import Folder, model_options, require_agreement
 
@@ -25,7 +24,8 @@ class Predictor:
     """A trained model: `Predictor(folder).disparity(images)`, `Predictor(folder).poses(images)`.
 
     Args:
-        folder: weights folder, of this project, trained with either backend, or an official release.
+        folder: weights folder, of this project, trained with either backend, or an official release; or the file of
+            one that keeps all its networks together.
         device: auto, cpu, cuda or cuda:N.
         overrides: options that replace those the folder was trained with (`num_layers`, `min_depth`, `max_depth`);
             None leaves them.
@@ -38,8 +38,8 @@ class Predictor:
     def __init__(self, folder: Path | str, device: str = "auto", **overrides: Any) -> None:
         self.device = choose_device(device)
         self.folder = Path(folder)
-        find_weights(self.folder, (), checkpoint.EXTENSION)  # whether it is a folder at all
         files = Folder(self.folder, checkpoint.EXTENSION)
+        files.paths(())  # whether it is a folder at all
         self.options = model_options(self.folder, files, overrides)
         self.height, self.width = self.options.height, self.options.width
         self.preparation = self.options.preparation("val")
@@ -125,7 +125,7 @@ class Predictor:
     def _load(self, names: Iterable[str], files: Folder, overrides: Mapping[str, Any]) -> None:
         """Fills networks from their files, once it is known that all are there and contradict no option."""
         networks = self.method.networks()
-        paths = find_weights(self.folder, names, checkpoint.EXTENSION)
+        paths = files.paths(names)
         states = {name: files[name] for name in paths}
         require_agreement(files, self.options.method, overrides)
         for name, path in paths.items():

@@ -25,7 +25,9 @@ def find_depth_files(folder: Path) -> list[Path]:
         raise UserError(
             f"{folder}: no such folder of depth; it must hold a .png, .npy or .npz for every image"
         )
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in DEPTH_SUFFIXES and file.is_file())
+    files = sorted(
+        file for file in folder.iterdir() if file.suffix.lower() in DEPTH_SUFFIXES and file.is_file()
+    )
     kinds = sorted({file.suffix.lower() for file in files})
     if not files:
         raise UserError(f"{folder}: no depth in it: a .png, .npy or .npz for every image")

@@ -177,25 +177,29 @@ def find_file(folder: Path, name: str, extension: str) -> Path | None:
     return None
 
 
-def find_weights(folder: Path, names: Iterable[str], extension: str) -> dict[str, Path]:
+def find_weights(
+    folder: Path, names: Iterable[str], extension: str, others: Mapping[str, Path] | None = None
+) -> dict[str, Path]:
     """The file of each network in a folder of weights, `{name: file}`, by `find_file`.
 
     Args:
         names: such as `["encoder", "depth"]`.
         extension: `EXTENSIONS[backend]`, preferred.
+        others: files that hold several networks, `{name: file}`; then the folder may be such a file itself.
 
     Raises:
         UserError: no such folder, or files are missing; lists them, and what lies there instead.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
+    folder, others = Path(folder), others or {}
+    if not folder.is_dir() and not others:
         raise UserError(
             f"{folder}: no such folder of weights, such as models/weights_19 of a run; check the path"
         )
-    files = {name: find_file(folder, name, extension) for name in names}
+    files = {name: find_file(folder, name, extension) or others.get(name) for name in names}
     missing = [f"{name}{extension}" for name, path in files.items() if path is None]
     if missing:
-        present = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        inside = (path.name for path in folder.iterdir()) if folder.is_dir() else others
+        present = sorted(name for name in inside if not name.startswith("."))
         raise UserError(f"{folder}: lacks {', '.join(missing)}; it holds {', '.join(present) or 'nothing'}")
     return {name: path for name, path in files.items() if path is not None}
 

@@ -35,7 +35,9 @@ class EvaluationOptions:
     backend: str = option("torch", "framework", choices=("torch", "paddle"))
     data_path: str = option("kitti_data", "root folder of the data set", path=True)
     load_weights_folder: str | None = option(
-        None, "folder of weights to evaluate, or the name of a release in weights/zoo.yml", path=True
+        None,
+        "weights to evaluate: a folder, one file of all networks, or the name of a release in weights/zoo.yml",
+        path=True,
     )
     eval_mono: bool = option(False, "scale every prediction by the ratio of medians")
     eval_stereo: bool = option(
@@ -261,7 +263,9 @@ class PoseEvaluationOptions:
     backend: str = option("torch", "framework", choices=("torch", "paddle"))
     data_path: str = option("kitti_data", "root folder of the data set", path=True)
     load_weights_folder: str | None = option(
-        None, "folder of weights to evaluate, or the name of a release in weights/zoo.yml", path=True
+        None,
+        "weights to evaluate: a folder, one file of all networks, or the name of a release in weights/zoo.yml",
+        path=True,
     )
     trajectory: str | None = option(
         None, "file of poses, camera to world, in KITTI's format; no network runs", path=True

@@ -25,7 +25,9 @@ class PredictionOptions:
         path=True,
     )
     load_weights_folder: str | None = option(
-        None, "folder of weights, or the name of a release in weights/zoo.yml", path=True
+        None,
+        "weights: a folder, one file of all networks, or the name of a release in weights/zoo.yml",
+        path=True,
     )
     model_name: str | None = option(None, "name of a release: the same as --load_weights_folder NAME")
     output: str | None = option(None, "folder for the results; none: beside each image", path=True)

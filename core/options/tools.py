@@ -115,6 +115,11 @@ class ConversionOptions:
     output: str | None = option(
         None, "folder to write; none: SOURCE_TO beside a folder, the same folder for a file", path=True
     )
+    joined: str | None = option(
+        None,
+        "instead of a folder, this one file of all networks, such as last.ckpt, as PyTorch and their authors have it",
+        path=True,
+    )
     verify: bool = option(
         False, "load source and result, each in its own backend, and compare what the networks return"
     )
@@ -127,7 +132,11 @@ class ConversionOptions:
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
         require(self.source is not None, "SOURCE is missing: a folder of weights, or a file")
-        require(self.to is not None, "--to is missing: torch, paddle, safetensors or h5")
+        if self.joined is None:
+            require(self.to is not None, "--to is missing: torch, paddle, safetensors or h5")
+            return
+        require(self.to in (None, "torch"), f"--joined: is written by PyTorch; leave --to {self.to} out")
+        require(self.output is None, "--joined: names what is written; leave --output out")
 
 
 @dataclass

@@ -87,7 +87,9 @@ class Options:
     learning_rate: float = option(1e-4, "rate of Adam")
     num_epochs: int = option(20, "passes over the training list; 0 only writes the initial weights")
     load_weights_folder: str | None = option(
-        None, "folder of weights to start from, or the name of a release in weights/zoo.yml", path=True
+        None,
+        "weights to start from: a folder, one file of all networks, or the name of a release in weights/zoo.yml",
+        path=True,
     )
     models_to_load: list[str] | None = option(None, "which networks to load from it; none: all that it has")
     log_frequency: int = option(250, "steps between log entries, up to step 2000")

@@ -19,7 +19,6 @@ from core.datasets.sample import Frame, Sample, augmented_key, collate, image_ke
 from core.disparity import resize_map
 from core.errors import UserError
 from core.files.images import resize_array
-from core.files.whole import EXTENSIONS, find_weights
 from core.geometry import nominal_intrinsics, rigid, stereo_transform
 from core.options import OPTIONS, Options, ParityOptions
 from core.weights.folder import Folder, model_options
@@ -119,8 +118,9 @@ def requested_options(options: ParityOptions) -> Options:
         model = method(**given)
     else:
         folder = resolve_weights(options.load_weights_folder).resolve()
-        find_weights(folder, (), EXTENSIONS["torch"])  # whether it is a folder at all
-        model = model_options(folder, dict(Folder(folder)), given)
+        files = Folder(folder)
+        files.paths(())  # whether it is a folder at all
+        model = model_options(folder, dict(files), given)
         if type(model) is not method:
             raise UserError(f"{folder}: is a model of {model.method}, not of --method {options.method}")
         fixed["load_weights_folder"] = str(folder)

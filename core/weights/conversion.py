@@ -6,8 +6,8 @@ files have, and with `classifier` the one that the published program insists on.
 """
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,15 @@ import numpy as np
 from core.errors import UserError
 from core.files.whole import add_files_atomically, write_folder_atomically
 from core.options.option_files import MAX_BYTES
+from core.weights import families
 from core.weights.families.base import is_counter
+from core.weights.files import TOGETHER_SUFFIXES
 from core.weights.folder import OPTIONS_FILE
 from core.weights.h5 import write_h5
 from core.weights.layouts import State, to_native
 from core.weights.pdparams import write_pdparams
 from core.weights.safetensors_file import write_safetensors
-from core.weights.sources import WeightsFile, digest, network_files, read_network
+from core.weights.sources import WeightsFile, digest, network_files, read_files, read_network
 
 EXTENSIONS = {"torch": ".pth", "paddle": ".pdparams", "safetensors": ".safetensors", "h5": ".h5"}
 
@@ -72,14 +74,46 @@ def convert(
     for file in files:
         state = _completed(file, to, classifier)
         write(folder / target_name(file, to), state)
-        result = read_network(folder / target_name(file, to))
-        before, after = digest(file.state, file.state), digest(result.state, file.state)
-        added = [name for name in result.state if name not in file.state]
-        counters = sum(map(is_counter, added))
-        kinds = {"counters": counters, "arrays of the classifier": len(added) - counters}
-        kinds = {kind: count for kind, count in kinds.items() if count}
-        done.append(Converted(file, result, before, after, kinds))
+        done.append(_compared(file, read_network(folder / target_name(file, to))))
     return done
+
+
+def convert_together(
+    files: Sequence[WeightsFile], path: Path, write: Write, classifier: bool, name: str
+) -> list[Converted]:
+    """Writes networks into one file, under the names that their authors' program has, and reads them again.
+
+    Args:
+        path: of the file.
+        write: writes a state in PyTorch's format.
+        classifier: see `convert`.
+        name: what the file will be called.
+
+    Raises:
+        UserError: the authors have a file for each network, or they cannot be told.
+    """
+    shapes = {file.network.file: {key: a.shape for key, a in file.state.items()} for file in files}
+    found = families.matches(shapes)
+    if len(found) > 1:
+        raise UserError(f"{files[0].path}: {families.tie(list(shapes), [match.release for match in found])}")
+    join = found[0].family.join
+    if join is None:
+        raise UserError(
+            f"--joined: {found[0].release} has a file for each network; use --to torch and --output"
+        )
+    write(path, join({file.network.file: _completed(file, "torch", classifier) for file in files}))
+    results = {
+        result.network.file: replace(result, path=path.with_name(name)) for result in read_files([path])
+    }
+    return [_compared(file, results[file.network.file]) for file in files]
+
+
+def _compared(file: WeightsFile, result: WeightsFile) -> Converted:
+    before, after = digest(file.state, file.state), digest(result.state, file.state)
+    added = [name for name in result.state if name not in file.state]
+    counters = sum(map(is_counter, added))
+    kinds = {"counters": counters, "arrays of the classifier": len(added) - counters}
+    return Converted(file, result, before, after, {kind: count for kind, count in kinds.items() if count})
 
 
 def target_name(file: WeightsFile, to: str) -> str:
@@ -126,11 +160,12 @@ def default_output(source: Path, to: str) -> Path:
     )
 
 
-def left_out(source: Path) -> list[str]:
-    """What else lies in a source folder: it stays there."""
+def left_out(source: Path, files: Iterable[WeightsFile]) -> list[str]:
+    """What lies in a source folder beside the files that were read: it stays there."""
     if not source.is_dir():
         return []
     taken = {path.name for paths in network_files(source).values() for path in paths}
+    taken |= {file.path.name for file in files}
     present = (path.name for path in source.iterdir() if not path.name.startswith("."))
     return sorted(set(present) - taken - {OPTIONS_FILE})
 
@@ -153,6 +188,14 @@ def require_free(output: Path, source: Path, names: Iterable[str], force: bool) 
     in_place = not source.is_dir() or output.resolve() == source.resolve()
     if not in_place and network_files(output):
         raise UserError(f"{output}: holds weights already; choose another --output, or --force")
+
+
+def require_free_file(path: Path, force: bool) -> None:
+    """Raises UserError if a file of all networks cannot have this name, or would replace something without `force`."""
+    if path.suffix not in TOGETHER_SUFFIXES or path.is_dir():
+        raise UserError(f"{path}: --joined is a file; end its name in one of {' '.join(TOGETHER_SUFFIXES)}")
+    if os.path.lexists(path) and not force:
+        raise UserError(f"{path}: is there already; choose another --joined, or --force")
 
 
 def place(output: Path, source: Path, fill: Callable[[Path], None]) -> None:

@@ -1,12 +1,13 @@
 """What a weights folder says of its model."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.files.whole import EXTENSIONS, find_file
+from core.files.whole import EXTENSIONS, find_file, find_weights
 from core.options import Options
 from core.options.parsing import load_method_options
 from core.weights.families import FAMILIES, matches, network_names, tie
@@ -19,7 +20,7 @@ class Folder(Mapping[str, State]):
     """The official states of the networks in a folder, `{"encoder": …}`; each file is read once, when it is asked for.
 
     Args:
-        folder: of weights.
+        folder: of weights; or the one file, or the folder of it, in which its authors keep all networks of a model.
         extension: of the files that are preferred, see `core.files.whole.find_file`.
         states: what has been read already.
     """
@@ -32,8 +33,8 @@ class Folder(Mapping[str, State]):
 
     def __getitem__(self, name: str) -> State:
         """Raises UserError if the file is damaged or holds something else than arrays."""
-        if name not in self.read:
-            path = find_file(self.folder, name, self.extension)
+        path = None if name in self.read else self.path(name)
+        if name not in self.read:  # looking for the file may have read it
             if path is None:
                 raise KeyError(name)
             self.read[name] = read_state(path)[0]
@@ -46,15 +47,32 @@ class Folder(Mapping[str, State]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
+    def path(self, name: str) -> Path | None:
+        """The file of a network, or None; raises UserError for a damaged file of several networks."""
+        return find_file(self.folder, name, self.extension) or self._together.get(name)
+
+    def paths(self, names: Iterable[str]) -> dict[str, Path]:
+        """The files of networks; raises UserError if one is missing, as `core.files.whole.find_weights` does."""
+        return find_weights(self.folder, names, self.extension, self._together)
+
+    @cached_property
+    def _together(self) -> dict[str, Path]:
+        """The file of each network that shares it with others; all of them are read."""
+        from core.weights.sources import read_together
+
+        files = read_together(self.folder)
+        self.read = {file.network.file: file.state for file in files} | self.read
+        return {file.network.file: file.path for file in files}
+
     def _is_there(self, name: str) -> bool:
-        return name in self.read or find_file(self.folder, name, self.extension) is not None
+        return name in self.read or self.path(name) is not None
 
 
 def model_options(folder: Path, states: Mapping[str, State], overrides: Mapping[str, Any]) -> Options:
     """The options of the model in a folder: `options.yaml`, or what the files of an official release tell.
 
     Args:
-        folder: of weights.
+        folder: of weights, or a file of all networks.
         states: official states of networks that have been read, such as `{"encoder": …, "depth": …}`; without
             `options.yaml` the others are read from the folder. A `Folder` reads, and keeps, what is needed.
         overrides: values that replace those of the folder; None leaves them.
@@ -99,6 +117,8 @@ def _recognised_options(files: Folder) -> Options:
     found = matches(shapes, of_methods=True)
     if len(found) > 1:
         raise UserError(f"{files.folder}: {tie(found[0].networks, [match.release for match in found])}")
+    for refusal in filter(None, (rule.refusal for rule in found[0].networks.values()) if found else ()):
+        raise UserError(f"{files.folder}: {refusal}")
     family = found[0].family if found else next(iter(FAMILIES.values()))
     assert family.options_of is not None  # every method's family has it
     try:
@@ -107,24 +127,30 @@ def _recognised_options(files: Folder) -> Options:
         raise UserError(f"{files.folder}: {error}") from None
 
 
-def start_file(folder: Path, name: str, extension: str, options: Options, network: str) -> Path:
+def start_file(files: Folder, name: str, options: Options, network: str) -> Path:
     """The file that a network of a new run starts with.
 
     Args:
         name: the network's name in the folder.
-        extension: of the files that are preferred.
         options: of the run; the option that names the folder is in the message.
         network: its name in the run.
 
     Raises:
         UserError: it is not there.
     """
-    path = find_file(folder, name, extension)
+    path = files.path(name)
     if path is not None:
         return path
-    option = _option_with(options, folder)
+    option = _option_with(options, files.folder)
     cure = f", or leave {network} out of --models_to_load" if option == "load_weights_folder" else ""
-    raise UserError(f"{folder / (name + extension)}: no such file; check --{option}{cure}")
+    if files.folder.is_file():
+        raise UserError(f"{files.folder}: holds no network {name}; check --{option}{cure}")
+    raise UserError(f"{files.folder / (name + files.extension)}: no such file; check --{option}{cure}")
+
+
+def results_folder(weights: str | Path) -> Path:
+    """Where results of a model go: the folder of its weights, or the one that their file lies in."""
+    return Path(weights).parent if Path(weights).is_file() else Path(weights)
 
 
 def _option_with(options: Options, folder: Path) -> str:

@@ -30,10 +30,10 @@ def read_pdparams(path: Path) -> dict[str, np.ndarray]:
         raise unreadable(path, ".pdparams file of arrays", error) from None
 
 
-def write_pdparams(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes `{name: array}` so that `paddle.load` reads it (a pickle of protocol 4), atomically."""
+def write_pdparams(path: Path, arrays: Mapping[str, np.ndarray], key: str | None = None) -> None:
+    """Writes `{name: array}`, or `{key: {name: array}}`, so that `paddle.load` reads it, atomically."""
     plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    content = pickle.dumps(plain, protocol=4)
+    content = pickle.dumps(plain if key is None else {key: plain}, protocol=4)
     write_atomically(Path(path), lambda temporary: _write_bytes(temporary, content))
 
 

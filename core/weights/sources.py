@@ -13,6 +13,7 @@ from core.errors import UserError
 from core.files.whole import EXTENSIONS, check_names, shown_name
 from core.weights import families, format_of
 from core.weights.families.base import MethodFamily, Network, Shapes, is_counter
+from core.weights.files import TOGETHER_SUFFIXES
 from core.weights.layouts import PADDLE, State, read_state
 
 WEIGHTS_SUFFIXES = (*EXTENSIONS.values(), ".safetensors", ".h5", ".npz", ".pt", ".tar", ".ckpt")
@@ -69,6 +70,9 @@ def read_source(source: Path) -> list[WeightsFile]:
         return read_files([source])
     paths = network_files(source)
     if not paths:
+        files = read_together(source)
+        if files:
+            return files
         raise UserError(
             f"{source}: holds no weights such as encoder.pth or encoder.pdparams; name another folder"
         )
@@ -112,6 +116,37 @@ def read_network(path: Path) -> WeightsFile:
     return files[0]
 
 
+def read_together(place: Path) -> list[WeightsFile]:
+    """The networks of a model whose authors keep them in one file, or in one for several.
+
+    Args:
+        place: the file, or its folder.
+
+    Returns:
+        [] for a folder that has a file for each network, or none at all.
+
+    Raises:
+        UserError: a damaged file, or one of a single network; or two files in the folder hold the same network.
+    """
+    if place.is_file():
+        files = read_files([place])
+        if len(files) == 1:
+            raise UserError(f"{place}: holds {files[0].network} alone; name the folder it lies in")
+        return files
+    if not place.is_dir() or network_files(place):
+        return []
+    paths = sorted(path for path in place.iterdir() if path.is_file() and path.suffix in TOGETHER_SUFFIXES)
+    found = [files for path in paths if len(files := read_files([path])) > 1]
+    owners: dict[str, WeightsFile] = {}
+    for file in (file for files in found for file in files):
+        other = owners.setdefault(file.network.file, file)
+        if other is not file:
+            raise UserError(
+                f"{place}: {other.path.name} and {file.path.name} hold the same networks; name one of these files"
+            )
+    return list(owners.values())
+
+
 def read_files(paths: Sequence[Path]) -> list[WeightsFile]:
     """Reads the files of one model and recognises their networks, all together, strictly.
 
@@ -152,6 +187,8 @@ def _network(path: Path, name: str, state: State, layout: str, best: list[Method
     if not rules:
         raise UserError(f"{path}: holds arrays of no network that is known: {_described(list(shapes))}")
     network, *others = (rule.named(name) for rule in rules)
+    if network.refusal:
+        raise UserError(f"{path}: {network.refusal}")
     if any((other.file, other.needed) != (network.file, network.needed) for other in others):
         raise UserError(f"{path}: {families.tie([network.file], [rule.family for rule in rules])}")
     check_names(shapes, network.shapes, path, ignore=network.optional, explain=families.explain)

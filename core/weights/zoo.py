@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from core.errors import UserError, run
 from core.files.whole import write_text
 from core.weights.download import Checksum, DownloadError, download, file_hash, mismatch
+from core.weights.files import TOGETHER_SUFFIXES
 from core.weights.releases import Release, load_zoo, weights_root
 from core.weights.unpack import unpack
 
@@ -33,7 +34,7 @@ INCOMING = ".incoming"  # below the folder of weights: what is not finished
 
 
 def with_weights(options: "HasFolder") -> "HasFolder":
-    """Options whose `load_weights_folder`, if any, is a folder: see `resolve_weights`."""
+    """Options whose `load_weights_folder`, if any, is a folder or a file: see `resolve_weights`."""
     name = options.load_weights_folder
     if name is None:
         return options
@@ -44,13 +45,13 @@ def resolve_weights(name: str | Path, root: Path | None = None) -> Path:
     """The folder of weights that a user means: a folder, or a name of the zoo, fetched when it is not there yet.
 
     Args:
-        name: an existing folder wins.
+        name: an existing folder wins, and so does a file of weights, which may hold all networks of a model.
         root: folder of the weights; None: `weights_root()`.
 
     Raises:
         UserError: neither a folder nor a name of the zoo; or it cannot be fetched.
     """
-    if Path(name).is_dir():
+    if Path(name).is_dir() or (Path(name).is_file() and Path(name).suffix in TOGETHER_SUFFIXES):
         return Path(name)
     root = root or weights_root()
     zoo = load_zoo(root)

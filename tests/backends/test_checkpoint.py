@@ -82,6 +82,16 @@ def full_disk():
     signal.signal(signal.SIGXFSZ, handler)
 
 
+def test_a_state_below_a_key(backend, tmp_path):
+    checkpoint = backend.module("checkpoint")
+    path, state = tmp_path / f"a{checkpoint.EXTENSION}", {"w.weight": np.eye(2), "w.count": np.array(3)}
+    checkpoint.write_weights(path, state, {}, "state_dict")
+    found = checkpoint.read_weights(path)
+    assert list(found) == list(state) and found["w.count"].shape == ()
+    whole = backend.framework.load(str(path))  # our own file
+    assert list(whole) == ["state_dict"] and list(whole["state_dict"]) == list(state)
+
+
 def test_a_full_disk_is_said(backend, make, images, tmp_path, full_disk):
     network, optimizer = make(channels=1024)  # 147 kB, and as much again for each of two moments
     train(backend, network, optimizer, images, 1)

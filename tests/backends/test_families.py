@@ -114,6 +114,19 @@ def test_predictor(backend, twin, folder, saved):
     assert_loaded(backend, predictor.method.pose, states["pose"])
 
 
+def test_predictor_of_a_single_file(backend, twin, tmp_path):
+    states = random_states(channels=6)
+    path = write_checkpoint(tmp_path / "last.ckpt", states)
+    for place in (path, tmp_path):
+        predictor = backend.module("predictor").Predictor(place, "cpu")
+        assert predictor.pose_frames() == [0, 1]
+        assert_loaded(backend, predictor.method.depth, states["depth"])
+        assert_loaded(backend, predictor.method.pose, states["pose"])
+    write_checkpoint(path, {"pose": states["pose"]})
+    with pytest.raises(UserError, match=r"last\.ckpt: holds Twin's pose network alone"):
+        backend.module("predictor").Predictor(path, "cpu")
+
+
 def test_the_files_of_motion_are_needed_late(backend, twin, folder):
     save_options(TwinOptions(width_of_depth=6), folder / "options.yaml")
     (folder / "pose.safetensors").write_bytes(b"damaged")
@@ -172,6 +185,20 @@ def write_native(path, state):
     from core.weights.layouts import to_native
 
     write_pdparams(path, to_native(state))
+
+
+def test_a_run_starts_from_a_single_file(backend, networks, twin, tmp_path):
+    states = random_states()
+    path = write_checkpoint(tmp_path / "last.ckpt", states)
+    fresh = networks(4)
+    options = Starts()
+    options.places = {name: (str(path), name) for name in fresh}
+    backend.module("start").load_start(fresh, None, options)
+    for name, network in fresh.items():
+        assert_loaded(backend, network, states[name])
+    fresh = networks(4)
+    backend.module("checkpoint").load_networks(fresh, path, fresh)
+    assert_loaded(backend, fresh["pose"], states["pose"])
 
 
 # ---- where a run starts --------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # By the release that a rule names as its family.
 BUILDERS = {
     "Monodepth2": "backends.paddle.builders.monodepth2",
+    "SC-Depth": "backends.paddle.builders.sc_depth",
     "torchvision": "backends.paddle.builders.torchvision",
 }
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # By the release that a rule names as its family.
 BUILDERS = {
     "Monodepth2": "backends.torch.builders.monodepth2",
+    "SC-Depth": "backends.torch.builders.sc_depth",
     "torchvision": "backends.torch.builders.torchvision",
 }
 

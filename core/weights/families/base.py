@@ -67,6 +67,11 @@ class Network(ABC):
         """The rule for a file of this name, where content alone leaves two."""
         return self
 
+    @property
+    def refusal(self) -> str | None:
+        """Why a network that is recognised cannot be used: `its encoder is a …, which is not here; …`."""
+        return None
+
     def denial(self, options: Mapping[str, Any]) -> str | None:
         """Which of some given options this file contradicts: `--num_layers 18, but its encoder is a ResNet-50`."""
         return None

@@ -363,7 +363,7 @@ def broken(testing: Path, what: str) -> None:
         ("seg_mask", "seg_mask: holds 2 masks"),
         ("depth/", "holds 2 predictions, .npy files, but there are 3 images"),
         ("colours", "dynamic_colors.txt: line 1: '1 2 300'; a line is three whole numbers from 0 to 255"),
-        ("prediction", "p2.npy: not a readable .npy file of numbers"),
+        ("prediction", "p2.npy: not a readable .npy file of an array"),
         ("negative", "p2.npy: depth must be positive and finite"),
         ("volume", "p2.npy: no depth map: float64 of shape (1, 1, 12, 16)"),
         ("folder", "data: holds no testing/color and testing/depth"),

@@ -16,9 +16,9 @@ from core.options.parsing import save_options
 from core.weights import read_weights_file
 from core.weights.conversion import WRITERS
 from core.weights.families import FAMILIES, matches, network_names, unused
-from core.weights.families.base import MethodFamily, Prefixes, Shape
+from core.weights.families.base import DROPPED, MethodFamily, Prefixes, Shape
 from core.weights.families.monodepth2 import Decoder, Encoder, PoseDecoder
-from core.weights.folder import OPTIONS_FILE, Folder, model_options, start_file
+from core.weights.folder import OPTIONS_FILE, Folder, model_options, results_folder, start_file
 from core.weights.pdparams import write_pdparams
 from core.weights.safetensors_file import write_safetensors
 from core.weights.sources import network_files, read_files, read_network, read_source
@@ -71,6 +71,129 @@ def test_converted_to_a_file_of_each_and_back(twin, tmp_path: Path, capsys, to: 
     assert all(same(again[name], states[name]) for name in states)
     joined = PREFIXES.join(again)
     assert same(joined, read_weights_file(path)) and set(PREFIXES.split(joined) or {}) == {"depth", "pose"}
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_file_of_two_networks_as_a_folder(twin, tmp_path: Path, as_file: bool) -> None:
+    states = random_states(channels=6)
+    path = write_checkpoint(tmp_path / "last.ckpt", states)
+    (tmp_path / "notes.txt").write_text("of that run")
+    place = path if as_file else tmp_path
+    folder = Folder(place)
+    assert list(folder) == ["depth", "pose"] and all(same(folder[name], states[name]) for name in folder)
+    assert folder.paths(["pose"]) == {"pose": path} and folder.path("encoder") is None
+    assert model_options(place, {}, {}) == TwinOptions(width_of_depth=6)
+    assert start_file(folder, "pose", TwinOptions(), "pose") == path
+    with pytest.raises(
+        UserError, match=f"{place.name}: lacks encoder.pth; it holds .*(depth, pose|last.ckpt)"
+    ):
+        folder.paths(["encoder"])
+    assert results_folder(place) == tmp_path
+    words = r"last\.ckpt: holds no network e; check --load_w" if as_file else r"e\.pth: no such file; check"
+    with pytest.raises(UserError, match=words):
+        start_file(folder, "e", TwinOptions(), "e")
+
+
+def test_one_file_of_a_model_for_each_half(twin, tmp_path: Path) -> None:
+    """Of the networks in several files none may be there twice."""
+    states = random_states()
+    halves = {"depth": states["depth"], "pose": states["pose"]}
+    write_checkpoint(tmp_path / "a.ckpt", halves)
+    assert [file.path.name for file in read_source(tmp_path)] == ["a.ckpt", "a.ckpt"]
+    write_checkpoint(tmp_path / "b.ckpt", halves)
+    with pytest.raises(
+        UserError, match=r"a\.ckpt and b\.ckpt hold the same networks; name one of these files"
+    ):
+        model_options(tmp_path, {}, {})
+    write_safetensors(tmp_path / "depth.safetensors", states["depth"])  # files of single networks win
+    assert list(Folder(tmp_path)) == ["depth"]
+
+
+def test_a_file_of_one_network_is_no_model(twin, tmp_path: Path) -> None:
+    path = write_checkpoint(tmp_path / "half.ckpt", {"depth": random_states()["depth"]})
+    with pytest.raises(
+        UserError, match=r"half\.ckpt: holds Twin's depth network, 4 channels alone; name the fol"
+    ):
+        model_options(path, {}, {})
+    assert list(Folder(tmp_path)) == []
+    path.write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"half\.ckpt: not a readable file of weights"):
+        Folder(tmp_path).paths(["depth"])
+
+
+def test_a_folder_of_one_file_is_converted(twin, tmp_path: Path, capsys) -> None:
+    (tmp_path / "run").mkdir()
+    write_checkpoint(tmp_path / "run" / "last.ckpt", random_states())
+    convert_weights.main([str(tmp_path / "run"), "--to", "paddle"])
+    assert "left out" not in capsys.readouterr().out
+    assert list(network_files(tmp_path / "run_paddle")) == ["depth", "pose"]
+
+
+@pytest.fixture
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without PyTorch."""
+
+    def writer(key: str | None = None):
+        return lambda path, state: write_nested(
+            path, {key or "": {k: np.asarray(a) for k, a in state.items()}}
+        )
+
+    monkeypatch.setattr(convert_weights, "pth_writer", writer)
+
+
+def test_joined_to_the_file_of_its_authors(twin, by_hand, tmp_path: Path, capsys) -> None:
+    """From a file of each network; what comes out has their names, and converts to the same bits again."""
+    states = random_states()
+    for own, state in states.items():
+        write_safetensors(tmp_path / f"{own}.safetensors", state)
+    path = tmp_path / "made" / "last.ckpt"
+    convert_weights.main([str(tmp_path), "--joined", str(path)])
+    printed = capsys.readouterr().out
+    assert "bit-identical" in printed and f"written: {path}" in printed and "left out: made" in printed
+    assert same(read_weights_file(path), PREFIXES.join(states))
+    again = {file.network.file: file.state for file in read_source(path)}
+    assert all(same(again[own], states[own]) for own in states)
+    with pytest.raises(UserError, match=r"last\.ckpt: is there already; choose another --joined, or --force"):
+        convert_weights.main([str(tmp_path), "--joined", str(path)])
+    with pytest.raises(UserError, match=r"made: --joined is a file; end its name in one of \.pth"):
+        convert_weights.main([str(tmp_path), "--joined", str(path.parent)])
+
+
+def test_joined_without_counters(twin, by_hand, tmp_path: Path, capsys) -> None:
+    """They are added, as the authors' files have them."""
+    states = random_states()
+    del states["depth"]["norm.num_batches_tracked"]
+    for own, state in states.items():
+        write_safetensors(tmp_path / f"{own}.safetensors", state)
+    convert_weights.main([str(tmp_path), "--joined", str(tmp_path / "last.ckpt"), "--to", "torch"])
+    assert "added, of zeros: last.ckpt (1 counters)" in capsys.readouterr().out
+    assert read_weights_file(tmp_path / "last.ckpt")["depth_net.norm.num_batches_tracked"].shape == ()
+
+
+def test_nothing_is_joined_that_is_not_the_same(twin, monkeypatch, tmp_path: Path, capsys) -> None:
+    for own, state in random_states().items():
+        write_safetensors(tmp_path / f"{own}.safetensors", state)
+    half = lambda path, state: write_nested(path, {"state_dict": {k: a / 2 for k, a in state.items()}})  # noqa: E731
+    monkeypatch.setattr(convert_weights, "pth_writer", lambda key: half)
+    with pytest.raises(SystemExit):
+        convert_weights.main([str(tmp_path), "--joined", str(tmp_path / "last.ckpt")])
+    assert "failed: nothing was written" in capsys.readouterr().out
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_joined_where_each_network_has_a_file(by_hand, tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "depth.safetensors", empty(Decoder(False).shapes))
+    with pytest.raises(
+        UserError, match="--joined: Monodepth2 has a file for each network; use --to torch and"
+    ):
+        convert_weights.main([str(tmp_path), "--joined", str(tmp_path / "a.ckpt")])
+    assert not (tmp_path / "a.ckpt").exists()
+
+
+@pytest.mark.parametrize(("option", "word"), [("--to", "paddle"), ("--output", "folder")])
+def test_joined_and_something_else(option: str, word: str) -> None:
+    with pytest.raises(UserError, match=f"--joined: .* leave {option}"):
+        convert_weights.main(["folder", "--joined", "a.ckpt", option, word])
 
 
 def test_what_is_no_such_file_is_not_split() -> None:
@@ -130,6 +253,13 @@ def test_names_of_files_are_asked_of_the_families(monkeypatch) -> None:
     assert network_names() == [*before, "extractor"]
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No families but the first method's and that of ImageNet's encoders."""
+    for own in set(FAMILIES) - {"monodepth2", "torchvision"}:
+        monkeypatch.delitem(FAMILIES, own)
+
+
 class OtherEncoder(Encoder):
     """Another method's, whose names and shapes are the same but for the numbers."""
 
@@ -167,7 +297,7 @@ def empty(shapes) -> dict[str, np.ndarray]:
     return {key: np.broadcast_to(np.float32(64), shape) for key, shape in shapes.items()}
 
 
-def test_an_encoder_of_either(monkeypatch, tmp_path: Path) -> None:
+def test_an_encoder_of_either(few, monkeypatch, tmp_path: Path) -> None:
     encoder = {"encoder": empty(OtherEncoder(18).shapes)}
     assert model_options(tmp_path, encoder, {}).method == "monodepth2"
     monkeypatch.setitem(FAMILIES, "other", other_family())
@@ -181,7 +311,7 @@ def test_an_encoder_of_either(monkeypatch, tmp_path: Path) -> None:
     assert model_options(tmp_path, others, {}) == TwinOptions(width_of_depth=18)
 
 
-def test_a_single_encoder_is_converted_whoever_wrote_it(monkeypatch, tmp_path: Path) -> None:
+def test_a_single_encoder_is_converted_whoever_wrote_it(few, monkeypatch, tmp_path: Path) -> None:
     """Only the name of the release is open."""
     monkeypatch.setitem(FAMILIES, "other", other_family())
     state = {key: np.zeros(shape, np.float32) for key, shape in OtherEncoder(18).shapes.items()}
@@ -193,6 +323,19 @@ def test_a_single_encoder_is_converted_whoever_wrote_it(monkeypatch, tmp_path: P
     monkeypatch.setattr(OtherEncoder, "file", "backbone")
     with pytest.raises(UserError, match=r"encoder\.safetensors: an encoder of either Monodepth2 or Other"):
         read_network(tmp_path / "encoder.safetensors")
+
+
+def test_a_network_that_is_known_and_not_here(twin, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Depth, "refusal", "its depth network is woven, which is not here; take another")
+    path = write_checkpoint(tmp_path / "last.ckpt", random_states())
+    for read in (read_source, lambda place: model_options(place, {}, {})):
+        with pytest.raises(
+            UserError, match=r"last\.ckpt: its depth network is woven, which is not here; take an"
+        ):
+            read(path)
+    write_safetensors(tmp_path / "depth.safetensors", empty(Depth(4).shapes))
+    with pytest.raises(UserError, match=r"^[^:]+: its depth network is woven"):
+        model_options(tmp_path, {}, {})
 
 
 def test_files_of_two_methods_in_a_folder(twin, tmp_path: Path) -> None:
@@ -236,12 +379,12 @@ def test_a_folder_reads_each_file_once(tmp_path: Path) -> None:
 def test_a_missing_start_names_the_file_and_the_option(tmp_path: Path) -> None:
     options = TwinOptions(load_weights_folder="one", depth_start=f"{tmp_path}/")
     with pytest.raises(UserError, match=r"encoder\.pth: no such file; check --depth_start$"):
-        start_file(tmp_path, "encoder", ".pth", options, "depth")
+        start_file(Folder(tmp_path), "encoder", options, "depth")
     words = (
         r"one/depth\.pth: no such file; check --load_weights_folder, or leave depth out of --models_to_load"
     )
     with pytest.raises(UserError, match=words):
-        start_file(Path("one"), "depth", ".pth", options, "depth")
+        start_file(Folder(Path("one")), "depth", options, "depth")
 
 
 # ---- what a pickle may name ----------------------------------------------------------------------------------
@@ -258,6 +401,22 @@ def test_records_of_a_family(monkeypatch, tmp_path: Path) -> None:
         read_weights_file(path)
     register(monkeypatch)
     assert len(read_source(path)) == 2
+
+
+def test_classes_as_names(monkeypatch, tmp_path: Path) -> None:
+    """Under which trainings of 2021 kept the state of what watched them; nobody imports them."""
+    register(monkeypatch)
+    path = tmp_path / "a.ckpt"
+    keeper = name("keepers", "ModelCheckpoint")
+    write_checkpoint(path, random_states(), callbacks={keeper: {"best": "x.ckpt"}})
+    with pytest.raises(UserError, match=r"it asks for keepers\.ModelCheckpoint"):
+        read_source(path)
+    family = dataclasses.replace(FAMILIES["twin"], stand_ins={("keepers", "ModelCheckpoint"): DROPPED})
+    monkeypatch.setitem(FAMILIES, "twin", family)
+    assert len(read_source(path)) == 2
+    write_checkpoint(path, random_states(), callbacks={call(keeper, 1): {}})
+    with pytest.raises(UserError, match="a dict whose names are neither text nor small integers"):
+        read_source(path)
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,12 @@ def test_options_get_the_folder(root: Path) -> None:
     assert with_weights(without) is without
 
 
+def test_a_file_that_may_hold_a_whole_model(root: Path, no_network: None, tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(b"whatever")
+    assert resolve_weights(path, root) == path
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
