@@ -397,7 +397,8 @@ def trained(backend, golden, arrays):
     return run_steps(backend, golden, arrays, "float32")
 
 
-def run_steps(backend, golden, arrays, precision, steps=10):
+def run_steps(backend, golden, arrays, precision, steps=None):
+    """The first so many steps, the last of which updates nothing; none: all, updates too."""
     recorded, names = dict(golden("sc_depth/training.npz")), golden("sc_depth/names.json")
     weights = recorded["weights"]
     options = weighted(weights, height=64, width=192, batch_size=2)
@@ -440,7 +441,8 @@ def run_steps(backend, golden, arrays, precision, steps=10):
         unweighted = [float(backend.array(v)) / w for v, w in zip(values, weights, strict=True)]
         terms.append([*unweighted, float(backend.array(losses.loss))])
         poses.append(np.stack(vectors))
-        backend.step(optimizer, losses.loss)
+        if step + 1 != steps:
+            backend.step(optimizer, losses.loss)
         if step == 0:
             parameters = dict(backend.module("checkpoint").named_parameters(networks))
             norms = {
