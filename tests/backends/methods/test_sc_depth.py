@@ -377,6 +377,25 @@ def test_the_minimum_over_the_target_plane(backend, inputs):
         assert_close(value, (values * masks).sum() / masks.sum(), (1e-5, 0))
 
 
+def test_what_is_no_number_wins_the_minimum(backend):
+    """So that the loss shows it; of equals the first wins."""
+    consistency = backend.module("losses.consistency")
+    one, other = (
+        consistency.Maps(
+            warped=None,
+            relative_depth_difference=backend.tensor(np.full((1, 1, 1, 3), value)),
+            color_error=backend.tensor(np.array(color).reshape(1, 1, 1, 3)),
+            photometric_error=backend.tensor(np.array(color).reshape(1, 1, 1, 3)),
+            valid=backend.tensor(np.full((1, 1, 1, 3), value > 1)),
+        )
+        for value, color in ((1.0, [0.5, 0.5, 0.5]), (2.0, [0.5, np.nan, 0.1]))
+    )
+    error, difference, valid = (backend.array(part) for part in consistency.best([one, other]))
+    np.testing.assert_array_equal(error.ravel(), [0.5, np.nan, 0.1])
+    np.testing.assert_array_equal(difference.ravel(), [1, 2, 2])
+    np.testing.assert_array_equal(valid.ravel(), [False, True, True])
+
+
 def test_too_few_valid_pixels_count_as_none(backend):
     consistency = backend.module("losses.consistency")
     values = backend.tensor(np.full((1, 1, 20, 20), 3.0), gradient=True)
