@@ -28,6 +28,9 @@ class SCDepth(Method):
         self.sources: list[int] = [int(frame) for frame in options.frames[1:]]
         self.encoder = ResNetEncoder(options.num_layers)
         self.depth = BilinearDepthDecoder(self.encoder.channels)
+        for head in self.depth.dispconvs[1:]:  # no loss reaches the coarser scales
+            for parameter in head.parameters():
+                parameter.stop_gradient = True
         self.pose_encoder = ResNetEncoder(options.pose_layers, images=2)
         self.pose = MeanPoseDecoder(self.pose_encoder.channels)
 
@@ -36,11 +39,10 @@ class SCDepth(Method):
         return {name: getattr(self, name) for name in (*self.depth_networks, *self.pose_networks)}
 
     def parameter_groups(self) -> list[dict]:
-        """Depth, and pose; without the heads of the coarser scales, which no loss reaches."""
-        unused = {id(parameter) for head in self.depth.dispconvs[1:] for parameter in head.parameters()}
+        """Depth, and pose; without the heads of the coarser scales."""
         networks = self.networks()
         return [
-            {"params": [p for name in names for p in networks[name].parameters() if id(p) not in unused]}
+            {"params": [p for name in names for p in networks[name].parameters() if not p.stop_gradient]}
             for names in (self.depth_networks, self.pose_networks)
         ]
 
@@ -68,7 +70,10 @@ class SCDepth(Method):
             to_target = {frame: self.motion(images[frame], images[0]) for frame in self.sources}
         depths = {frame: 1 / widen(disparity) for frame, disparity in disparities.items()}
         motions = {frame: (to_sources[frame][1], to_target[frame][1]) for frame in self.sources}
-        return consistency_losses(self.options, images, depths, motions, batch["K"])
+        losses = consistency_losses(self.options, images, depths, motions, batch["K"])
+        disparity = widen(disparities[0]).detach()
+        losses.maps |= {"disparity": disparity, "sigmoid_0": (disparity - OFFSET) / SLOPE}
+        return losses
 
     def _disparity(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] → (B, 1, H, W)."""
@@ -116,8 +121,7 @@ def consistency_losses(
         "geometry": options.geometry_weight * geometric,
         "smoothness": options.smoothness_weight * smoothness,
     }
-    disparity = 1 / target.depth.detach()
-    maps = {"disparity": disparity, "sigmoid_0": (disparity - OFFSET) / SLOPE}
+    maps = {}
     for frame, (pair, _) in pairs.items():
         maps[f"warped_{frame}_0"] = DEVIATION * pair.warped.image.detach() + MEAN
         maps[f"automask_{frame}"] = pair.valid[:, 0]

@@ -21,8 +21,13 @@ class BoxMean(torch.autograd.Function):
     def forward(context: Any, padded: Tensor) -> Tensor:
         """(B, C, H + 6, W + 6) → (B, C, H, W)."""
         height, width = padded.shape[2] - SIZE + 1, padded.shape[3] - SIZE + 1
-        rows = sum(padded[:, :, first : first + height] for first in range(SIZE))
-        return sum(rows[:, :, :, first : first + width] for first in range(SIZE)) / SIZE**2
+        rows = padded[:, :, :height] + padded[:, :, 1 : 1 + height]
+        for first in range(2, SIZE):
+            rows += padded[:, :, first : first + height]
+        means = rows[:, :, :, :width] + rows[:, :, :, 1 : 1 + width]
+        for first in range(2, SIZE):
+            means += rows[:, :, :, first : first + width]
+        return means.div_(SIZE**2)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:

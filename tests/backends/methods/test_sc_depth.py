@@ -11,6 +11,7 @@ from tests.tolerances import assert_close
 pytestmark = pytest.mark.every_device
 
 TERMS = 1e-4  # relative, of a loss term
+STEPS = 3  # of the recorded ten
 
 
 @pytest.fixture(scope="module")
@@ -412,12 +413,16 @@ def test_too_few_valid_pixels_count_as_none(backend):
 
 @pytest.fixture(scope="module")
 def trained(backend, golden, arrays):
-    """The recorded ten steps: terms and poses of each, gradient norms of the first, and the method at their end."""
-    return run_steps(backend, golden, arrays, "float32")
+    """The first of the recorded steps; tests/slow takes all ten."""
+    return run_steps(backend, golden, arrays, "float32", STEPS)
 
 
 def run_steps(backend, golden, arrays, precision, steps=None):
-    """The first so many steps, the last of which updates nothing; none: all, updates too."""
+    """The first so many steps, the last of which updates nothing; none: all, updates too.
+
+    Returns:
+        The recorded arrays, the method at the end, terms and poses of each step, gradient norms of the first, images.
+    """
     recorded, names = dict(golden("sc_depth/training.npz")), golden("sc_depth/names.json")
     weights = recorded["weights"]
     options = weighted(weights, height=64, width=192, batch_size=2)
@@ -491,9 +496,8 @@ def of_network(state, name):
     return {key.removeprefix(prefix): array for key, array in state.items() if key.startswith(prefix)}
 
 
-def test_the_recorded_steps(trained):
-    recorded, _, terms, poses, _, _ = trained
-    assert_close(terms[0], recorded["terms"][0], (5e-5, 0))
+def check_steps(recorded, terms, poses):
+    """The first step, of the same weights, closely; later ones as closely as training allows."""
     for value, expected in zip(terms[0], recorded["terms"][0], strict=True):
         assert_close(value, expected, (5e-5, 0))
     assert_close(poses[0], recorded["poses"][0], (0, 1e-6))
@@ -501,6 +505,11 @@ def test_the_recorded_steps(trained):
         for value, expected in zip(terms[step], recorded["terms"][step], strict=True):
             assert_close(value, expected, (3e-3, 0), label=f"step {step}")
         assert_close(poses[step], recorded["poses"][step], (0, 3e-5), label=f"step {step}")
+
+
+def test_the_recorded_steps(trained):
+    recorded, _, terms, poses, _, _ = trained
+    check_steps(recorded, terms, poses)
 
 
 def official(name):
@@ -521,37 +530,6 @@ def test_gradients_of_the_first_step(trained):
         assert_close(norm, expected[name], (1e-2, 1e-12), label=name)
     unused = [name for name in found if found[name] == 0]
     assert len(unused) == 6 and all(".dispconvs." in name for name in unused)
-
-
-def test_the_state_after_the_last_step(backend, trained):
-    recorded, method, _, _, _, plain = trained
-    state = {
-        official(f"{network}/{name}"): array
-        for network, module in method.networks().items()
-        for name, array in backend.module("checkpoint").network_state(module).items()
-    }
-    compared = 0
-    for name, mean, std in zip(
-        recorded["final_names"].tolist(), recorded["final_mean"], recorded["final_std"], strict=True
-    ):
-        if ".fc." not in name:
-            assert_close(state[name].mean(), mean, (0, 5e-5), label=name)
-            assert_close(state[name].std(), std, (0, 5e-5), label=name)
-            compared += 1
-    assert compared == len(recorded["final_names"]) - 4
-    for first, count in zip(("depth_net", "pose_net"), recorded["final_num_batches_tracked"], strict=True):
-        counter = f"{first}.encoder.encoder.bn1.num_batches_tracked"
-        assert counter not in state or state[counter] == count
-    method.eval()
-    with backend.no_gradients():
-        disparity = method.predict({"image": backend.tensor(plain[:1])})["disparity"]
-        targets = recorded["step_targets"][0]
-        batch = {f"image_{f}_0": backend.tensor(plain[targets + f]) for f in (0, -1, 1)}
-        batch["K"] = backend.tensor(np.tile(recorded["K"], (2, 1, 1)))
-        photometric = method.losses(batch).terms["photometric"]
-    assert_close(1 / backend.array(disparity), recorded["final_depth"], (5e-3, 0))
-    expected = recorded["validation_photometric"]
-    assert_close(float(backend.array(photometric)), expected, (3e-3, 0))
 
 
 def test_the_same_steps_in_double_precision(backend, golden, arrays):
