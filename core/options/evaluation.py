@@ -82,6 +82,11 @@ class EvaluationOptions:
     max_depth: float | None = option(
         None, "depth where the sigmoid is 0; none: as in the weights' folder, else 100"
     )
+    height: int | None = option(
+        None,
+        "of the network's input; none: as in the weights' folder, where it is known, else the method's usual one",
+    )
+    width: int | None = option(None, "of the network's input; see height")
     num_layers: int | None = option(
         None, "of the ResNet; none: as in the weights' folder, else 18", choices=RESNET_LAYERS
     )
@@ -148,7 +153,7 @@ class EvaluationOptions:
         if self.load_weights_folder is None:
             for name in ("save_pred_disps", "no_eval", "post_process"):
                 require(not getattr(self, name), f"option {name}: makes no sense with --{saved}")
-            for name in ("min_depth", "max_depth", "num_layers"):
+            for name in ("min_depth", "max_depth", "num_layers", "height", "width"):
                 require(
                     getattr(self, name) is None,
                     f"option {name}: no network runs with --{saved}; leave it out",
@@ -290,6 +295,11 @@ class PoseEvaluationOptions:
     output: str | None = option(
         None, "folder for poses, trajectory, JSON and picture; none: the folder of weights, if any", path=True
     )
+    height: int | None = option(
+        None,
+        "of the network's input; none: as in the weights' folder, where it is known, else the method's usual one",
+    )
+    width: int | None = option(None, "of the network's input; see height")
     num_layers: int | None = option(
         None, "of the ResNets; none: as in the weights' folder, else 18", choices=RESNET_LAYERS
     )

@@ -234,7 +234,7 @@ def _hint(name: str, options_class: type, more: Iterable[str] = (), prefix: str 
     of_methods = [method for method, owner in OPTIONS.items() if plain in _fields(owner)]
     if of_methods and "method" in fields:
         return f": an option of --method {' and '.join(of_methods)}; leave it out"
-    shaping = {"height", "width"}.union(*(method.MODEL for method in OPTIONS.values()))
+    shaping = set().union(*(method.MODEL for method in OPTIONS.values()))
     if plain in shaping and "load_weights_folder" in fields:
         return ": an option of train.py; here it follows from the weights folder: leave it out"
     nearest = difflib.get_close_matches(name, [*fields, *more], n=1)

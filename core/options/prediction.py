@@ -63,6 +63,11 @@ class PredictionOptions:
     max_depth: float | None = option(
         None, "depth where the sigmoid is 0; none: as in the weights' folder, else 100"
     )
+    height: int | None = option(
+        None,
+        "of the network's input; none: as in the weights' folder, where it is known, else the method's usual one",
+    )
+    width: int | None = option(None, "of the network's input; see height")
     num_layers: int | None = option(
         None, "of the ResNet; none: as in the weights' folder, else 18", choices=RESNET_LAYERS
     )

@@ -1,6 +1,7 @@
 """What a weights folder says of its model."""
 
 import dataclasses
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from core.weights.families import FAMILIES, matches, network_names, tie
 from core.weights.layouts import State, read_state
 
 OPTIONS_FILE = "options.yaml"
+SIZE = ("height", "width")  # of the images that a model was trained with
 
 
 class Folder(Mapping[str, State]):
@@ -83,10 +85,17 @@ def model_options(folder: Path, states: Mapping[str, State], overrides: Mapping[
     """
     files = states if isinstance(states, Folder) else Folder(folder, states=states)
     overrides = {name: value for name, value in overrides.items() if value is not None}
+    untold: tuple[str, ...] = ()
     if (folder / OPTIONS_FILE).is_file():
         options = load_method_options(folder / OPTIONS_FILE)
     else:
         options = _recognised_options(files)
+        untold = _untold(folder, options, overrides)
+    for name in SIZE:
+        if name in overrides and name not in untold and overrides[name] != getattr(options, name):
+            raise UserError(
+                f"--{name} {overrides[name]}: {folder} was trained with {getattr(options, name)}; leave the option out"
+            )
     for name in overrides:
         if name not in {field.name for field in dataclasses.fields(options)}:
             raise UserError(
@@ -96,6 +105,19 @@ def model_options(folder: Path, states: Mapping[str, State], overrides: Mapping[
     options = dataclasses.replace(options, **overrides)
     options.validate()
     return options
+
+
+def _untold(folder: Path, options: Options, overrides: Mapping[str, Any]) -> tuple[str, ...]:
+    """The options that the files could not tell; says to the user what is taken for those that are not given."""
+    family = FAMILIES.get(options.method)
+    untold = family.untold if family else ()
+    missing = [name for name in untold if name not in overrides]
+    if missing:
+        taken = ", ".join(f"--{name} {getattr(options, name)}" for name in missing)
+        print(
+            f"{folder}: its files do not say {' and '.join(missing)}; taken for it: {taken}", file=sys.stderr
+        )
+    return untold
 
 
 def require_agreement(files: Folder, method: str, overrides: Mapping[str, Any]) -> None:

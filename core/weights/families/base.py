@@ -102,6 +102,7 @@ class MethodFamily:
         join: goes back, to a state as the authors' program writes it.
         containers: keys under which such a file keeps one state each: `("encoder", "depth_decoder")` is read as
             names `encoder.…` and `depth_decoder.…`. A single `state_dict` or `model` is found anyway.
+        untold: the options that its files cannot tell, whose defaults are taken and said.
         stand_ins: what becomes of globals (module, name) in its pickles: `RECORD` or `DROPPED`.
     """
 
@@ -111,6 +112,7 @@ class MethodFamily:
     split: Callable[[State], dict[str, dict[str, Any]] | None] | None = None
     join: Callable[[Mapping[str, State]], dict[str, Any]] | None = None
     containers: tuple[str, ...] = ()
+    untold: tuple[str, ...] = ()
     stand_ins: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def recognise(self, shapes: Shapes) -> Network | None:

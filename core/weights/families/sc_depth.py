@@ -385,5 +385,6 @@ FAMILY = MethodFamily(
     options_of=options_of,
     split=split,
     join=join,
+    untold=("height", "width"),
     stand_ins=STAND_INS,
 )

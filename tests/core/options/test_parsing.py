@@ -299,11 +299,8 @@ FOLLOWS = "an option of train.py; here it follows from the weights folder: leave
 @pytest.mark.parametrize(
     ("options_class", "name", "cure"),
     [
-        (EvaluationOptions, "--height", FOLLOWS),
-        (EvaluationOptions, "--width=640", FOLLOWS),
         (EvaluationOptions, "--use_stereo", FOLLOWS),  # not --eval_stereo, which changes the metric
         (EvaluationOptions, "--frame_ids", FOLLOWS),
-        (PoseEvaluationOptions, "--height", FOLLOWS),
         (PoseEvaluationOptions, "--frame_ids", FOLLOWS),
         (PoseEvaluationOptions, "--eval_mono", "an option of evaluate_depth.py; leave it out"),
         (SplitOptions, "--frame_idx", "did you mean --frame_ids?"),

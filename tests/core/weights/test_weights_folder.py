@@ -8,6 +8,7 @@ import pytest
 from core.errors import UserError
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import save_options
+from core.weights.families import sc_depth
 from core.weights.families.base import Network
 from core.weights.families.monodepth2 import Decoder, Encoder, PoseCNN, PoseDecoder
 from core.weights.folder import OPTIONS_FILE, model_options
@@ -118,3 +119,23 @@ def test_number_of_layers_that_contradicts_the_file(tmp_path: Path) -> None:
     assert model_options(tmp_path, states, {"num_layers": 50}).num_layers == 50
     with pytest.raises(UserError, match="--num_layers 18, but its encoder is a ResNet-50; leave the option"):
         model_options(tmp_path, states, {"num_layers": 18})
+
+
+def test_another_size_than_that_of_the_training(tmp_path: Path) -> None:
+    save_options(Monodepth2Options(height=64, width=128), tmp_path / OPTIONS_FILE)
+    assert model_options(tmp_path, {}, {"height": 64}).height == 64
+    with pytest.raises(UserError, match=r"--width 640: .* was trained with 128; leave the option out"):
+        model_options(tmp_path, {}, {"height": 64, "width": 640})
+
+
+def test_files_that_do_not_say_their_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is taken for it is said, unless it is given."""
+    states = {
+        rule.file: {name: np.zeros(shape) for name, shape in rule.shapes.items()}
+        for rule in (sc_depth.Encoder(18), sc_depth.Depth(bottleneck=False))
+    }
+    options = model_options(tmp_path, states, {"height": 64})
+    assert (options.method, options.height, options.width) == ("sc_depth", 64, 832)
+    assert "do not say width; taken for it: --width 832" in capsys.readouterr().err
+    assert model_options(tmp_path, states, {"height": 64, "width": 96}).width == 96
+    assert capsys.readouterr().err == ""
