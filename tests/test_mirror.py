@@ -10,7 +10,6 @@ BACKENDS = Path(__file__).resolve().parent.parent / "backends"
 # Deliberate differences: the name that one side has alone, and why. A class stands for its methods too.
 GAPS = {
     "checkpoint.native_names": "PyTorch's own names and layouts are the official ones",
-    "networks.layers.BatchNorm2D": "PaddlePaddle's running variance is the biased one",
     "networks.layers.reflect_pad": "PaddlePaddle's kernel is slow on a CPU",
     "networks.layers.upsample": "PaddlePaddle's kernel is slow on a CPU",
 }

@@ -215,3 +215,21 @@ def test_deep_encoders_run(backend, layers):
         (1024, 4, 4),
         (2048, 2, 2),
     ]
+
+
+def test_batches_normalised_each_by_itself(backend, arrays):
+    """Several at once are as one after the other: what comes out, and the statistics that training leaves."""
+    layers = backend.module("networks.layers")
+    x = arrays.uniform("groups", (6, 3, 4, 5), -1, 2)
+    one_by_one, at_once = layers.BatchNorm2D(3), layers.BatchNorm2D(3)
+    layers.normalise_by_groups(at_once, 3)
+    for layer in (one_by_one, at_once):
+        layer.train()
+    expected = [backend.array(one_by_one(backend.tensor(x[n : n + 2]))) for n in (0, 2, 4)]
+    assert_close(backend.array(at_once(backend.tensor(x))), np.concatenate(expected), "exact")
+    state = {name: backend.array(array) for name, array in at_once.state_dict().items()}
+    for name, array in one_by_one.state_dict().items():
+        assert_close(state[name], backend.array(array), "exact", label=name)
+    at_once.eval(), one_by_one.eval()
+    found, alone = (backend.array(layer(backend.tensor(x))) for layer in (at_once, one_by_one))
+    assert_close(found, alone, "exact")

@@ -55,7 +55,16 @@ class ConvBlock(nn.Layer):
 
 
 class BatchNorm2D(nn.BatchNorm2D):
-    """BatchNorm whose running variance moves towards the unbiased variance of the batch, as PyTorch's does."""
+    """BatchNorm that can take several batches at once, each with statistics of its own.
+
+    The running variance moves towards the unbiased variance of a batch, as PyTorch's does.
+
+    Attributes:
+        groups: of equal size along the batch: training normalises each by itself, and moves the running statistics by
+            one after the other, as if they had come in as many calls.
+    """
+
+    groups = 1
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → the same shape.
@@ -63,6 +72,12 @@ class BatchNorm2D(nn.BatchNorm2D):
         Raises:
             ValueError: training on one value per channel, which has no unbiased variance.
         """
+        if not self.training or self.groups == 1:
+            return self._normalise(x)
+        return paddle.concat([self._normalise(part) for part in x.chunk(self.groups)])
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        """One batch."""
         values = x.shape[0] * x.shape[2] * x.shape[3]
         if self.training and values == 1:
             raise ValueError(f"BatchNorm in training needs more than one value per channel, got {x.shape}")
@@ -109,3 +124,10 @@ class BatchNorm2D(nn.BatchNorm2D):
                     paddle.assign(self._momentum * running + (1 - self._momentum) * batch, output=running)
         factor = self.weight / paddle.sqrt(variance + self._epsilon)
         return (x - mean[:, None, None]) * factor[:, None, None] + self.bias[:, None, None]
+
+
+def normalise_by_groups(network: nn.Layer, groups: int) -> None:
+    """Makes every BatchNorm of a network take so many batches at once."""
+    for layer in network.sublayers(include_self=True):
+        if isinstance(layer, BatchNorm2D):
+            layer.groups = groups
