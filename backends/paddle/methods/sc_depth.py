@@ -8,6 +8,7 @@ from backends.paddle.losses.consistency import Maps, Switches, View, pair_maps, 
 from backends.paddle.losses.smoothness import normalize_by_mean, smoothness_loss
 from backends.paddle.methods.base import Losses, Method
 from backends.paddle.networks.bilinear_depth_decoder import BilinearDepthDecoder
+from backends.paddle.networks.layers import normalise_by_groups
 from backends.paddle.networks.mean_pose_decoder import MeanPoseDecoder
 from backends.paddle.networks.resnet import ResNetEncoder
 from backends.paddle.tensors import Draw, autocast, draw, widen
@@ -33,6 +34,9 @@ class SCDepth(Method):
                 parameter.stop_gradient = True
         self.pose_encoder = ResNetEncoder(options.pose_layers, images=2)
         self.pose = MeanPoseDecoder(self.pose_encoder.channels)
+        # A training step asks for all depths at once, and for all motions; each is normalised as if it came alone.
+        normalise_by_groups(self.encoder, 1 + len(self.sources))
+        normalise_by_groups(self.pose_encoder, 2 * len(self.sources))
 
     def networks(self) -> dict[str, nn.Layer]:
         """encoder, depth, pose_encoder, pose."""
@@ -57,21 +61,24 @@ class SCDepth(Method):
     def T_sources_target(self, images: list[Tensor]) -> list[Tensor]:  # noqa: N802
         """Images (B, 3, H, W) of the target and a source → T_source_target (B, 4, 4)."""
         target, source = images
-        return [self.motion(target, source)[1]]
+        return [pose_transform(self.motion(target, source))]
 
     def losses(self, batch: dict[str, Tensor]) -> Losses:
         """Photometric, geometry and smoothness terms; see `core/datasets/sample.py` for the batch."""
         images = {frame: batch[f"image_{frame}_0"] for frame in (0, *self.sources)}
-        # Every call normalises with statistics of its own, as published: all depths, the motions from the target, the
-        # motions back. One is not taken for the inverse of the other.
+        target, sources = images[0], [images[frame] for frame in self.sources]
+        # First the motions from the target, then those back: one is not taken for the inverse of the other.
+        targets = paddle.concat([target] * len(sources))
+        targets_first, sources_first = paddle.concat([targets, *sources]), paddle.concat([*sources, targets])
         with autocast(self.options.precision, batch["K"].place):  # the networks alone
-            disparities = {frame: self._disparity(image) for frame, image in images.items()}
-            to_sources = {frame: self.motion(images[0], images[frame]) for frame in self.sources}
-            to_target = {frame: self.motion(images[frame], images[0]) for frame in self.sources}
-        depths = {frame: 1 / widen(disparity) for frame, disparity in disparities.items()}
-        motions = {frame: (to_sources[frame][1], to_target[frame][1]) for frame in self.sources}
+            found = self._disparity(paddle.concat([target, *sources]))
+            vectors = self.motion(targets_first, sources_first)
+        disparities = widen(found).chunk(1 + len(sources))
+        depths = {frame: 1 / disparity for frame, disparity in zip(images, disparities, strict=True)}
+        T = pose_transform(widen(vectors)).chunk(2 * len(sources))
+        motions = dict(zip(self.sources, zip(T[: len(sources)], T[len(sources) :], strict=True), strict=True))
         losses = consistency_losses(self.options, images, depths, motions, batch["K"])
-        disparity = widen(disparities[0]).detach()
+        disparity = disparities[0].detach()
         losses.maps |= {"disparity": disparity, "sigmoid_0": (disparity - OFFSET) / SLOPE}
         return losses
 
@@ -79,10 +86,9 @@ class SCDepth(Method):
         """(B, 3, H, W) in [0, 1] → (B, 1, H, W)."""
         return SLOPE * self.depth(self.encoder(image)) + OFFSET
 
-    def motion(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Two images (B, 3, H, W) → the network's six numbers (B, 6), and T_second_first (B, 4, 4)."""
-        vector = widen(self.pose(self.pose_encoder(paddle.concat([first, second], axis=1))))
-        return vector, pose_transform(vector)
+    def motion(self, first: Tensor, second: Tensor) -> Tensor:
+        """Two images (B, 3, H, W) → the network's six numbers (B, 6), which make T_second_first."""
+        return self.pose(self.pose_encoder(paddle.concat([first, second], axis=1)))
 
 
 def consistency_losses(

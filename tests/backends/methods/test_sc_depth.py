@@ -456,7 +456,7 @@ def run_steps(backend, golden, arrays, precision, steps=None):
 
         def noted(first, second, vectors=vectors):
             found = motion(first, second)
-            vectors.append(backend.array(found[0]))
+            vectors.append(backend.array(found).reshape(4, -1, 6))
             return found
 
         method.motion = noted
@@ -464,7 +464,7 @@ def run_steps(backend, golden, arrays, precision, steps=None):
         values = [losses.terms[name] for name in ("photometric", "geometry", "smoothness")]
         unweighted = [float(backend.array(v)) / w for v, w in zip(values, weights, strict=True)]
         terms.append([*unweighted, float(backend.array(losses.loss))])
-        poses.append(np.stack(vectors))
+        poses.append(vectors[0])
         if step + 1 != steps:
             backend.step(optimizer, losses.loss)
         if step == 0:
