@@ -159,9 +159,8 @@ def test_verified_against_the_other_backend(backend, trained, tmp_path):
     to = {"torch": "paddle", "paddle": "torch"}[backend.name]
     if importlib.util.find_spec("torch") is None:
         pytest.skip(".pth files are written by PyTorch")
-    printed = succeeds(
-        "convert_weights.py", trained, "--to", to, "--output", tmp_path / "new", "--verify", quiet=False
-    )
+    words = [trained, "--to", to, "--output", tmp_path / "new", "--verify"]
+    printed = succeeds("convert_weights.py", *words, quiet=False, here=True)
     lines = [line for line in printed.splitlines() if "bound 1e-05" in line]
     assert len(lines) == 4 and all(line.endswith(": ok") for line in lines)
     assert "training_state.safetensors" in printed and "bit-identical" in printed

@@ -73,9 +73,8 @@ def launch(backend, folder, *arguments, timeout=300):
 
 def build(backend):
     """A small method, the same in every process, in double precision and evaluation mode."""
-    options = Monodepth2Options(
-        height=64, width=64, weights_init="scratch", use_stereo=True, frame_ids=[0, 1]
-    )
+    size = {"height": 64, "width": 64, "weights_init": "scratch"}
+    options = Monodepth2Options(**size, use_stereo=True, frame_ids=[0, 1], pose_model_type="posecnn")
     backend.tensors.seed_everything(3)
     method = backend.module("methods.monodepth2").Monodepth2(options)
     backend.to_float64(method)

@@ -60,10 +60,15 @@ def paddle2onnx(backend):
 
 @pytest.fixture(scope="module")
 def exported(backend, trained, tmp_path_factory):
-    """The file of two images, in a folder that was not there, and what the script printed."""
+    """The file of two images, in a folder that was not there, what the script printed, what the framework made."""
     path = tmp_path_factory.mktemp("onnx") / "new" / "depth.onnx"
-    printed = succeeds("export_onnx.py", *arguments(backend, trained, path), "--batch_size", BATCH)
-    yield path, printed
+    export, made = backend.module("export"), []
+    to_onnx = export.to_onnx
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "to_onnx", lambda *call: made.append(to_onnx(*call)) or made[-1])
+        words = arguments(backend, trained, path)
+        printed = succeeds("export_onnx.py", *words, "--batch_size", BATCH, here=True)
+    yield path, printed, made[0]
     path.unlink()
 
 
@@ -123,13 +128,14 @@ def test_what_the_file_says(exported, trained, model):
     )
 
 
-def test_another_size_and_weights_of_another_format(backend, trained, tmp_path):
+def test_another_size_and_weights_of_another_format(backend, tiny_trained, tmp_path):
     """The torch backend writes what the other one cannot write where paddle2onnx is not to be had."""
     weights, path = tmp_path / "weights", tmp_path / "depth.onnx"
     to = {"torch": "paddle", "paddle": "safetensors"}[backend.name]
-    succeeds("convert_weights.py", trained, "--to", to, "--output", weights, here=True)
+    succeeds("convert_weights.py", tiny_trained, "--to", to, "--output", weights, here=True)
     export_onnx.main([*arguments(backend, weights, path), "--height", "64", "--width", "96"])
-    assert shape(onnx.load(path).graph.output[0]) == [1, 1, 64, 96]
+    graph = onnx.load(path).graph
+    assert shape(graph.input[0]) == [1, 3, 64, 96] and shape(graph.output[0]) == [1, 1, 32, 48]
     shutil.rmtree(tmp_path)
 
 
@@ -139,7 +145,7 @@ def test_impossible_size(backend, trained, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_other_numbers_are_not_written(backend, trained, tmp_path, monkeypatch):
+def test_other_numbers_are_not_written(backend, trained, exported, tmp_path, monkeypatch):
     """What has been there stays."""
     path = tmp_path / "depth.onnx"
     path.write_bytes(b"older")
@@ -151,9 +157,10 @@ def test_other_numbers_are_not_written(backend, trained, tmp_path, monkeypatch):
         weights.raw_data = bytes(len(weights.raw_data))
         return model
 
+    monkeypatch.setattr(backend.module("export"), "to_onnx", lambda *call: exported[2])
     monkeypatch.setattr(onnx_file, "finish", damaged)
     with pytest.raises(UserError, match=r"depth\.onnx: not written, onnxruntime differs from"):
-        export_onnx.main(arguments(backend, trained, path))
+        export_onnx.main([*arguments(backend, trained, path), "--batch_size", str(BATCH)])
     assert [file.name for file in tmp_path.iterdir()] == ["depth.onnx"] and path.read_bytes() == b"older"
 
 

@@ -11,21 +11,13 @@ from backends import BACKENDS, installed_backends
 from core.errors import UserError
 from core.options.parsing import load_method_options, parse_method
 from core.weights.sources import digest
-from tests.scripts import ENVIRONMENT, assert_says, refused, succeeds
+from tests.scripts import assert_says, refused, succeeds
 from tests.tiny.options import STEPS, TinyOptions
-from tests.tiny.register import SITE, registered
+
+pytestmark = pytest.mark.usefixtures("tiny")
 
 HEIGHT, WIDTH = 48, 64
 DISPARITY = (HEIGHT // 2, WIDTH // 2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny():
-    """`tiny` is a method here, and in the processes that are started."""
-    with registered(), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(ENVIRONMENT, "PYTHONPATH", str(SITE))
-        patch.setenv("PYTHONPATH", str(SITE))
-        yield
 
 
 def training(backend, drive, runs, *more):
@@ -39,8 +31,8 @@ def training(backend, drive, runs, *more):
 
 
 @pytest.fixture(scope="module")
-def run(backend, drive, tmp_path_factory):
-    """The run folder of an epoch, with what a user sees; not to be changed."""
+def run(tiny, backend, drive, tmp_path_factory):
+    """The run folder of an epoch, trained by a process of its own, with what a user sees; not to be changed."""
     runs = tmp_path_factory.mktemp("tiny")
     printed = succeeds("train.py", *training(backend, drive, runs))
     assert_says(printed, "tiny on", f"{STEPS} steps in 1 epochs", "validation: loss", "colour")
@@ -143,7 +135,7 @@ def test_it_can_go_on_from_a_folder_of_weights(backend, drive, weights, tmp_path
 def test_evaluation(backend, drive, weights, tmp_path):
     where = ["--data_path", drive, "--eval_split", drive / "splits", "--load_weights_folder", weights]
     more = ["--eval_mono", "--output", tmp_path / "metrics.json", "--device", "cpu", "--num_workers", 1]
-    printed = succeeds("evaluate_depth.py", *where, *more, "--backend", backend.name)
+    printed = succeeds("evaluate_depth.py", *where, *more, "--backend", backend.name, here=True)
     assert_says(printed, "2 images", "abs_rel")
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["mean"]["abs_rel"] > 0 and len(metrics["per_image"]) == 2
@@ -152,7 +144,8 @@ def test_evaluation(backend, drive, weights, tmp_path):
 def test_prediction(backend, drive, weights, tmp_path):
     image = next(drive.rglob("image_02/data/*.jpg"))
     words = ["--image_path", image, "--load_weights_folder", weights, "--output", tmp_path, "--device", "cpu"]
-    succeeds("predict.py", *words, "--backend", backend.name, "--save", "disparity", "depth", "colour", "png")
+    words += ["--backend", backend.name, "--save", "disparity", "depth", "colour", "png"]
+    succeeds("predict.py", *words, here=True)
     disparity = np.load(tmp_path / f"{image.stem}_disp.npy")
     assert disparity.shape == (1, 1, *DISPARITY) and (disparity > 0).all()
     with np.load(tmp_path / f"{image.stem}_depth.npz") as file:
@@ -164,7 +157,7 @@ def test_what_it_has_not_is_said(backend, drive, weights, tmp_path):
     """Motion, and an option of another method."""
     where = ["--load_weights_folder", weights, "--backend", backend.name, "--device", "cpu"]
     images = ["--image_path", next(drive.rglob("image_02/data/*.jpg"))]
-    message = refused("predict.py", *where, *images, "--num_layers", 50, folder=tmp_path)
+    message = refused("predict.py", *where, *images, "--num_layers", 50, folder=tmp_path, here=True)
     assert_says(message, "--num_layers", "tiny")
     with pytest.raises(UserError, match="no pose network"):
         backend.module("predictor").Predictor(weights, "cpu").pose_frames()
@@ -181,9 +174,8 @@ def test_conversion_there_and_back(backend, weights, tmp_path):
     source, checkpoint = weights, backend.module("checkpoint")
     for to in (other, "safetensors", backend.name):
         words = [source, "--to", to, "--output", tmp_path / to]
-        assert_says(
-            succeeds("convert_weights.py", *words), "bit-identical", "Tiny", "depth and anchor, 4 channels"
-        )
+        printed = succeeds("convert_weights.py", *words, here=True)
+        assert_says(printed, "bit-identical", "Tiny", "depth and anchor, 4 channels")
         source = tmp_path / to
     name = f"tiny{checkpoint.EXTENSION}"
     before, after = (checkpoint.read_weights(folder / name) for folder in (weights, tmp_path / backend.name))
@@ -200,7 +192,7 @@ def test_both_backends_compute_the_same(backend, weights, tmp_path):
         pytest.skip("paddle is not installed")
     output = tmp_path / "parity.json"
     size = ["--method", "tiny", "--height", 48, "--width", 32, "--steps", 2, "--output", output]
-    printed = succeeds("check_parity.py", *size, "--load_weights_folder", weights)
+    printed = succeeds("check_parity.py", *size, "--load_weights_folder", weights, here=True)
     assert_says(printed, "tiny, 32x48", "checks passed")
     certificate = json.loads(output.read_text())
     assert certificate["passed"] and certificate["options"]["method"] == "tiny"
