@@ -226,5 +226,5 @@ def digest(state: Mapping[str, np.ndarray], names: Iterable[str]) -> str:
             array = np.asarray(state[name], order="C")
             little = array.astype(array.dtype.newbyteorder("<"), copy=False)
             total.update(f"{name}\0{little.dtype.str}\0{little.shape}\0".encode())
-            total.update(little)  # its bytes, not copied
+            total.update(little.data)  # not copied
     return total.hexdigest()

@@ -1,7 +1,9 @@
 """A method unlike Monodepth2 through the scripts, as a user would run them: nobody but the tests has heard of it."""
 
 import json
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -10,8 +12,13 @@ import train
 from backends import BACKENDS, installed_backends
 from core.errors import UserError
 from core.options.parsing import load_method_options, parse_method
+from core.parity import processes
+from core.parity.request import Request
+from core.weights.pdparams import write_pdparams
 from core.weights.sources import digest
-from tests.scripts import assert_says, refused, succeeds
+from tests.core.weight_files import write_pth
+from tests.scripts import assert_says, refused, run_here, succeeds
+from tests.tiny.family import TinyPair
 from tests.tiny.options import STEPS, TinyOptions
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -184,17 +191,53 @@ def test_conversion_there_and_back(backend, weights, tmp_path):
     assert float(after["progress"]) == float(before["progress"])
 
 
-def test_both_backends_compute_the_same(backend, weights, tmp_path):
-    """From the weights that were trained."""
+@pytest.fixture
+def check(backend, monkeypatch):
+    """`check(*words)` runs check_parity.py with PyTorch's part in this process; tests/core/parity runs both outside."""
     if backend.name != "torch":
         pytest.skip("the two are compared when PyTorch is under test")
     if "paddle" not in installed_backends():
         pytest.skip("paddle is not installed")
+
+    def ask(backends, request, results, threads, timeout):
+        backend.module("parity").main([str(request), str(results["torch"])])
+        command = [sys.executable, "-m", "backends.paddle.parity", str(request), str(results["paddle"])]
+        processes.run_all({"paddle": command}, request.parent, dict(os.environ), timeout)
+
+    monkeypatch.setattr(processes, "ask", ask)
+    size = ["--method", "tiny", "--height", 48, "--width", 32]
+    return lambda *words: run_here("check_parity.py", *size, *words)
+
+
+def test_both_backends_compute_the_same(check, weights, tmp_path):
+    """From the weights that were trained."""
     output = tmp_path / "parity.json"
-    size = ["--method", "tiny", "--height", 48, "--width", 32, "--steps", 2, "--output", output]
-    printed = succeeds("check_parity.py", *size, "--load_weights_folder", weights, here=True)
-    assert_says(printed, "tiny, 32x48", "checks passed")
+    done = check("--load_weights_folder", weights, "--steps", 2, "--output", output)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert_says(done.stdout, "tiny, 32x48", "checks passed")
     certificate = json.loads(output.read_text())
     assert certificate["passed"] and certificate["options"]["method"] == "tiny"
     names = {item["name"] for check in certificate["checks"] for item in check["items"]}
     assert {"anchor", "colour", "change", "tiny/depth.body.weight"} <= names
+
+
+def test_a_fault_in_one_layer_is_found_and_named(check, tmp_path):
+    """A folder with files for both backends, of which one has one changed number: each reads its own."""
+    options = TinyOptions(**TinyOptions.SMALL)
+    shapes = {key: shape for key, shape in TinyPair(options.channels).shapes.items() if shape}
+    state = Request.make(options, steps=1).weights("tiny", shapes)
+    write_pth(tmp_path / "tiny.pth", state)
+    changed = state["depth.norm.weight"].copy()
+    changed[1] += 1e-3
+    write_pdparams(tmp_path / "tiny.pdparams", state | {"depth.norm.weight": changed})
+    output = tmp_path / "parity.json"
+    done = check("--load_weights_folder", tmp_path, "--steps", 1, "--output", output)
+    assert done.returncode == 1 and done.stderr == "", done.stderr
+    assert_says(done.stdout, "FAIL weights, float32: first beyond the bound tiny/depth.norm.weight")
+    assert_says(done.stdout, "FAIL tiny layers, float64: first diverging layer depth.norm (")
+    written = json.loads(output.read_text())
+    assert written["passed"] is False
+    weights = written["checks"][0]["items"]
+    assert [item["name"] for item in weights if item["difference"] != 0] == ["tiny/depth.norm.weight"]
+    layers = next(check for check in written["checks"] if check["title"] == "tiny layers")["items"]
+    assert layers[0]["name"] == "depth.body" and layers[0]["difference"] <= 1e-5  # the one before agrees
