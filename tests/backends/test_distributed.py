@@ -33,10 +33,13 @@ WORKER = """
 import sys
 import numpy as np
 from core.options.methods.monodepth2 import Monodepth2Options
+import pytest
 from tests.backends.adapter import Adapter
+from tests.backends.initial_values import draw_less
 from tests.backends.test_distributed import build
 
 backend = Adapter(sys.argv[1])
+draw_less(backend, pytest.MonkeyPatch())  # as this one does
 arrays = dict(np.load(sys.argv[2]))
 distributed, method = backend.module("distributed"), build(backend)
 processes = distributed.find_processes()

@@ -153,7 +153,8 @@ def test_other_numbers_are_not_written(backend, trained, exported, tmp_path, mon
 
     def damaged(content, properties):
         model = finish(content, properties)
-        weights = max(model.graph.initializer, key=lambda array: len(array.raw_data))
+        first = (64, 3, 7, 7)  # without it the networks see nothing
+        weights = next(array for array in model.graph.initializer if tuple(array.dims) == first)
         weights.raw_data = bytes(len(weights.raw_data))
         return model
 
