@@ -44,11 +44,20 @@ def golden(shared: Path) -> Callable[[str], Any]:
 
 @pytest.fixture(scope="session")
 def arrays(shared: Path) -> ModuleType:
-    """The module that rebuilds the inputs of the golden numbers."""
+    """The module that rebuilds the inputs of the golden numbers; its `weights`, made once, are not to be changed."""
     specification = importlib.util.spec_from_file_location("golden_arrays", shared / "golden" / "arrays.py")
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
+    make, made = module.weights, {}
+
+    def weights(shapes: dict[str, tuple[int, ...]], seed: str, gain: float = 1.0) -> dict[str, np.ndarray]:
+        key = (*shapes.items(), seed, gain)
+        if key not in made:
+            made[key] = make(shapes, seed, gain)
+        return dict(made[key])
+
+    module.weights = weights  # type: ignore[attr-defined]
     return module
 
 

@@ -50,10 +50,16 @@ def run_script(
     )
 
 
-def run_here(script: str, *arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run_here(
+    script: str, *arguments: object, cwd: Path = ROOT, without: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """Runs `python script.py arguments` like `run_script`, but in this process, which has imported everything.
 
     Its main function is run as its last line does, so exit codes and messages are those of a process.
+
+    Args:
+        script, cwd: see `run_script`.
+        without: packages that are not found meanwhile; what has imported them before keeps them.
     """
     words, folder = sys.argv, os.getcwd()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
@@ -63,6 +69,7 @@ def run_here(script: str, *arguments: object, cwd: Path = ROOT) -> subprocess.Co
             written_to(2, err),
             redirect_stderr(err),
             usual_warnings(),
+            hidden(without),
         ):
             try:
                 sys.argv = [str(ROOT / script), *map(str, arguments)]
@@ -91,6 +98,19 @@ def written_to(descriptor: int, file: IO[str]) -> Iterator[None]:
 
 
 @contextmanager
+def hidden(packages: tuple[str, ...]) -> Iterator[None]:
+    """Packages that look as if they were not installed."""
+    kept = {name: sys.modules[name] for name in packages if name in sys.modules}
+    sys.modules.update(dict.fromkeys(packages))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in packages:
+            del sys.modules[name]
+        sys.modules.update(kept)
+
+
+@contextmanager
 def usual_warnings() -> Iterator[None]:
     """Warnings are printed as outside of pytest."""
 
@@ -113,7 +133,7 @@ def succeeds(
     Args:
         here: in this process.
     """
-    done = run_here(script, *arguments) if here else run_script(script, *arguments, without=without)
+    done = (run_here if here else run_script)(script, *arguments, without=without)
     assert done.returncode == 0, done.stderr
     assert not quiet or done.stderr == "", done.stderr
     return done.stdout
@@ -139,10 +159,7 @@ def refused(
         The message, without `error: `.
     """
     before = listing(folder)
-    if here:
-        done = run_here(script, *arguments, cwd=folder)
-    else:
-        done = run_script(script, *arguments, cwd=folder, without=without)
+    done = (run_here if here else run_script)(script, *arguments, cwd=folder, without=without)
     assert done.returncode == 2, done.stderr
     lines = done.stderr.splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr

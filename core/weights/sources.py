@@ -234,7 +234,7 @@ def _one_of(name: str, files: list[WeightsFile]) -> WeightsFile:
         if file.network.file != name:
             raise UserError(f"{file.path}: holds {file.network}, not what its name says; rename it")
         used = [key for key in best.state if key in file.state or key not in best.network.optional]
-        if digest(file.state, used) != digest(best.state, used):
+        if file is not best and digest(file.state, used) != digest(best.state, used):
             raise UserError(
                 f"{best.path} and {file.path.name} hold different weights; remove one, or convert a single file"
             )
@@ -263,5 +263,5 @@ def digest(state: Mapping[str, np.ndarray], names: Iterable[str]) -> str:
             array = np.asarray(state[name], order="C")
             little = array.astype(array.dtype.newbyteorder("<"), copy=False)
             total.update(f"{name}\0{little.dtype.str}\0{little.shape}\0".encode())
-            total.update(little.tobytes())
+            total.update(little.data)  # not copied
     return total.hexdigest()

@@ -11,6 +11,7 @@ import pytest
 from backends import installed_backends
 from tests.backends.adapter import Adapter
 from tests.backends.drive import make_drive, tiny_training, training, weights_of
+from tests.backends.initial_values import draw_less
 from tests.scripts import ENVIRONMENT, succeeds
 from tests.tiny.register import SITE, registered
 
@@ -35,6 +36,16 @@ def backend(request: pytest.FixtureRequest) -> Adapter:
     if name not in installed_backends():
         pytest.skip(f"{name} is not installed")
     return Adapter(name, getattr(request, "param", "cpu"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_random_numbers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Large networks get their initial values at a fraction of the time; see `initial_values.py`."""
+    name = request.config.getoption("--backend")
+    with pytest.MonkeyPatch.context() as patch:
+        if name in installed_backends():
+            draw_less(Adapter(name), patch)
+        yield
 
 
 @pytest.fixture(scope="session")

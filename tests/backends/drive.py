@@ -9,6 +9,7 @@ from typing import Any
 import export_gt_depth
 from core.options.parsing import parse_method
 from tests.backends.adapter import Adapter
+from tests.core.streets import short
 from tests.scripts import succeeds
 
 HEIGHT, WIDTH = 64, 128
@@ -31,9 +32,10 @@ def make_drive(folder: Path) -> Path:
     """Renders one street to learn from and one to test on, four frames each, and exports the ground truth."""
     size = ["--height", HEIGHT, "--width", WIDTH, "--samples", 1, "--azimuths", 100]
     lengths = ["--train_drives", 1, "--val_drives", 0, "--frames", 4, "--test_frames", 4]
-    done = succeeds(
-        "render_drive.py", "--output", folder, *size, *lengths, "--workers", 1, quiet=False, here=True
-    )
+    with short():
+        done = succeeds(
+            "render_drive.py", "--output", folder, *size, *lengths, "--workers", 1, quiet=False, here=True
+        )
     assert "rendered" in done
     splits = folder / "splits"
     (splits / "val_files.txt").write_text((splits / "test_files.txt").read_text())

@@ -21,8 +21,10 @@ from core.parity.request import Request
 from core.prediction import onnx_file
 from tests.backends.one_step import PRECISION, one_step
 from tests.scripts import ENVIRONMENT, ROOT, succeeds
-from tests.tiny.register import NAME, SITE, registered
+from tests.tiny.register import NAME
 from tests.tolerances import assert_close
+
+pytestmark = pytest.mark.usefixtures("tiny")
 
 METHODS = list(dict.fromkeys([*OPTIONS, NAME]))
 EPOCHS = 2
@@ -32,14 +34,6 @@ EXPORTED_BY = {"monodepth2": "test_export.py"}
 
 class DrawnError(AssertionError):
     """Something was drawn where nothing may be."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny():
-    """`tiny` is a method here, and in the processes that are started."""
-    with registered(), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(ENVIRONMENT, "PYTHONPATH", str(SITE))
-        yield
 
 
 @pytest.fixture(scope="module", params=METHODS)
@@ -381,11 +375,11 @@ def test_the_predictor_gives_the_same(backend, options, weights):
 
 
 def test_the_predictor_reads_the_other_backends_files(backend, options, weights, tmp_path):
-    """Converted by the script, as the other backend is of another process."""
+    """Converted by the script."""
     (other,) = set(BACKENDS) - {backend.name}
     if "torch" not in installed_backends():
         pytest.skip("PyTorch, which writes .pth files, is not installed")
-    succeeds("convert_weights.py", weights, "--to", other, "--output", tmp_path / "other")
+    succeeds("convert_weights.py", weights, "--to", other, "--output", tmp_path / "other", here=True)
     assert not list((tmp_path / "other").glob(f"*{backend.module('checkpoint').EXTENSION}"))
     predictor = backend.module("predictor").Predictor(tmp_path / "other", "cpu")
     expected = backend.module("predictor").Predictor(weights, "cpu").disparity(photographs(options))

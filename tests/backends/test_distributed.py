@@ -33,10 +33,13 @@ WORKER = """
 import sys
 import numpy as np
 from core.options.methods.monodepth2 import Monodepth2Options
+import pytest
 from tests.backends.adapter import Adapter
+from tests.backends.initial_values import draw_less
 from tests.backends.test_distributed import build
 
 backend = Adapter(sys.argv[1])
+draw_less(backend, pytest.MonkeyPatch())  # as this one does
 arrays = dict(np.load(sys.argv[2]))
 distributed, method = backend.module("distributed"), build(backend)
 processes = distributed.find_processes()
@@ -73,9 +76,8 @@ def launch(backend, folder, *arguments, timeout=300):
 
 def build(backend):
     """A small method, the same in every process, in double precision and evaluation mode."""
-    options = Monodepth2Options(
-        height=64, width=64, weights_init="scratch", use_stereo=True, frame_ids=[0, 1]
-    )
+    size = {"height": 64, "width": 64, "weights_init": "scratch"}
+    options = Monodepth2Options(**size, use_stereo=True, frame_ids=[0, 1], pose_model_type="posecnn")
     backend.tensors.seed_everything(3)
     method = backend.module("methods.monodepth2").Monodepth2(options)
     backend.to_float64(method)

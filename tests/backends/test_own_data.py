@@ -40,9 +40,11 @@ def own(drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(backend, own: Path, runs: Path | str, *more: object) -> list[str]:
-    """Two steps of mono+stereo."""
+    """Two steps of mono+stereo, of a small model."""
+    small = ["--pose_model_type", "posecnn", "--scales", 0]
     where = ["--dataset", "folder", "--data_path", own, "--split", own / "splits"]
-    return [*training(backend.name, own, Path(runs), "own", "mono+stereo"), *map(str, where), *map(str, more)]
+    words = training(backend.name, own, Path(runs), "own", "mono+stereo", *small)
+    return [*words, *map(str, where), *map(str, more)]
 
 
 def damaged(own: Path, folder: Path) -> Path:

@@ -13,7 +13,8 @@ from tests.backends.drive import training
 
 
 def make(backend, *arguments):
-    return backend.module("trainer").Trainer(parse(Monodepth2Options, training(backend.name, *arguments)))
+    words = training(backend.name, *arguments, "--pose_model_type", "posecnn")
+    return backend.module("trainer").Trainer(parse(Monodepth2Options, words))
 
 
 def gradients(backend, trainer) -> dict[str, np.ndarray]:

@@ -1,7 +1,9 @@
 """A method unlike Monodepth2 through the scripts, as a user would run them: nobody but the tests has heard of it."""
 
 import json
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -10,22 +12,19 @@ import train
 from backends import BACKENDS, installed_backends
 from core.errors import UserError
 from core.options.parsing import load_method_options, parse_method
+from core.parity import processes
+from core.parity.request import Request
+from core.weights.pdparams import write_pdparams
 from core.weights.sources import digest
-from tests.scripts import ENVIRONMENT, assert_says, refused, succeeds
+from tests.core.weight_files import write_pth
+from tests.scripts import assert_says, refused, run_here, succeeds
+from tests.tiny.family import TinyPair
 from tests.tiny.options import STEPS, TinyOptions
-from tests.tiny.register import SITE, registered
+
+pytestmark = pytest.mark.usefixtures("tiny")
 
 HEIGHT, WIDTH = 48, 64
 DISPARITY = (HEIGHT // 2, WIDTH // 2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tiny():
-    """`tiny` is a method here, and in the processes that are started."""
-    with registered(), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(ENVIRONMENT, "PYTHONPATH", str(SITE))
-        patch.setenv("PYTHONPATH", str(SITE))
-        yield
 
 
 def training(backend, drive, runs, *more):
@@ -39,8 +38,8 @@ def training(backend, drive, runs, *more):
 
 
 @pytest.fixture(scope="module")
-def run(backend, drive, tmp_path_factory):
-    """The run folder of an epoch, with what a user sees; not to be changed."""
+def run(tiny, backend, drive, tmp_path_factory):
+    """The run folder of an epoch, trained by a process of its own, with what a user sees; not to be changed."""
     runs = tmp_path_factory.mktemp("tiny")
     printed = succeeds("train.py", *training(backend, drive, runs))
     assert_says(printed, "tiny on", f"{STEPS} steps in 1 epochs", "validation: loss", "colour")
@@ -143,7 +142,7 @@ def test_it_can_go_on_from_a_folder_of_weights(backend, drive, weights, tmp_path
 def test_evaluation(backend, drive, weights, tmp_path):
     where = ["--data_path", drive, "--eval_split", drive / "splits", "--load_weights_folder", weights]
     more = ["--eval_mono", "--output", tmp_path / "metrics.json", "--device", "cpu", "--num_workers", 1]
-    printed = succeeds("evaluate_depth.py", *where, *more, "--backend", backend.name)
+    printed = succeeds("evaluate_depth.py", *where, *more, "--backend", backend.name, here=True)
     assert_says(printed, "2 images", "abs_rel")
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["mean"]["abs_rel"] > 0 and len(metrics["per_image"]) == 2
@@ -152,7 +151,8 @@ def test_evaluation(backend, drive, weights, tmp_path):
 def test_prediction(backend, drive, weights, tmp_path):
     image = next(drive.rglob("image_02/data/*.jpg"))
     words = ["--image_path", image, "--load_weights_folder", weights, "--output", tmp_path, "--device", "cpu"]
-    succeeds("predict.py", *words, "--backend", backend.name, "--save", "disparity", "depth", "colour", "png")
+    words += ["--backend", backend.name, "--save", "disparity", "depth", "colour", "png"]
+    succeeds("predict.py", *words, here=True)
     disparity = np.load(tmp_path / f"{image.stem}_disp.npy")
     assert disparity.shape == (1, 1, *DISPARITY) and (disparity > 0).all()
     with np.load(tmp_path / f"{image.stem}_depth.npz") as file:
@@ -164,7 +164,7 @@ def test_what_it_has_not_is_said(backend, drive, weights, tmp_path):
     """Motion, and an option of another method."""
     where = ["--load_weights_folder", weights, "--backend", backend.name, "--device", "cpu"]
     images = ["--image_path", next(drive.rglob("image_02/data/*.jpg"))]
-    message = refused("predict.py", *where, *images, "--num_layers", 50, folder=tmp_path)
+    message = refused("predict.py", *where, *images, "--num_layers", 50, folder=tmp_path, here=True)
     assert_says(message, "--num_layers", "tiny")
     with pytest.raises(UserError, match="no pose network"):
         backend.module("predictor").Predictor(weights, "cpu").pose_frames()
@@ -181,9 +181,8 @@ def test_conversion_there_and_back(backend, weights, tmp_path):
     source, checkpoint = weights, backend.module("checkpoint")
     for to in (other, "safetensors", backend.name):
         words = [source, "--to", to, "--output", tmp_path / to]
-        assert_says(
-            succeeds("convert_weights.py", *words), "bit-identical", "Tiny", "depth and anchor, 4 channels"
-        )
+        printed = succeeds("convert_weights.py", *words, here=True)
+        assert_says(printed, "bit-identical", "Tiny", "depth and anchor, 4 channels")
         source = tmp_path / to
     name = f"tiny{checkpoint.EXTENSION}"
     before, after = (checkpoint.read_weights(folder / name) for folder in (weights, tmp_path / backend.name))
@@ -192,17 +191,53 @@ def test_conversion_there_and_back(backend, weights, tmp_path):
     assert float(after["progress"]) == float(before["progress"])
 
 
-def test_both_backends_compute_the_same(backend, weights, tmp_path):
-    """From the weights that were trained."""
+@pytest.fixture
+def check(backend, monkeypatch):
+    """`check(*words)` runs check_parity.py with PyTorch's part in this process; tests/core/parity runs both outside."""
     if backend.name != "torch":
         pytest.skip("the two are compared when PyTorch is under test")
     if "paddle" not in installed_backends():
         pytest.skip("paddle is not installed")
+
+    def ask(backends, request, results, threads, timeout):
+        backend.module("parity").main([str(request), str(results["torch"])])
+        command = [sys.executable, "-m", "backends.paddle.parity", str(request), str(results["paddle"])]
+        processes.run_all({"paddle": command}, request.parent, dict(os.environ), timeout)
+
+    monkeypatch.setattr(processes, "ask", ask)
+    size = ["--method", "tiny", "--height", 48, "--width", 32]
+    return lambda *words: run_here("check_parity.py", *size, *words)
+
+
+def test_both_backends_compute_the_same(check, weights, tmp_path):
+    """From the weights that were trained."""
     output = tmp_path / "parity.json"
-    size = ["--method", "tiny", "--height", 48, "--width", 32, "--steps", 2, "--output", output]
-    printed = succeeds("check_parity.py", *size, "--load_weights_folder", weights)
-    assert_says(printed, "tiny, 32x48", "checks passed")
+    done = check("--load_weights_folder", weights, "--steps", 2, "--output", output)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert_says(done.stdout, "tiny, 32x48", "checks passed")
     certificate = json.loads(output.read_text())
     assert certificate["passed"] and certificate["options"]["method"] == "tiny"
     names = {item["name"] for check in certificate["checks"] for item in check["items"]}
     assert {"anchor", "colour", "change", "tiny/depth.body.weight"} <= names
+
+
+def test_a_fault_in_one_layer_is_found_and_named(check, tmp_path):
+    """A folder with files for both backends, of which one has one changed number: each reads its own."""
+    options = TinyOptions(**TinyOptions.SMALL)
+    shapes = {key: shape for key, shape in TinyPair(options.channels).shapes.items() if shape}
+    state = Request.make(options, steps=1).weights("tiny", shapes)
+    write_pth(tmp_path / "tiny.pth", state)
+    changed = state["depth.norm.weight"].copy()
+    changed[1] += 1e-3
+    write_pdparams(tmp_path / "tiny.pdparams", state | {"depth.norm.weight": changed})
+    output = tmp_path / "parity.json"
+    done = check("--load_weights_folder", tmp_path, "--steps", 1, "--output", output)
+    assert done.returncode == 1 and done.stderr == "", done.stderr
+    assert_says(done.stdout, "FAIL weights, float32: first beyond the bound tiny/depth.norm.weight")
+    assert_says(done.stdout, "FAIL tiny layers, float64: first diverging layer depth.norm (")
+    written = json.loads(output.read_text())
+    assert written["passed"] is False
+    weights = written["checks"][0]["items"]
+    assert [item["name"] for item in weights if item["difference"] != 0] == ["tiny/depth.norm.weight"]
+    layers = next(check for check in written["checks"] if check["title"] == "tiny layers")["items"]
+    assert layers[0]["name"] == "depth.body" and layers[0]["difference"] <= 1e-5  # the one before agrees

@@ -161,7 +161,7 @@ def report_arguments(data: Path, folder: Path, *metrics: str) -> list[str]:
 
 def test_data_folder_is_missing(data: Path, tmp_path: Path) -> None:
     message = refused(
-        "export_gt_depth.py", "--data_path", "kitti", "--split", data / "split", folder=tmp_path
+        "export_gt_depth.py", "--data_path", "kitti", "--split", data / "split", folder=tmp_path, here=True
     )
     assert_says(message, "kitti: no such folder", "--data_path")
 
@@ -173,6 +173,7 @@ def test_calibration_is_malformed(data: Path, tmp_path: Path) -> None:
         "export_gt_depth.py",
         *("--data_path", data, "--split", data / "split", "--source", "velodyne"),
         folder=tmp_path,
+        here=True,
     )
     assert_says(message, file, "malformed calibration", "P_rect_02", "sixty-four")
 
@@ -180,7 +181,9 @@ def test_calibration_is_malformed(data: Path, tmp_path: Path) -> None:
 def test_list_is_empty(data: Path, tmp_path: Path) -> None:
     file = data / "split" / "test_files.txt"
     file.write_text("\n")
-    message = refused("export_gt_depth.py", "--data_path", data, "--split", data / "split", folder=tmp_path)
+    message = refused(
+        "export_gt_depth.py", "--data_path", data, "--split", data / "split", folder=tmp_path, here=True
+    )
     assert_says(message, file, "lists no frames", "<folder> <frame> <side>")
 
 
@@ -192,6 +195,7 @@ def test_ground_truth_of_another_number_of_images(data: Path, tmp_path: Path) ->
         *evaluation(data, tmp_path / "two.npy"),
         *("--eval_mono", "--output", tmp_path / "metrics.json"),
         folder=tmp_path,
+        here=True,
     )
     assert_says(message, tmp_path / "two.npy", "2 predictions", "3 images")
 
@@ -201,26 +205,30 @@ def test_ground_truth_of_another_split(data: Path, tmp_path: Path) -> None:
     write_list(data / "split", "test", [1, 3, 2])
     np.save(tmp_path / "three.npy", np.ones((3, 8, 16), np.float32))
     message = refused(
-        "evaluate_depth.py", *evaluation(data, tmp_path / "three.npy"), "--eval_mono", folder=tmp_path
+        "evaluate_depth.py",
+        *evaluation(data, tmp_path / "three.npy"),
+        "--eval_mono",
+        folder=tmp_path,
+        here=True,
     )
     assert_says(message, data / "split" / "gt_depths.npz", f"{DRIVE} 3 l", "export_gt_depth.py")
 
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate_depth.py", "predict.py"])
 def test_unknown_option(tmp_path: Path, script: str) -> None:
-    message = refused(script, "--load_weight_folder", "x", folder=tmp_path, without=FRAMEWORKS)
+    message = refused(script, "--load_weight_folder", "x", folder=tmp_path, without=FRAMEWORKS, here=True)
     assert_says(message, "unknown option --load_weight_folder", "did you mean --load_weights_folder?")
 
 
 def test_unknown_key_in_yaml(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text("height: 64\nlearning_rat: 1e-4\n")
-    message = refused("train.py", "--config", "mine.yml", folder=tmp_path, without=FRAMEWORKS)
+    message = refused("train.py", "--config", "mine.yml", folder=tmp_path, without=FRAMEWORKS, here=True)
     assert_says(message, "mine.yml: unknown option 'learning_rat'", "did you mean learning_rate?")
 
 
 @pytest.mark.parametrize(("backend", "package"), [("torch", "torch"), ("paddle", "paddlepaddle")])
 def test_framework_is_not_installed(tmp_path: Path, backend: str, package: str) -> None:
-    message = refused("train.py", "--backend", backend, folder=tmp_path, without=(backend,))
+    message = refused("train.py", "--backend", backend, folder=tmp_path, without=(backend,), here=True)
     assert_says(message, f"--backend {backend}", "is not installed", f"pip install {package}")
 
 
@@ -277,7 +285,7 @@ def test_ground_truth_is_missing(data: Path, tmp_path: Path) -> None:
 
 def test_contradicting_protocols_are_refused(tmp_path: Path) -> None:
     words = ["--protocol", "eigen", "--eval_split", "make3d", "--eval_mono", "--ext_disp_to_eval", "a.npy"]
-    message = refused("evaluate_depth.py", *words, folder=tmp_path, without=FRAMEWORKS)
+    message = refused("evaluate_depth.py", *words, folder=tmp_path, without=FRAMEWORKS, here=True)
     assert_says(message, "make3d is another protocol than eigen; leave out one of the two")
 
 

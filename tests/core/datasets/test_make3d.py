@@ -20,7 +20,7 @@ from core.evaluation.metrics import depth_metrics
 from core.options import EvaluationOptions
 from core.options.protocols import PROTOCOLS
 from tests.core.make3d_folder import COLUMNS, savemat, write_photograph
-from tests.scripts import assert_says, refused, run_script, succeeds
+from tests.scripts import assert_says, refused, run_here, succeeds
 from tests.tolerances import assert_close
 
 FRAMEWORKS = ("torch", "paddle")
@@ -112,7 +112,7 @@ def test_a_known_distortion(folder: Path) -> None:
     """A fifth too far, cut at 70 m; printed, as JSON and as a table."""
     truths = [depths(number) for number in range(3)]
     more = ["--disable_median_scaling", "--csv", str(folder.parent / "a.csv")]
-    done = run_script(
+    done = run_here(
         "evaluate_depth.py", *save(folder, [1.2 * truth for truth in truths]), *more, without=FRAMEWORKS
     )
     assert done.returncode == 0, done.stderr
@@ -159,7 +159,9 @@ def test_the_published_number_of_images_needs_no_note(
 
 
 def test_help_names_it() -> None:
-    assert_says(" ".join(succeeds("evaluate_depth.py", "--help").split()), "make3d: all images below")
+    assert_says(
+        " ".join(succeeds("evaluate_depth.py", "--help", here=True).split()), "make3d: all images below"
+    )
 
 
 # ---- what is refused ---------------------------------------------------------------------------------------------
@@ -168,7 +170,7 @@ def test_help_names_it() -> None:
 def test_a_missing_depth_file(folder: Path) -> None:
     arguments = save(folder, [depths(0)] * 3)
     (folder / "Gridlaserdata" / f"depth_sph_corr-{NAMES[1]}.mat").unlink()
-    message = refused("evaluate_depth.py", *arguments, folder=folder.parent, without=FRAMEWORKS)
+    message = refused("evaluate_depth.py", *arguments, folder=folder.parent, without=FRAMEWORKS, here=True)
     assert_says(message, f"no depth_sph_corr-{NAMES[1]}.mat", f"img-{NAMES[1]}.jpg", "unpack Make3D's depth")
 
 

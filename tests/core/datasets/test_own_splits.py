@@ -171,7 +171,7 @@ def test_damaged_video(tmp_path, share):
     video = write_video(tmp_path / "drive.avi", frames=30)
     data = video.read_bytes()
     video.write_bytes(data[: int(len(data) * share)])
-    assert_says(refused("make_split.py", "--data_path", video, folder=tmp_path), video, "damaged")
+    assert_says(refused("make_split.py", "--data_path", video, folder=tmp_path, here=True), video, "damaged")
 
 
 def test_make_split_refuses(tmp_path):

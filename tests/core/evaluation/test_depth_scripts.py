@@ -51,7 +51,9 @@ UNSCALED = ("--eval_mono", "--disable_median_scaling")
 def test_rows_with_annotated_depth_are_kept(eigen: Path, tmp_path: Path) -> None:
     files = ["--output", str(tmp_path / "all.json"), "--csv", str(tmp_path / "all.csv")]
     more = [*UNSCALED, "--eval_eigen_to_benchmark", *files]
-    printed = succeeds("evaluate_depth.py", *arguments(eigen, "697.npy", *more), without=FRAMEWORKS)
+    printed = succeeds(
+        "evaluate_depth.py", *arguments(eigen, "697.npy", *more), without=FRAMEWORKS, here=True
+    )
     assert_says(printed, "split eigen_benchmark | crop none", "no median scaling", "652 images")
     written = json.loads((tmp_path / "all.json").read_text())
     assert written["images"] == 652 and max(row[0] for row in written["per_image"]) < 1e-6
@@ -98,7 +100,7 @@ def upload(benchmark: Path, *more: str) -> list[str]:
     ("more", "factor"), [(["--eval_stereo"], 5.4), ([*UNSCALED, "--pred_depth_scale_factor", "7.5"], 7.5)]
 )
 def test_images_for_the_benchmark(benchmark: Path, more: list[str], factor: float) -> None:
-    printed = succeeds("evaluate_depth.py", *upload(benchmark, *more), without=FRAMEWORKS)
+    printed = succeeds("evaluate_depth.py", *upload(benchmark, *more), without=FRAMEWORKS, here=True)
     folder = benchmark / "benchmark_predictions"
     assert_says(printed, "2 depth images", folder)
     for number, disparity in enumerate((0.5, 0.25)):
@@ -109,7 +111,11 @@ def test_images_for_the_benchmark(benchmark: Path, more: list[str], factor: floa
 
 def test_what_the_benchmark_cannot_do(benchmark: Path) -> None:
     message = refused(
-        "evaluate_depth.py", *upload(benchmark, "--eval_mono"), folder=benchmark, without=FRAMEWORKS
+        "evaluate_depth.py",
+        *upload(benchmark, "--eval_mono"),
+        folder=benchmark,
+        without=FRAMEWORKS,
+        here=True,
     )
     assert_says(message, "no ground truth to scale by", "--eval_stereo")
     for name in ("output", "csv", "ground_truth"):
@@ -161,13 +167,14 @@ def test_a_damaged_video(tmp_path: Path) -> None:
         *("predict.py", "--image_path", "a.mp4", "--load_weights_folder", "w"),
         folder=tmp_path,
         without=FRAMEWORKS,
+        here=True,
     )
     assert_says(message, "a.mp4: damaged, empty or not a video")
 
 
 def test_there_is_no_camera(tmp_path: Path) -> None:
     more = ["--image_path", "webcam:99", "--load_weights_folder", "w"]
-    message = refused("predict.py", *more, folder=tmp_path, without=FRAMEWORKS)
+    message = refused("predict.py", *more, folder=tmp_path, without=FRAMEWORKS, here=True)
     assert_says(message, "webcam:99: no such camera")
 
 

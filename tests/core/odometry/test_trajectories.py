@@ -222,7 +222,7 @@ def test_own_motions_with_json_and_picture(tmp_path):
     save_motions(tmp_path / "poses.npy", motions(T))
     output = tmp_path / "results"
     arguments = ["--ext_poses_to_eval", tmp_path / "poses.npy", "--ground_truth", tmp_path / "truth.txt"]
-    succeeds("evaluate_pose.py", *arguments, "--output", output, without=FRAMEWORKS)
+    succeeds("evaluate_pose.py", *arguments, "--output", output, without=FRAMEWORKS, here=True)
     assert {path.name for path in output.iterdir()} == {"odometry_poses.json", "path_poses.png"}
     with Image.open(output / "path_poses.png") as picture:
         assert picture.size == (800, 800)
@@ -234,7 +234,7 @@ def test_the_script_refuses(tmp_path):
     write_trajectory(tmp_path / "ten.txt", Trajectory(np.arange(10), drive(10)))
 
     def message(*arguments):
-        return refused("evaluate_pose.py", *arguments, folder=tmp_path, without=FRAMEWORKS)
+        return refused("evaluate_pose.py", *arguments, folder=tmp_path, without=FRAMEWORKS, here=True)
 
     assert_says(message(), "exactly one of --load_weights_folder, --trajectory and --ext_poses_to_eval")
     assert_says(message("--trajectory", "nine.txt", "--no_eval"), "no_eval: nothing to do without")

@@ -19,6 +19,7 @@ from core.rendering.options import RenderOptions
 from core.rendering.rig import Rig
 from core.rendering.street import Plan
 from core.rendering.trajectory import DATA_FORMAT
+from tests.core.streets import short
 
 Array = np.ndarray
 DATE = "2011_09_26"
@@ -42,8 +43,8 @@ def digest(root: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def streets() -> Iterator[None]:
-    """A street takes seconds to build: here each of this process is built once, not whenever the drive changes."""
-    with pytest.MonkeyPatch.context() as patch:
+    """Short ones; here each of this process is built once, not whenever the drive changes."""
+    with short(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(drive_module, "_street", functools.cache(drive_module._street.__wrapped__))
         yield
 

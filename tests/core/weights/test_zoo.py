@@ -290,7 +290,9 @@ def test_model_name_is_the_same_as_the_folder() -> None:
 
 def test_misspelt_model_as_the_user_sees_it(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
-    message = refused("predict.py", "--image_path", "a.png", "--model_name", "mono_640x129", folder=tmp_path)
+    message = refused(
+        "predict.py", "--image_path", "a.png", "--model_name", "mono_640x129", folder=tmp_path, here=True
+    )
     assert_says(message, "mono_640x129: no such folder", "did you mean mono_640x192")
 
 
