@@ -1,4 +1,4 @@
-"""The recipes: every YAML file is understood, and mdp.sh calls the scripts with options they know."""
+"""The recipes: every YAML file is understood, and their scripts call ours with options they know."""
 
 import os
 import shlex
@@ -10,13 +10,12 @@ import yaml
 
 from core.options import EvaluationOptions, ExportOptions, ReportOptions
 from core.options.methods.monodepth2 import Monodepth2Options
-from core.options.parsing import parse
+from core.options.parsing import parse, parse_method
 from core.rendering.options import RenderOptions
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "configs" / "monodepthv2"
 SCRIPTS = {
-    "train.py": Monodepth2Options,
     "evaluate_depth.py": EvaluationOptions,
     "export_gt_depth.py": ExportOptions,
     "render_drive.py": RenderOptions,
@@ -62,15 +61,17 @@ def test_every_published_model_has_a_recipe():
     assert set(RECIPES) == expected
 
 
-def commands(tmp_path: Path, *arguments: str, **variables: str) -> list[list[str]]:
-    """The commands of mdp.sh, recorded by a stand-in for the interpreter; each is parsed by its script's options."""
+def commands(
+    tmp_path: Path, *arguments: str, script: Path = FOLDER / "mdp.sh", **variables: str
+) -> list[list[str]]:
+    """The commands of a recipe's script, recorded by a stand-in for the interpreter; `parsed` reads one."""
     log = tmp_path / "commands"
     log.touch()
     stand_in = tmp_path / "python"
     stand_in.write_text(f'#!/usr/bin/env bash\nprintf "%q " "$@" >>{log}\necho >>{log}\n')
     stand_in.chmod(0o755)
     result = subprocess.run(
-        ["bash", str(FOLDER / "mdp.sh"), *arguments],
+        ["bash", str(script), *arguments],
         env={"PATH": os.environ["PATH"], "TOOLBOX_PYTHON": str(stand_in), **variables},
         cwd=tmp_path,
         capture_output=True,
@@ -83,6 +84,8 @@ def commands(tmp_path: Path, *arguments: str, **variables: str) -> list[list[str
 
 def parsed(command: list[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
+    if command[0] == "train.py":
+        return parse_method(command[1:])
     return parse(SCRIPTS[command[0]], command[1:])
 
 
@@ -142,6 +145,51 @@ def test_demo(tmp_path, monkeypatch, backend, arguments):
     assert [entry.partition("=")[2] for entry in report.metrics] == [
         options.output for options in evaluations
     ]
+
+
+SC_DEPTH = ROOT / "configs" / "sc_depth"
+
+
+@pytest.mark.parametrize("path", sorted(SC_DEPTH.glob("*.yml")), ids=lambda path: path.name)
+def test_configs_of_sc_depth(path):
+    options = parse_method(["--method", "sc_depth", "--config", str(path)])
+    assert options.protocol.startswith("sc_depth") or "demo" in path.name
+    if options.dataset == "scenes":
+        assert options.scenes == path.stem and options.protocol == f"sc_depth_{path.stem}"
+
+
+def test_sc_depth_on_kitti(tmp_path, monkeypatch):
+    (tmp_path / "kitti").mkdir()
+    script = SC_DEPTH / "train.sh"
+    fetched, *recorded = commands(tmp_path, script=script, DATA_PATH="kitti", BACKEND="paddle", PNG="1")
+    assert fetched[-1] == "resnet18"
+    assert [command[0] for command in recorded] == ["export_gt_depth.py", "train.py", "evaluate_depth.py"]
+    _, training, evaluation = (parsed(command, monkeypatch) for command in recorded)
+    size = training.height, training.width, training.batch_size, training.num_epochs
+    assert (training.method, *size) == ("sc_depth", 256, 832, 4, 100)
+    assert training.png and training.backend == "paddle" and training.split == "eigen_zhou"
+    assert (evaluation.protocol, evaluation.eval_mono, evaluation.png) == ("sc_depth", True, True)
+    assert evaluation.load_weights_folder.endswith(f"runs/{training.model_name}/models/weights_best")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--long"]])
+def test_sc_depth_on_the_street(tmp_path, monkeypatch, arguments):
+    """From video alone and from scratch; the last row's weights make the picture."""
+    recorded = commands(tmp_path, *arguments, script=SC_DEPTH / "train.sh", BACKEND="torch")
+    runs = 3 if arguments else 2
+    steps = ["render_drive.py", "export_gt_depth.py", *runs * ["train.py"], *runs * ["evaluate_depth.py"]]
+    assert [command[0] for command in recorded] == [*steps, "report_depth.py"]
+    _, _, initial, *rest = (parsed(command, monkeypatch) for command in recorded)
+    trainings, report = rest[: runs - 1], rest[-1]
+    assert initial.num_epochs == 0 and not initial.imagenet()
+    for options, size in zip(trainings, [(64, 192), (96, 320)], strict=False):
+        assert (options.height, options.width) == size and "s" not in options.frames
+    if arguments:
+        last = trainings[0].num_epochs - 1
+        assert trainings[1].load_weights_folder.endswith(f"{trainings[0].model_name}/models/weights_{last}")
+    evaluated = rest[-2]
+    assert evaluated.save_pred_disps and evaluated.load_weights_folder in report.disparities
+    assert f"{trainings[-1].model_name}/models/weights_" in evaluated.load_weights_folder
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,10 @@
 """SC-Depth's options: the command lines and files that users of the two programs have."""
 
-from pathlib import Path
-
 import pytest
 
 from core.errors import UserError
 from core.options.methods.sc_depth import SCDepthOptions
 from core.options.parsing import parse_method
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def parse(*argv):
@@ -131,11 +127,3 @@ def test_the_best_checkpoint():
     assert parse("--val_mode", "photo").criterion(values) == ("photometric", 0.5)
     with pytest.raises(UserError, match="validation_mode"):
         parse().criterion({"loss": 1.0})
-
-
-@pytest.mark.parametrize(
-    "file", sorted((ROOT / "configs/sc_depth").glob("*.yml")), ids=lambda file: file.stem
-)
-def test_recipes_are_read(file):
-    options = parse_method(["--config", str(file)])
-    assert options.method == "sc_depth"
