@@ -14,12 +14,12 @@ if on_kitti; then
     train "$name" --config $configs/kitti.yml --weights_init "$weights_init" "${png[@]}"
     evaluate "$name" best --protocol sc_depth --eval_mono "${png[@]}"
 else
-    name="sc_depth_demo_$backend" epochs=2 steps=220 tuning=0
-    [ "$long" = 0 ] || name="sc_depth_long_$backend" epochs=8 steps=250 tuning=2
+    name="sc_depth_demo_$backend" epochs=2 tuning=0
+    [ "$long" = 0 ] || name="sc_depth_long_$backend" epochs=6 tuning=2
     prepare_street
     options=(--config $configs/demo.yml --split "$split")
     train "${name}_initial" "${options[@]}" --num_epochs 0
-    train "${name}_192x64" "${options[@]}" --num_epochs $epochs --steps_per_epoch $steps
+    train "${name}_192x64" "${options[@]}" --num_epochs $epochs
     rows=("before training=${name}_initial:initial" "192x64=${name}_192x64:$((epochs - 1))")
     if [ "$tuning" != 0 ]; then
         options+=(--config $configs/demo_320x96.yml --load_weights_folder "$(weights "${name}_192x64" $((epochs - 1)))")
