@@ -364,6 +364,11 @@ class SCDepthOptions(VideoSources, ResNetOptions):
             "option ground_truth: only for --validation_mode depth; leave out one of them",
         )
         require(
+            not self.split.lower().endswith(".txt") or self.validation_split is not None,
+            f"option split: {self.split} is one list, which would be validated on as well; name another one by "
+            "--validation_split",
+        )
+        require(
             self.photometric_weight > 0 or self.validation_mode == "depth",
             "option photometric_weight: 0 leaves --validation_mode photo nothing to compare; use depth",
         )

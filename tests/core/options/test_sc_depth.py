@@ -119,6 +119,11 @@ def test_the_official_flags(argv):
         (["--dataset_name", "nyu", "tum"], "option --dataset_name: 'nyu tum' is not one word"),
         (["--ref_ids", "-1", "one"], "option --ref_ids: 'one' is no whole number"),
         (["--sequence_length", "4"], "'4' is no odd number from 3"),
+        (["--ref_ids"], "no source view: add frames to frame_ids (such as 0 -1 1)"),
+        (
+            ["--train_split", "train.txt"],
+            "would be validated on as well; name another one by --validation_split",
+        ),
         (["--sequence_length"], "option --sequence_length: '' is not one word"),
         (["--sequence_length", "999999"], "is no odd number from 3 to 99"),
         (["--cuda", "maybe"], "'maybe' is neither True nor False"),
@@ -138,6 +143,7 @@ def test_what_cannot_be(argv, message):
     with pytest.raises(UserError) as caught:
         parse(*argv)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert "or use_stereo" not in str(caught.value)  # which this method has not
 
 
 def test_presets_and_what_is_given_over_them():
