@@ -148,7 +148,8 @@ def ground_truth_file(options: PoseEvaluationOptions, folder: str) -> Path:
             return own
     name = sequence_name(options, folder)
     if not name.isdigit():
-        raise UserError(f"--ground_truth is missing: the file of poses of {folder}, in KITTI's format")
+        of = options.data_path if folder == "." else folder
+        raise UserError(f"--ground_truth is missing: the file of poses of {of}, in KITTI's format")
     return Path(options.data_path) / "poses" / f"{name}.txt"
 
 

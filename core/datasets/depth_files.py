@@ -85,7 +85,7 @@ def _read_npz(path: Path) -> np.ndarray:
         return next(iter(arrays.values()))
     try:
         return _dense(arrays)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
         raise UserError(f"{path}: no sparse matrix as SciPy writes it ({error}); {CURE}") from None
 
 
@@ -121,6 +121,7 @@ def _majors(indptr: np.ndarray, count: int, entries: int) -> np.ndarray:
     """The row of each entry of a csr matrix (the column of a csc one)."""
     counts: np.ndarray = np.diff(indptr.astype(np.int64))
     ends = (indptr[0], indptr[-1]) if indptr.shape == (count + 1,) else None
-    if ends != (0, entries) or (counts < 0).any():
+    # None may be larger than all: huge ones would add up to `entries` where the sum overflows.
+    if ends != (0, entries) or (counts < 0).any() or (counts > entries).any():
         raise ValueError("indptr does not fit the shape")
     return np.repeat(np.arange(count), counts)

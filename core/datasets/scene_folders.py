@@ -8,6 +8,7 @@ training/<scene>/depth/             a map of an image under its name; optional
 """
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,7 +44,7 @@ def training_folder(root: Path) -> Path:
 
 
 def _has_lists(folder: Path) -> bool:
-    return any((folder / f"{part}.txt").is_file() for part in PARTS)
+    return any(os.path.isfile(folder / f"{part}.txt") for part in PARTS)
 
 
 def scene_list(folder: Path, split: str, part: str) -> Path:
@@ -63,10 +64,10 @@ def scene_list(folder: Path, split: str, part: str) -> Path:
     if _has_lists(Path(split)):
         return Path(split) / f"{part}.txt"
     if split and list_name(split) not in LISTS:
-        if not Path(split).is_file():
+        if not os.path.isfile(split):
             raise UserError(
-                f"split {split!r}: neither a folder with train.txt and val.txt nor a list of scenes; leave it out to "
-                f"take those in {folder}"
+                f"split {split[:300]!r}: neither a folder with train.txt and val.txt nor a list of scenes; leave it "
+                f"out to take those in {folder}"
             )
         return Path(split)
     return folder / f"{part}.txt"
@@ -98,9 +99,9 @@ def read_scenes(path: Path, folder: Path) -> list[str]:
             raise UserError(
                 f"{path}: line {number}: scene {name} is already in line {names[name]}; remove one"
             )
-        if not (folder / name).is_dir():
+        if not os.path.isdir(folder / name):  # no error where a name is longer than names can be
             raise UserError(
-                f"{path}: line {number}: {folder / name}: no such scene; unpack it or remove the line"
+                f"{path}: line {number}: {str(folder / name)[:300]}: no such scene; unpack it or remove the line"
             )
         names[name] = number
     if not names:

@@ -330,6 +330,10 @@ class PoseEvaluationOptions:
             self.load_weights_folder is not None or not self.no_eval,
             "option no_eval: nothing to do without --load_weights_folder",
         )
+        require(
+            self.dataset != "scenes" or self.eval_split is not None,
+            "option dataset: a path is of one scene: use --dataset folder with --data_path FOLDER/training/SCENE",
+        )
 
 
 @dataclass

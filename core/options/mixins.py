@@ -79,9 +79,8 @@ class VideoSources(Options):
         ids = self.frame_ids
         require(ids[0] == 0, f"option frame_ids: the first must be 0, the target, not {ids[0]}")
         require(len(set(ids)) == len(ids), f"option frame_ids: {ids} names a frame twice")
-        require(
-            len(self.frames) > 1, "no source view: add frames to frame_ids (such as 0 -1 1) or use_stereo"
-        )
+        stereo = " or use_stereo" if hasattr(self, "use_stereo") else ""
+        require(len(self.frames) > 1, f"no source view: add frames to frame_ids (such as 0 -1 1){stereo}")
 
 
 @dataclass

@@ -119,9 +119,10 @@ class Scenes(SequenceDataset):
     # --- depth ---
 
     def depth_file(self, line: SplitLine) -> Path | None:
-        """In `depth/` the name of the image, usually with `.npz`."""
+        """In `depth/` the name of the image, with the extension that is usual for this depth."""
         image = self.image_path(line, 0)
-        return image.parent / DEPTH_FOLDER / f"{image.stem}.npz"
+        extension = ".png" if self.listing.depth in PNG_UNITS else ".npz"
+        return image.parent / DEPTH_FOLDER / f"{image.stem}{extension}"
 
     def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
         """The map in `depth/` under the name of the image; `kind` says the unit of a `.png`."""

@@ -1,6 +1,7 @@
 """Options of SC-Depth (Bian et al., NeurIPS 2019 and IJCV 2021), version 1."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,11 +10,12 @@ from core.errors import UserError
 from core.options.base import RESNET_LAYERS, option, require, require_at_least
 from core.options.mixins import ResNetOptions, VideoSources
 from core.options.needs import AugmentationPolicy, Frame, Listing, Needs, Order, Preparation
-from core.options.protocols import measuring_names
+from core.options.protocols import PROTOCOLS, measuring_names
 from core.options.training import DEPTH_METRIC, method_names
 
 NETWORKS = ("encoder", "depth", "pose_encoder", "pose")
 LARGEST_ZOOM = 1.15
+LONGEST = 99  # frames of a sequence
 SCENES = ("kitti", "ddad", "nyu", "bonn", "tum", "scannet")
 # Height, width and frame step of the official program for each of its data sets.
 SIZES = {
@@ -27,9 +29,23 @@ SIZES = {
 LATER = "belongs to versions 2 and 3; this is version 1: leave it out"
 
 
+def _one(words: list[str]) -> str:
+    """The only word."""
+    if len(words) != 1:
+        raise ValueError(f"{' '.join(words)[:80]!r} is not one word")
+    return words[0]
+
+
+def _whole(word: str) -> int:
+    """`-1` → -1."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,6}", word):
+        raise ValueError(f"{word[:80]!r} is no whole number of a frame")
+    return int(word)
+
+
 def _layers(words: list[str]) -> int:
     """`resnet50` → 50."""
-    (word,) = words
+    word = _one(words)
     layers = word.removeprefix("resnet")
     if not layers.isdigit() or int(layers) not in RESNET_LAYERS:
         known = ", ".join(f"resnet{layers}" for layers in RESNET_LAYERS)
@@ -58,18 +74,26 @@ def _version(words: list[str]) -> dict[str, Any]:
 
 
 def _data_set(words: list[str]) -> dict[str, Any]:
-    (name,) = words
+    name = _one(words)
     if name not in SIZES:
         raise ValueError(f"{name!r} is none of {', '.join(SIZES)}")
     height, width, step = SIZES[name]
-    return {"dataset": "scenes", "scenes": name, "height": height, "width": width, "frame_step": step}
+    protocol = {} if name == "kitti" else {"protocol": f"sc_depth_{name}"}
+    return {
+        "dataset": "scenes",
+        "scenes": name,
+        "height": height,
+        "width": width,
+        "frame_step": step,
+        **protocol,
+    }
 
 
 def _offsets(words: list[str]) -> list[int]:
     """The frames of a sequence of so many: 3 → 0 -1 1."""
-    length = int(words[0])
-    if len(words) > 1 or length < 3 or length % 2 == 0:
-        raise ValueError(f"{' '.join(words)!r} is no odd number from 3")
+    length = _whole(_one(words))
+    if not 3 <= length <= LONGEST or length % 2 == 0:
+        raise ValueError(f"'{length}' is no odd number from 3 to {LONGEST}")
     half = length // 2
     return [0, *range(-half, 0), *range(1, half + 1)]
 
@@ -122,10 +146,10 @@ class SCDepthOptions(VideoSources, ResNetOptions):
         "pose_encode_pretrained": lambda words: {
             "pose_weights_init": "pretrained" if _truth(words) else "scratch"
         },
-        "ref_ids": lambda words: {"frame_ids": [0, *map(int, words)]},
+        "ref_ids": lambda words: {"frame_ids": [0, *map(_whole, words)]},
         "sequence_length": lambda words: {"frame_ids": _offsets(words)},
-        "cuda": lambda words: {"device": "auto" if _truth(words) else "cpu"},
         "devices": _device,
+        "cuda": lambda words: {} if _truth(words) else {"device": "cpu"},  # whatever devices says
     }
     REJECTED: ClassVar[Mapping[str, str]] = dict.fromkeys(
         (
@@ -319,14 +343,11 @@ class SCDepthOptions(VideoSources, ResNetOptions):
         """Raises UserError for values that cannot work, alone or together."""
         super().validate()
         require_at_least(self, 1, "steps_per_epoch", "frame_step")
+        self._validate_validation()
         weights = ("photometric_weight", "geometry_weight", "smoothness_weight")
         for name in (*weights, "projection_epsilon", "difference_epsilon"):
             require(getattr(self, name) >= 0, f"option {name}: must not be negative")
         require(any(getattr(self, name) for name in weights), "options *_weight: all are 0, there is no loss")
-        require(
-            self.ground_truth is None or self.validation_mode == "depth",
-            "option ground_truth: only for --validation_mode depth; leave out one of them",
-        )
         require(
             self.dataset == "scenes" or not self.use_frame_index,
             "option use_frame_index: only for --dataset scenes; leave it out",
@@ -334,4 +355,27 @@ class SCDepthOptions(VideoSources, ResNetOptions):
         require(
             self.dataset in ("kitti", "kitti_odom", "kitti_depth") or not self.calibration,
             f"option calibration: only for KITTI; {self.dataset} has its own intrinsics; leave it out",
+        )
+
+    def _validate_validation(self) -> None:
+        """What is measured, and by whose rules."""
+        require(
+            self.ground_truth is None or self.validation_mode == "depth",
+            "option ground_truth: only for --validation_mode depth; leave out one of them",
+        )
+        require(
+            not self.split.lower().endswith(".txt") or self.validation_split is not None,
+            f"option split: {self.split} is one list, which would be validated on as well; name another one by "
+            "--validation_split",
+        )
+        require(
+            self.photometric_weight > 0 or self.validation_mode == "depth",
+            "option photometric_weight: 0 leaves --validation_mode photo nothing to compare; use depth",
+        )
+        # KITTI's crop and cap would measure them wrongly without a word.
+        measured = PROTOCOLS[self.protocol].subject.name
+        require(
+            self.dataset != "scenes" or self.scenes == "kitti" or measured not in ("kitti", "kitti_eigen"),
+            f"options scenes, protocol: {self.protocol} has the crop and cap of KITTI, but the scenes are of "
+            f"{self.scenes}; use --protocol sc_depth_{self.scenes}",
         )

@@ -82,6 +82,7 @@ def test_entries_of_one_place_are_added(tmp_path):
         {"shape": np.array([7, 9])},
         {"shape": np.array([6, 10**9])},
         {"shape": np.array([-6, 9])},
+        {"shape": np.array([np.inf, 9])},
         {"data": np.ones(3, np.float32)},
         {"data": np.array(["a"] * np.count_nonzero(DEPTH))},
         {"indptr": np.zeros(7, np.int32)},
@@ -99,6 +100,15 @@ def test_matrices_that_do_not_fit(tmp_path, changes):
     with pytest.raises(UserError, match=r"a\.npz: no sparse matrix as SciPy writes it") as caught:
         read_depth(tmp_path / "a.npz", "kitti")
     assert "\n" not in str(caught.value)
+
+
+def test_counts_that_only_add_up_because_they_overflow(tmp_path):
+    """Four rows of 2 ** 62 entries each: to NumPy's `repeat` they would be 0, and it would write beyond its memory."""
+    indptr = np.array([0, 2**62, 2**63, 2**63 + 2**62, 0], np.uint64)
+    arrays = {"format": np.array(b"csr"), "shape": np.array([4, 9]), "indptr": indptr}
+    np.savez(tmp_path / "a.npz", data=np.zeros(0), indices=np.zeros(0, np.int32), **arrays)
+    with pytest.raises(UserError, match="indptr does not fit the shape"):
+        read_depth(tmp_path / "a.npz", "kitti")
 
 
 def test_files_that_are_no_maps(tmp_path):

@@ -94,6 +94,8 @@ def test_lists_elsewhere(tmp_path):
         assert {name for name, _ in lines_of(root, split=split)[0]} == {"a", "b"}
     with pytest.raises(UserError, match=r"split 'mine': neither a folder with train\.txt .* leave it out"):
         lines_of(root, split="mine")
+    with pytest.raises(UserError, match=r"split 'm+'?: neither a folder with"):  # longer than names can be
+        lines_of(root, split=5000 * "m")
 
 
 def test_short_scenes_are_said(tmp_path):
@@ -271,6 +273,17 @@ def test_without_depth(tmp_path):
     assert_says(lines_of(root, "val")[1][1], "scene b: no map in depth has the name of an image")
 
 
+@pytest.mark.parametrize(("kind", "name"), [("kitti", "000000.npz"), ("nyu", "000000.png")])
+def test_the_depth_that_a_score_lacks(tmp_path, kind, name):
+    root = write_scenes(tmp_path, {"a": 5}, {"b": 6})
+    listing = Listing("scenes", str(root), "", depth=kind)
+    dataset = open_lines("scenes", listing, [SplitLine("b", 0)], truth="take photo")
+    with pytest.raises(
+        UserError, match=f"b/depth/{name}: no such file, so there is no true depth .* take photo"
+    ):
+        dataset.check_files()
+
+
 def test_some_samples_without_depth(tmp_path):
     """Where a loss is validated every sample counts, and metrics are of those that have depth."""
     root = write_scenes(tmp_path, {"a": 5}, {"b": 6})
@@ -419,6 +432,7 @@ def test_other_ways_to_write_a_camera(tmp_path):
         ("../training/a", r"train\.txt: line 1: '../training/a' must be the name of a folder"),
         ("/etc", r"train\.txt: line 1: '/etc' must be the name of a folder"),
         ("a\0b", r"train\.txt: line 1"),
+        ("a\n" + 5000 * "b", r"train\.txt: line 2: .*/training/b+: no such scene"),
     ],
 )
 def test_lists_that_are_wrong(tmp_path, text, message):

@@ -206,6 +206,13 @@ def test_videos_that_make_no_path(video: Path, what: str, message: str) -> None:
     with pytest.raises(UserError) as error:
         evaluate_pose.main(words(video))
     assert message in str(error.value) and not list((video / "weights").iterdir())
+    assert "poses of .," not in str(error.value)  # the folder by its name
+
+
+def test_folders_of_scenes_are_refused_for_one_of_them(video: Path) -> None:
+    argv = ["--dataset", "scenes", "--data_path", str(video), "--load_weights_folder", str(video / "weights")]
+    with pytest.raises(UserError, match="use --dataset folder with --data_path FOLDER/training/SCENE"):
+        evaluate_pose.main(argv)
 
 
 def test_predictions_alone_need_no_poses(video: Path) -> None:

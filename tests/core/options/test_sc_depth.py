@@ -46,6 +46,19 @@ def test_the_command_line_of_the_program_for_kitti(words):
     assert (val.split, val.ground_truth) == ("splits/eigen/test_files.txt", "gt_depths.npz")
 
 
+@pytest.mark.parametrize(
+    ("argv", "device"),
+    [
+        (["--cuda", "False", "--devices", "0"], "cpu"),
+        (["--devices", "1", "--cuda", "False"], "cpu"),
+        (["--cuda", "True", "--devices", "1"], "cuda:1"),
+        (["--cuda", "True"], "auto"),
+    ],
+)
+def test_no_cuda_is_no_cuda(argv, device):
+    assert parse(*argv).device == device
+
+
 def test_both_encoders_from_scratch_in_either_order():
     one = parse("--pose_encode_pretrained", "False", "--depth_encode_pretrained", "False")
     assert one.imagenet() == {}
@@ -65,7 +78,19 @@ def test_a_file_of_the_official_program(tmp_path):
     assert (options.height, options.width, options.batch_size) == (256, 352, 8)
     assert options.frames == [0, -20, -10, 10, 20]
     assert not (options.ssim or options.self_discovered_mask or options.minimum) and options.auto_mask
-    assert options.model_name == "mine"
+    assert (options.model_name, options.protocol) == ("mine", "sc_depth_nyu")
+
+
+def test_scenes_are_measured_by_their_own_rules():
+    assert parse("--dataset_name", "kitti").protocol == "sc_depth"
+    assert (
+        parse("--dataset_name", "bonn", "--protocol", "sc_depth_official_script_bonn").protocol[-4:] == "bonn"
+    )
+    for words in (["--scenes", "nyu"], ["--scenes", "nyu", "--compatibility", "release2021"]):
+        with pytest.raises(
+            UserError, match=r"has the crop and cap of KITTI, .*; use --protocol sc_depth_nyu"
+        ):
+            parse("--dataset", "scenes", *words)
 
 
 @pytest.mark.parametrize(
@@ -86,13 +111,22 @@ def test_the_official_flags(argv):
             ["--depth_encode", "resnext50_32x4d"],
             "option --depth_encode: 'resnext50_32x4d' is none of resnet18",
         ),
-        (["--depth_encode"], "option --depth_encode: "),
-        (["--ref_ids", "-1", "one"], "option --ref_ids: "),
+        (["--depth_encode"], "option --depth_encode: '' is not one word"),
+        (["--dataset_name", "nyu", "tum"], "option --dataset_name: 'nyu tum' is not one word"),
+        (["--ref_ids", "-1", "one"], "option --ref_ids: 'one' is no whole number"),
         (["--sequence_length", "4"], "'4' is no odd number from 3"),
+        (["--ref_ids"], "no source view: add frames to frame_ids (such as 0 -1 1)"),
+        (
+            ["--train_split", "train.txt"],
+            "would be validated on as well; name another one by --validation_split",
+        ),
+        (["--sequence_length"], "option --sequence_length: '' is not one word"),
+        (["--sequence_length", "999999"], "is no odd number from 3 to 99"),
         (["--cuda", "maybe"], "'maybe' is neither True nor False"),
         (["--devices", "0", "1"], "a process each"),
         (["--dataset_name", "cityscapes"], "'cityscapes' is none of kitti"),
         (["--val_mode", "photo", "--gt_path", "gt.npz"], "only for --validation_mode depth"),
+        (["--val_mode", "photo", "--photo_weight", "0"], "leaves --validation_mode photo nothing to compare"),
         (["--use_frame_index"], "only for --dataset scenes"),
         (["--calibration", "--dataset", "folder"], "only for KITTI"),
         (["--frame_step", "0"], "option frame_step: 0 is too small"),
@@ -105,6 +139,7 @@ def test_what_cannot_be(argv, message):
     with pytest.raises(UserError) as caught:
         parse(*argv)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert "or use_stereo" not in str(caught.value)  # which this method has not
 
 
 def test_presets_and_what_is_given_over_them():
