@@ -17,6 +17,14 @@ KITTI_BASELINE = 0.54  # metres
 REPLACED = {
     "no_cuda": "use --device cpu",
     "eval_out_dir": "use --output FILE.json for the metrics",
+    "cuda": "use --device auto or cpu",
+    "ckpt": "use --load_weights_folder",
+    "ckpt_path": "use --load_weights_folder",
+    "split_path": "use --eval_split",
+    "input_dir": "use --image_path",
+    "output_dir": "use --output",
+    "save_vis": "use --save vis, or --save npy vis",
+    "save_depth": "use --save npy, or --save npy vis",
 }
 
 

@@ -53,9 +53,8 @@ def parse(
     values: dict[str, Any] = {}
     for file in arguments.pop("config", []):
         values.update(_read_file(options_class, Path(file)))
-    for name in _translated(
-        options_class
-    ):  # in that order: a later one may put right what an earlier one says
+    # In the order of the method: a later one may put right what an earlier one says.
+    for name in _translated(options_class):
         if TRANSLATED + name in arguments:
             words = arguments.pop(TRANSLATED + name)
             values.update(_translate(options_class, name, words, f"option --{name}"))

@@ -14,10 +14,8 @@ from core.options.base import list_name
 
 MAKE3D = "make3d"  # the name of its reader and, in place of a list, of all its photographs
 TESTING = "testing"  # likewise of a folder of test images and depth files
-OWN_LISTS = (
-    MAKE3D,
-    TESTING,
-)  # readers of subjects that list their own images: all that lie below the data path
+# Readers of subjects that list their own images: all that lie below the data path.
+OWN_LISTS = (MAKE3D, TESTING)
 
 Quantity = Literal["disparity", "depth"]
 Interpolation = Literal["bilinear", "align_corners", "nearest", "nearest_centres", "top_center"]

@@ -61,6 +61,23 @@ def _truth(words: list[str]) -> bool:
     return found
 
 
+def _depth_layers(words: list[str]) -> dict[str, Any]:
+    return {"num_layers": _layers(words)}
+
+
+def _pose_layers(words: list[str]) -> dict[str, Any]:
+    return {"pose_layers": _layers(words)}
+
+
+def _sources(words: list[str]) -> dict[str, Any]:
+    return {"frame_ids": [0, *map(_whole, words)]}
+
+
+def _start(words: list[str]) -> str:
+    """Of an encoder."""
+    return "pretrained" if _truth(words) else "scratch"
+
+
 def _device(words: list[str]) -> dict[str, Any]:
     if len(words) != 1 or not words[0].isdigit():
         raise ValueError("several GPUs take a process each, started by torchrun or paddle.distributed.launch")
@@ -137,16 +154,15 @@ class SCDepthOptions(VideoSources, ResNetOptions):
     TRANSLATED: ClassVar[Mapping[str, Callable[[list[str]], dict[str, Any]]]] = {
         "dataset_name": _data_set,
         "model_version": _version,
-        "depth_encode": lambda words: {"num_layers": _layers(words)},
-        "pose_encode": lambda words: {"pose_layers": _layers(words)},
-        "depth_encode_pretrained": lambda words: {
-            "weights_init": "pretrained" if _truth(words) else "scratch",
-            "pose_weights_init": "pretrained",
-        },
-        "pose_encode_pretrained": lambda words: {
-            "pose_weights_init": "pretrained" if _truth(words) else "scratch"
-        },
-        "ref_ids": lambda words: {"frame_ids": [0, *map(_whole, words)]},
+        "depth_encode": _depth_layers,
+        "depth_encoder": _depth_layers,
+        "pose_encode": _pose_layers,
+        "pose_encoder": _pose_layers,
+        "depth_encode_pretrained": lambda words: {"depth_weights_init": _start(words)},
+        "pose_encode_pretrained": lambda words: {"pose_weights_init": _start(words)},
+        "pretrained": lambda words: {"weights_init": _start(words)},
+        "ref_ids": _sources,
+        "sources": _sources,
         "sequence_length": lambda words: {"frame_ids": _offsets(words)},
         "devices": _device,
         "cuda": lambda words: {} if _truth(words) else {"device": "cpu"},  # whatever devices says
@@ -201,6 +217,9 @@ class SCDepthOptions(VideoSources, ResNetOptions):
         choices=("corrected", "official", "release2021", "seed"),
     )
     pose_layers: int = option(18, "layers of the pose encoder's ResNet", choices=RESNET_LAYERS)
+    depth_weights_init: str | None = option(
+        None, "of the depth encoder; none: as weights_init", choices=("pretrained", "scratch")
+    )
     pose_weights_init: str | None = option(
         None, "of the pose encoder; none: as weights_init", choices=("pretrained", "scratch")
     )
@@ -314,8 +333,12 @@ class SCDepthOptions(VideoSources, ResNetOptions):
     def imagenet(self) -> dict[str, int]:
         """Both encoders, each as its option says."""
         layers = {"encoder": self.num_layers, "pose_encoder": self.pose_layers}
-        kinds = {"encoder": self.weights_init, "pose_encoder": self.pose_weights_init or self.weights_init}
-        return {name: count for name, count in layers.items() if kinds[name] == "pretrained"}
+        kinds = {"encoder": self.depth_weights_init, "pose_encoder": self.pose_weights_init}
+        return {
+            name: count
+            for name, count in layers.items()
+            if (kinds[name] or self.weights_init) == "pretrained"
+        }
 
     def criterion(self, values: Mapping[str, float]) -> tuple[str, float]:
         """abs_rel, or the photometric loss.

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from core.options import EvaluationOptions, PoseEvaluationOptions, SplitOptions, option
+from core.options import EvaluationOptions, PoseEvaluationOptions, PredictionOptions, SplitOptions, option
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import load_options, parse, save_options
 from tests.conftest import ROOT
@@ -303,6 +303,8 @@ FOLLOWS = "an option of train.py; here it follows from the weights folder: leave
         (EvaluationOptions, "--frame_ids", FOLLOWS),
         (PoseEvaluationOptions, "--frame_ids", FOLLOWS),
         (PoseEvaluationOptions, "--eval_mono", "an option of evaluate_depth.py; leave it out"),
+        (EvaluationOptions, "--ckpt", "use --load_weights_folder"),
+        (PredictionOptions, "--save-vis", "use --save vis, or --save npy vis"),
         (SplitOptions, "--frame_idx", "did you mean --frame_ids?"),
     ],
 )

@@ -59,10 +59,21 @@ def test_no_cuda_is_no_cuda(argv, device):
     assert parse(*argv).device == device
 
 
-def test_both_encoders_from_scratch_in_either_order():
-    one = parse("--pose_encode_pretrained", "False", "--depth_encode_pretrained", "False")
-    assert one.imagenet() == {}
-    assert parse("--pose_encode_pretrained", "False").imagenet() == {"encoder": 18}
+def test_each_encoder_starts_as_it_is_told():
+    """Whatever stands first, and wherever."""
+    both = ["--pose_encode_pretrained", "False", "--depth_encode_pretrained", "False"]
+    assert parse(*both).imagenet() == {} == parse(*both[2:], *both[:2]).imagenet()
+    assert parse(*both[:2]).imagenet() == {"encoder": 18}
+    assert parse(*both[2:]).imagenet() == {"pose_encoder": 18}
+    assert parse("--pretrained", "False", "--pose_weights_init", "pretrained").imagenet() == {
+        "pose_encoder": 18
+    }
+
+
+def test_names_of_the_specification():
+    options = parse("--depth_encoder", "resnet34", "--pose_encoder", "resnet50", "--sources", "-2", "2")
+    assert (options.num_layers, options.pose_layers, options.frames) == (34, 50, [0, -2, 2])
+    assert parse("--checkpoint", "folder").load_weights_folder == "folder"
 
 
 def test_a_file_of_the_official_program(tmp_path):
