@@ -170,8 +170,7 @@ def predict(options: PoseEvaluationOptions, lines: "list[SplitLine]") -> "np.nda
     predictor = load_backend(options.backend, "predictor").Predictor(
         options.load_weights_folder,
         options.device,
-        height=options.height,
-        width=options.width,
+        untold={"height": options.height, "width": options.width},
         num_layers=options.num_layers,
         pose_model_type=options.pose_model_type,
         pose_model_input=options.pose_model_input,

@@ -45,8 +45,7 @@ def load_predictor(options: EvaluationOptions | PredictionOptions) -> Any:
     return load_backend(options.backend, "predictor").Predictor(
         options.load_weights_folder,
         options.device,
-        height=options.height,
-        width=options.width,
+        untold={"height": options.height, "width": options.width},
         num_layers=options.num_layers,
         min_depth=options.min_depth,
         max_depth=options.max_depth,

@@ -27,6 +27,7 @@ class Predictor:
         folder: weights folder, of this project, trained with either backend, or an official release; or the file of
             one that keeps all its networks together.
         device: auto, cpu, cuda or cuda:N.
+        untold: height and width, where the files do not say them; None leaves what they say, or the defaults.
         overrides: options that replace those the folder was trained with (`num_layers`, `min_depth`, `max_depth`);
             None leaves them.
 
@@ -35,12 +36,18 @@ class Predictor:
             predicts no depth.
     """
 
-    def __init__(self, folder: Path | str, device: str = "auto", **overrides: Any) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        device: str = "auto",
+        untold: Mapping[str, Any] | None = None,
+        **overrides: Any,
+    ) -> None:
         self.device = choose_device(device)
         self.folder = Path(folder)
         files = Folder(self.folder, checkpoint.EXTENSION)
         files.paths(())  # whether it is a folder at all
-        self.options = model_options(self.folder, files, overrides)
+        self.options = model_options(self.folder, files, overrides, untold)
         self.height, self.width = self.options.height, self.options.width
         self.preparation = self.options.preparation("val")
         self.method = make_method(self.options)

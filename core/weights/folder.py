@@ -15,7 +15,6 @@ from core.weights.families import FAMILIES, matches, network_names, tie
 from core.weights.layouts import State, read_state
 
 OPTIONS_FILE = "options.yaml"
-SIZE = ("height", "width")  # of the images that a model was trained with
 
 
 class Folder(Mapping[str, State]):
@@ -70,7 +69,12 @@ class Folder(Mapping[str, State]):
         return name in self.read or self.path(name) is not None
 
 
-def model_options(folder: Path, states: Mapping[str, State], overrides: Mapping[str, Any]) -> Options:
+def model_options(
+    folder: Path,
+    states: Mapping[str, State],
+    overrides: Mapping[str, Any],
+    untold: Mapping[str, Any] | None = None,
+) -> Options:
     """The options of the model in a folder: `options.yaml`, or what the files of an official release tell.
 
     Args:
@@ -78,24 +82,28 @@ def model_options(folder: Path, states: Mapping[str, State], overrides: Mapping[
         states: official states of networks that have been read, such as `{"encoder": …, "depth": …}`; without
             `options.yaml` the others are read from the folder. A `Folder` reads, and keeps, what is needed.
         overrides: values that replace those of the folder; None leaves them.
+        untold: values for what the files do not say, such as their height; None: the defaults, which are then said.
 
     Raises:
         UserError: `options.yaml` is damaged, a value is impossible, the method lacks an option, an option contradicts a
-            file that has been read, or the files are those of several methods.
+            file that has been read, the folder does say what is untold, or the files are those of several methods.
     """
+    untold = {name: value for name, value in (untold or {}).items() if value is not None}
     files = states if isinstance(states, Folder) else Folder(folder, states=states)
     overrides = {name: value for name, value in overrides.items() if value is not None}
-    untold: tuple[str, ...] = ()
     if (folder / OPTIONS_FILE).is_file():
         options = load_method_options(folder / OPTIONS_FILE)
+        said = {name: getattr(options, name) for name in untold}
     else:
         options = _recognised_options(files)
-        untold = _untold(folder, options, overrides)
-    for name in SIZE:
-        if name in overrides and name not in untold and overrides[name] != getattr(options, name):
+        unknown = _unknown(folder, options, {**overrides, **untold})
+        said = {name: getattr(options, name) for name in untold if name not in unknown}
+    for name, value in said.items():
+        if value != untold[name]:
             raise UserError(
-                f"--{name} {overrides[name]}: {folder} was trained with {getattr(options, name)}; leave the option out"
+                f"--{name} {untold[name]}: {folder} was trained with {value}; leave the option out"
             )
+    overrides = {**untold, **overrides}
     for name in overrides:
         if name not in {field.name for field in dataclasses.fields(options)}:
             raise UserError(
@@ -107,17 +115,17 @@ def model_options(folder: Path, states: Mapping[str, State], overrides: Mapping[
     return options
 
 
-def _untold(folder: Path, options: Options, overrides: Mapping[str, Any]) -> tuple[str, ...]:
+def _unknown(folder: Path, options: Options, given: Mapping[str, Any]) -> tuple[str, ...]:
     """The options that the files could not tell; says to the user what is taken for those that are not given."""
     family = FAMILIES.get(options.method)
-    untold = family.untold if family else ()
-    missing = [name for name in untold if name not in overrides]
+    unknown = family.untold if family else ()
+    missing = [name for name in unknown if name not in given]
     if missing:
         taken = ", ".join(f"--{name} {getattr(options, name)}" for name in missing)
         print(
             f"{folder}: its files do not say {' and '.join(missing)}; taken for it: {taken}", file=sys.stderr
         )
-    return untold
+    return unknown
 
 
 def require_agreement(files: Folder, method: str, overrides: Mapping[str, Any]) -> None:

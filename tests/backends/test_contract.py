@@ -176,7 +176,8 @@ def test_the_disparity_of_the_losses_is_the_prediction(backend, method, batch):
         maps = method.losses(batch | {"augmented_0": batch["image_0_0"]}).maps
         expected = method.predict(inputs_of(method, batch, optional=False))["disparity"]
     if "disparity" in maps:
-        assert_close(backend.array(maps["disparity"]), backend.array(expected), "exact")
+        # Not exactly: a method may pass several images at once, whose kernels round otherwise than those of one.
+        assert_close(backend.array(maps["disparity"]), backend.array(expected), "operator")
 
 
 def test_motion(backend, method, batch, options):

@@ -123,9 +123,9 @@ def test_number_of_layers_that_contradicts_the_file(tmp_path: Path) -> None:
 
 def test_another_size_than_that_of_the_training(tmp_path: Path) -> None:
     save_options(Monodepth2Options(height=64, width=128), tmp_path / OPTIONS_FILE)
-    assert model_options(tmp_path, {}, {"height": 64}).height == 64
+    assert model_options(tmp_path, {}, {}, {"height": 64, "width": None}).height == 64
     with pytest.raises(UserError, match=r"--width 640: .* was trained with 128; leave the option out"):
-        model_options(tmp_path, {}, {"height": 64, "width": 640})
+        model_options(tmp_path, {}, {}, {"height": 64, "width": 640})
 
 
 def test_files_that_do_not_say_their_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,8 +134,8 @@ def test_files_that_do_not_say_their_size(tmp_path: Path, capsys: pytest.Capture
         rule.file: {name: np.zeros(shape) for name, shape in rule.shapes.items()}
         for rule in (sc_depth.Encoder(18), sc_depth.Depth(bottleneck=False))
     }
-    options = model_options(tmp_path, states, {"height": 64})
+    options = model_options(tmp_path, states, {}, {"height": 64})
     assert (options.method, options.height, options.width) == ("sc_depth", 64, 832)
     assert "do not say width; taken for it: --width 832" in capsys.readouterr().err
-    assert model_options(tmp_path, states, {"height": 64, "width": 96}).width == 96
+    assert model_options(tmp_path, states, {}, {"height": 64, "width": 96}).width == 96
     assert capsys.readouterr().err == ""
