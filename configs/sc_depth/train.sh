@@ -15,7 +15,7 @@ if on_kitti; then
     evaluate "$name" best --protocol sc_depth --eval_mono "${png[@]}"
 else
     name="sc_depth_demo_$backend" epochs=2 tuning=0
-    [ "$long" = 0 ] || name="sc_depth_long_$backend" epochs=6 tuning=2
+    [ "$long" = 0 ] || name="sc_depth_long_$backend" epochs=4 tuning=2
     prepare_street
     options=(--config $configs/demo.yml --split "$split")
     train "${name}_initial" "${options[@]}" --num_epochs 0
