@@ -224,6 +224,15 @@ class Options:
             self.dataset != "kitti_test",
             "option dataset: kitti_test has single test images, without neighbours: for evaluation only",
         )
+        trained = {listing.split for listing in self.listings("train")}
+        twice = [
+            one.split for one in self.listings("val") if one.split in trained and one.split.endswith(".txt")
+        ]
+        require(
+            not twice,
+            f"option split: {''.join(twice[:1])} is one list, which would be validated on as well; name a folder with "
+            "train_files.txt and val_files.txt",
+        )
         require_intrinsics(self.intrinsics)
         require(
             self.intrinsics is None or self.dataset == "folder",

@@ -364,9 +364,9 @@ class SCDepthOptions(VideoSources, ResNetOptions):
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
+        self._validate_validation()
         super().validate()
         require_at_least(self, 1, "steps_per_epoch", "frame_step")
-        self._validate_validation()
         weights = ("photometric_weight", "geometry_weight", "smoothness_weight")
         for name in (*weights, "projection_epsilon", "difference_epsilon"):
             require(getattr(self, name) >= 0, f"option {name}: must not be negative")

@@ -251,6 +251,7 @@ def test_command_line_and_yaml_agree(height: int, learning_rate: float, frame_id
         (["--min_depth", "5", "--max_depth", "5"], "5.0 must be below 5.0"),
         (["--device", "gpu"], "option device: 'gpu' is none of"),
         (["--model_name", "../elsewhere"], "option model_name"),
+        (["--split", "splits/eigen_zhou/train_files.txt"], "would be validated on as well"),
         (["--seed", "-1"], "option seed: -1 is not between 0 and 2147483647"),
         (["--seed", "99999999999999999999"], "option seed: 99999999999999999999 is not between 0 and"),
     ],
