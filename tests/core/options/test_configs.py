@@ -176,20 +176,16 @@ def test_sc_depth_on_kitti(tmp_path, monkeypatch):
 def test_sc_depth_on_the_street(tmp_path, monkeypatch, arguments):
     """From video alone and from scratch; the last row's weights make the picture."""
     recorded = commands(tmp_path, *arguments, script=SC_DEPTH / "train.sh", BACKEND="torch")
-    runs = 3 if arguments else 2
-    steps = ["render_drive.py", "export_gt_depth.py", *runs * ["train.py"], *runs * ["evaluate_depth.py"]]
+    steps = ["render_drive.py", "export_gt_depth.py", *2 * ["train.py"], *2 * ["evaluate_depth.py"]]
     assert [command[0] for command in recorded] == [*steps, "report_depth.py"]
-    _, _, initial, *rest = (parsed(command, monkeypatch) for command in recorded)
-    trainings, report = rest[: runs - 1], rest[-1]
-    assert initial.num_epochs == 0 and not initial.imagenet()
-    for options, size in zip(trainings, [(64, 192), (96, 320)], strict=False):
-        assert (options.height, options.width) == size and "s" not in options.frames
-    if arguments:
-        last = trainings[0].num_epochs - 1
-        assert trainings[1].load_weights_folder.endswith(f"{trainings[0].model_name}/models/weights_{last}")
-    evaluated = rest[-2]
-    assert evaluated.save_pred_disps and evaluated.load_weights_folder in report.disparities
-    assert f"{trainings[-1].model_name}/models/weights_" in evaluated.load_weights_folder
+    _, _, initial, training, _, evaluated, report = (parsed(command, monkeypatch) for command in recorded)
+    assert initial.num_epochs == 0 and not training.imagenet() and "s" not in training.frames
+    assert (training.height, training.width) == (64, 192) and ("long" in training.model_name) == bool(
+        arguments
+    )
+    last = f"{training.model_name}/models/weights_{training.num_epochs - 1}"
+    assert evaluated.load_weights_folder.endswith(last) and evaluated.save_pred_disps
+    assert evaluated.load_weights_folder in report.disparities
 
 
 @pytest.mark.parametrize(
