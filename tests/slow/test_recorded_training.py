@@ -7,9 +7,16 @@ from tests.backends.methods.test_sc_depth import check_steps, official, run_step
 from tests.tolerances import assert_close
 
 
-@pytest.fixture(scope="module")
-def trained(backend, golden, arrays):
-    return run_steps(backend, golden, arrays, "float32")
+@pytest.fixture(scope="module", params=["float32", "float64"])
+def trained(request, backend, golden, arrays):
+    """A run in either precision, with what was recorded of the same run in that precision."""
+    recorded, *rest = run_steps(backend, golden, arrays, request.param)
+    if request.param == "float64":
+        own = {
+            name.removeprefix("float64_"): recorded[name] for name in recorded if name.startswith("float64_")
+        }
+        recorded = recorded | own
+    return recorded, *rest
 
 
 def test_the_recorded_steps(trained):
@@ -42,7 +49,7 @@ def test_the_state_after_the_last_step(backend, trained):
         disparity = method.predict({"image": backend.tensor(plain[:1])})["disparity"]
         targets = recorded["step_targets"][0]
         batch = {f"image_{f}_0": backend.tensor(plain[targets + f]) for f in (0, -1, 1)}
-        batch["K"] = backend.tensor(np.tile(recorded["K"], (2, 1, 1)))
+        batch["K"] = backend.tensor(np.tile(recorded["K"].astype(plain.dtype), (2, 1, 1)))
         photometric = method.losses(batch).terms["photometric"]
     assert_close(1 / backend.array(disparity), recorded["final_depth"], (5e-3, 0))
     expected = recorded["validation_photometric"]
