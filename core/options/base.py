@@ -20,11 +20,6 @@ REPLACED = {
     "cuda": "use --device auto or cpu",
     "ckpt": "use --load_weights_folder",
     "ckpt_path": "use --load_weights_folder",
-    "split_path": "use --eval_split",
-    "input_dir": "use --image_path",
-    "output_dir": "use --output",
-    "save_vis": "use --save vis, or --save npy vis",
-    "save_depth": "use --save npy, or --save npy vis",
 }
 
 

@@ -1,8 +1,9 @@
 """Options of evaluate_depth.py, evaluate_pose.py, export_gt_depth.py and report_depth.py."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from core.options.base import (
     DATASETS,
@@ -31,6 +32,8 @@ from core.options.protocols import (
 @dataclass
 class EvaluationOptions:
     """Evaluation of depth."""
+
+    REJECTED: ClassVar[Mapping[str, str]] = {"split_path": "use --eval_split"}  # of programs that are known
 
     backend: str = option("torch", "framework", choices=("torch", "paddle"))
     data_path: str = option("kitti_data", "root folder of the data set", path=True)

@@ -1,7 +1,9 @@
 """Options of predict.py."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from core.options.base import (
     RESNET_LAYERS,
@@ -17,6 +19,13 @@ from core.options.base import (
 @dataclass
 class PredictionOptions:
     """Prediction for images and videos."""
+
+    REJECTED: ClassVar[Mapping[str, str]] = {  # of programs that are known: the cure
+        "input_dir": "use --image_path",
+        "output_dir": "use --output",
+        "save_vis": "use --save vis, or --save npy vis",
+        "save_depth": "use --save npy, or --save npy vis",
+    }
 
     backend: str = option("torch", "framework", choices=("torch", "paddle"))
     image_path: str | None = option(

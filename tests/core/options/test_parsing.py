@@ -305,6 +305,7 @@ FOLLOWS = "an option of train.py; here it follows from the weights folder: leave
         (PoseEvaluationOptions, "--frame_ids", FOLLOWS),
         (PoseEvaluationOptions, "--eval_mono", "an option of evaluate_depth.py; leave it out"),
         (EvaluationOptions, "--ckpt", "use --load_weights_folder"),
+        (EvaluationOptions, "--split_path", "use --eval_split"),
         (PredictionOptions, "--save-vis", "use --save vis, or --save npy vis"),
         (SplitOptions, "--frame_idx", "did you mean --frame_ids?"),
     ],
