@@ -3,7 +3,7 @@
 | key | type and shape | meaning |
 |---|---|---|
 | `image_{f}_{s}` | uint8 (H // 2^s, W // 2^s, 3); float32 in [0, 1] where the filter is `float_bilinear` | plain RGB of frame f at scale s: scale 0 of every frame; further scales of the target, of the sources only when `all_scales` |
-| `augmented_{f}` | as `image_{f}_0` | scale 0 of frame f, its colours augmented (the plain image where the draw says no) |
+| `augmented_{f}` | as `image_{f}_0` | scale 0 of frame f, its colours augmented (the plain image where the draw says no); of the sources only when `augmented_sources` |
 | `K` | float32 (3, 3) | intrinsics at scale 0, pixels |
 | `T_stereo` | float32 (4, 4) | T_source_target of frame `s`; only when `s` is among the frames |
 | `T_{f}` | float32 (4, 4) | T_source_target of frame f ≠ 0, only where the camera's motion is known; then `T_stereo` is the measured one |

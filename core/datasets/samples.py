@@ -159,7 +159,7 @@ class SequenceDataset(MeasuredMotion):
             scales = sorted({*needs.scales} - {0})
             levels = pyramid(image, scales, self.kind.medium.resize, (self.height, self.width))
             images |= {image_key(frame, scale): to_array(level) for scale, level in levels.items()}
-        if needs.augmented:
+        if needs.augmented and (number == 0 or needs.augmented_sources):
             plain = not augmentation.jitter
             images[augmented_key(frame)] = (
                 array if plain else to_array(augmentation.apply_colours(image, number))

@@ -19,6 +19,7 @@ class Needs:
         frames: the target 0, then its sources; the target alone where no loss is computed.
         plain: the images as they are.
         augmented: the images with their colours changed where the draw says so.
+        augmented_sources: those of the sources, too; otherwise of the target alone.
         scales: pyramid levels of the plain target beside level 0.
         all_scales: those levels of the sources, too.
         intrinsics: K.
@@ -34,6 +35,7 @@ class Needs:
     frames: tuple[Frame, ...] = (0,)
     plain: bool = True
     augmented: bool = True
+    augmented_sources: bool = True
     scales: tuple[int, ...] = (0,)
     all_scales: bool = False
     intrinsics: bool = True

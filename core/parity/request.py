@@ -165,7 +165,7 @@ def _sample(options: Options, number: int) -> Sample:
         left = MARGIN + (STEREO_SHIFT if frame == "s" else SHIFT * int(frame)) % MARGIN
         view = texture[:, left : left + width] + generator.uniform(-0.02, 0.02, (height, width, 3))
         images = _pyramid(frame, _to_bytes(view)) if needs.plain else {}
-        if needs.augmented:
+        if needs.augmented and (frame == 0 or needs.augmented_sources):
             images[augmented_key(frame)] = _to_bytes(0.9 * view + 0.03)
         sample |= images if in_bytes else {key: image / np.float32(255) for key, image in images.items()}
     if needs.intrinsics:

@@ -96,6 +96,19 @@ def test_each_frame_comes_from_its_file(root):
         np.testing.assert_array_equal(sample[f"image_{frame}_0"], to_array(resize(image, 32, 64)))
 
 
+def test_colours_of_the_target_alone(root):
+    """The target's are the same, and no source has any."""
+    both = kitti_raw(root, frames=[0, "s"])
+    alone = kitti_raw(root, frames=[0, "s"])
+    alone.needs = dataclasses.replace(alone.needs, augmented_sources=False)
+    key = find(both, jitter=True, mirrored=False)
+    expected = both[key]
+    del expected["augmented_s"]
+    found = alone[key]
+    assert found.keys() == expected.keys()
+    np.testing.assert_array_equal(found["augmented_0"], expected["augmented_0"])
+
+
 def test_scales(root):
     keys = {key for key in kitti_raw(root, scales=[0])[0, 0] if key.startswith("image")}
     assert keys == {"image_0_0", "image_-1_0", "image_1_0"}
