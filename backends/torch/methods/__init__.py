@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 METHODS = {
     "monodepth2": "backends.torch.methods.monodepth2.Monodepth2",
     "sc_depth": "backends.torch.methods.sc_depth.SCDepth",
+    "epcdepth": "backends.torch.methods.epcdepth.EPCDepth",
 }
 
 

@@ -1,5 +1,6 @@
 """The options of every method, by the name that `--method` takes; the first is the one where none is named."""
 
+from core.options.methods.epcdepth import EPCDepthOptions
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.methods.sc_depth import SCDepthOptions
 from core.options.training import Options
@@ -7,4 +8,5 @@ from core.options.training import Options
 OPTIONS: dict[str, type[Options]] = {
     "monodepth2": Monodepth2Options,
     "sc_depth": SCDepthOptions,
+    "epcdepth": EPCDepthOptions,
 }

@@ -1,0 +1,207 @@
+"""EPCDepth's networks against the recorded outputs, running statistics and gradients of the published program."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from tests.tolerances import assert_close
+
+pytestmark = pytest.mark.every_device
+
+OUTPUTS = (0, 1e-5)
+FEATURES = (1e-4, 1e-5)
+CHANNELS = {18: [64, 64, 128, 256, 512], 50: [64, 256, 512, 1024, 2048]}
+
+
+@pytest.fixture(scope="module")
+def networks(golden):
+    return dict(golden("epcdepth/networks.npz"))
+
+
+@pytest.fixture(scope="module")
+def names(golden):
+    return golden("epcdepth/names.json")
+
+
+@pytest.fixture(scope="module")
+def image(arrays):
+    return arrays.smooth("epcdepth/image", (2, 3, 96, 320), (8, 24))
+
+
+@pytest.fixture(scope="module")
+def reflected_image(arrays):
+    return arrays.smooth("epcdepth/image_reflect", (1, 3, 160, 320), (8, 24))
+
+
+def shapes(named):
+    return {name: tuple(shape) for name, shape in named.items()}
+
+
+def make_encoder(backend, arrays, names, layers):
+    network = backend.module("networks.resnet").ResNetEncoder(layers)
+    state = arrays.weights(shapes(names[f"encoder{layers}"]), f"epcdepth/encoder{layers}")
+    return backend.fill(network, {name: array for name, array in state.items() if ".fc." not in name})
+
+
+def make_decoder(backend, arrays, names, layers, padding="zeros"):
+    module = backend.module("networks.full_scale_decoder")
+    state = arrays.weights(
+        shapes(names[f"full_scale_decoder{layers}"]), f"epcdepth/decoder{layers}", gain=0.8
+    )
+    return backend.fill(module.FullScaleDecoder(CHANNELS[layers], padding), state)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize("levels", [3, 4, 5, 6, 7])
+def test_u_blocks(backend, arrays, networks, names, levels, padding):
+    module = backend.module("networks.residual_u_block")
+    state = arrays.weights(shapes(names["rsu"][f"rsu{levels}_6_4_5"]), f"epcdepth/rsu{levels}")
+    network = backend.fill(module.ResidualUBlock(levels, 6, 4, 5, padding), state)
+    recorded = networks[f"rsu{levels}_{padding}/output"]
+    x = arrays.uniform(f"epcdepth/rsu{levels}/input", (1, 6, *recorded.shape[2:]), -1, 1)
+    with backend.no_gradients():
+        assert_close(backend.array(network(backend.tensor(x))), recorded, OUTPUTS)
+
+
+def compare_features(backend, features, networks, layers):
+    for number, feature in enumerate(map(backend.array, features)):
+        _, channels, height, width = feature.shape
+        step = max(1, channels // 8), max(1, height // 6), max(1, width // 10)
+        name = f"resnet{layers}_eval/feature_{number}"
+        assert_close(feature[:, :: step[0], :: step[1], :: step[2]], networks[f"{name}_slice"], FEATURES)
+        found = [feature.mean(dtype=np.float64), feature.std(dtype=np.float64), np.abs(feature).max()]
+        assert_close(found, networks[f"{name}_statistics"], FEATURES)
+
+
+@pytest.fixture(scope="module")
+def features(backend, arrays, names, image):
+    """Of the ResNet-18."""
+    with backend.no_gradients():
+        return make_encoder(backend, arrays, names, 18)(backend.tensor(image))
+
+
+def test_all_outputs_from_a_resnet18(backend, arrays, networks, names, features):
+    compare_features(backend, features, networks, 18)
+    decoder = make_decoder(backend, arrays, names, 18)
+    with backend.no_gradients():
+        sigmoids = decoder(features)
+        assert len(sigmoids) == 10
+        for number, sigmoid in enumerate(sigmoids):
+            recorded = networks[f"full_scale18_zeros/sigmoid_{number}"]
+            assert_close(backend.array(sigmoid), recorded, OUTPUTS, label=str(number))
+        for wanted in ((0,), (1, 2), (2,)):
+            found = decoder.decode(features, wanted)
+            assert sorted(found) == sorted(wanted)
+            for number, sigmoid in found.items():
+                np.testing.assert_array_equal(backend.array(sigmoid), backend.array(sigmoids[number]))
+
+
+def test_prediction_runs_only_what_it_needs(backend, arrays, names, features):
+    """No head on the encoder; for the third output alone no finer stage."""
+    decoder = make_decoder(backend, arrays, names, 18)
+    ran = []
+    parts = {f"stage{number}d": getattr(decoder, f"stage{number}d") for number in range(1, 6)}
+    parts |= {f"head {number}": head for number, head in enumerate(decoder.encoder_disps)}
+    for name, part in parts.items():
+        hook = partial(lambda name, *_: ran.append(name), name)
+        (part.register_forward_hook if backend.name == "torch" else part.register_forward_post_hook)(hook)
+    with backend.no_gradients():
+        decoder.decode(features, (2,))
+        assert ran == ["stage5d", "stage4d", "stage3d"]
+        ran.clear()
+        decoder.decode(features, (0,))
+    assert ran == ["stage5d", "stage4d", "stage3d", "stage2d", "stage1d"]
+
+
+def test_reflection_from_a_resnet18(backend, arrays, networks, names, features, reflected_image):
+    encoder = make_encoder(backend, arrays, names, 18)
+    decoder = make_decoder(backend, arrays, names, 18, "reflect")
+    with backend.no_gradients():
+        for number, sigmoid in enumerate(decoder(encoder(backend.tensor(reflected_image)))):
+            recorded = networks[f"full_scale18_reflect/sigmoid_{number}"]
+            assert_close(backend.array(sigmoid), recorded, OUTPUTS, label=str(number))
+        small = [feature[:1] for feature in features]
+        for number, sigmoid in decoder.decode(small, range(3)).items():
+            recorded = networks[f"full_scale18_reflect_without_heads/sigmoid_{number}"]
+            assert_close(backend.array(sigmoid), recorded, OUTPUTS, label=str(number))
+
+
+def test_the_plain_decoder(backend, arrays, networks, names, features):
+    module = backend.module("networks.plain_depth_decoder")
+    state = arrays.weights(shapes(names["plain_decoder18"]), "epcdepth/plain18", gain=0.8)
+    decoder = backend.fill(module.PlainDepthDecoder(CHANNELS[18]), state)
+    small = [feature[:1] for feature in features]
+    with backend.no_gradients():
+        sigmoids = decoder(small)
+        assert len(sigmoids) == 4
+        for number, sigmoid in enumerate(sigmoids):
+            recorded = networks[f"plain18/sigmoid_{number}"]
+            assert_close(backend.array(sigmoid), recorded, OUTPUTS, label=str(number))
+        found = decoder.decode(small, (2,))
+    assert list(found) == [2]
+    np.testing.assert_array_equal(backend.array(found[2]), backend.array(sigmoids[2]))
+
+
+def test_all_outputs_from_a_resnet50(backend, arrays, networks, names, image, reflected_image):
+    encoder = make_encoder(backend, arrays, names, 50)
+    with backend.no_gradients():
+        features = encoder(backend.tensor(image[:1]))
+        compare_features(backend, features, networks, 50)
+        sigmoids = make_decoder(backend, arrays, names, 50)(features)
+        for number in (0, 1, 2, 5, 6, 7, 8, 9):
+            recorded = networks[f"full_scale50_zeros/sigmoid_{number}"]
+            assert_close(backend.array(sigmoids[number]), recorded, OUTPUTS, label=str(number))
+        decoder = make_decoder(backend, arrays, names, 50, "reflect")
+        found = decoder.decode(encoder(backend.tensor(reflected_image)), (0,))
+        assert_close(backend.array(found[0]), networks["full_scale50_reflect/sigmoid_0"], OUTPUTS)
+
+
+def test_training_mode(backend, arrays, networks, names, image):
+    """Batch statistics: outputs, the objective and its gradients in float64, the running statistics in float32."""
+    encoder = make_encoder(backend, arrays, names, 18)
+    encoder.train()
+    with backend.no_gradients():
+        encoder(backend.tensor(image))
+    state = backend.module("checkpoint").network_state(encoder)
+    after = [name for name in networks if name.startswith("full_scale18_train/after/")]
+    for name in after:
+        assert_close(state[name.rpartition("/")[2]], networks[name], FEATURES, label=name)
+    assert after
+    encoder = backend.to_float64(make_encoder(backend, arrays, names, 18))
+    decoder = backend.to_float64(make_decoder(backend, arrays, names, 18))
+    encoder.train()
+    sigmoids = decoder(encoder(backend.tensor(image.astype(np.float64))))
+    objective = 0
+    for number, sigmoid in enumerate(sigmoids):
+        recorded = networks[f"full_scale18_train/sigmoid_{number}"]
+        assert_close(backend.array(sigmoid)[: len(recorded)], recorded, OUTPUTS, label=str(number))
+        cotangent = arrays.uniform(f"epcdepth/cotangent/{number}", tuple(sigmoid.shape), -1, 1)
+        objective = objective + (sigmoid * backend.tensor(cotangent.astype(np.float64))).mean()
+    found = float(backend.array(objective))
+    assert_close(found, networks["full_scale18_train/objective"], (1e-6, 0))
+    assert_close(found, networks["full_scale18_train/objective_float32"], (1e-3, 1e-6))
+    parameters = {
+        (part, name): parameter
+        for part, network in (("encoder", encoder), ("decoder", decoder))
+        for name, parameter in backend.module("checkpoint").named_parameters({part: network})
+    }
+    gradients = backend.gradients(objective, list(parameters.values()))
+    found = dict(zip(((part, name.partition("/")[2]) for part, name in parameters), gradients, strict=True))
+    recorded = {
+        (part, name): row
+        for part in ("encoder", "decoder")
+        for name, row in zip(
+            networks[f"full_scale18_train/gradient_names_{part}"].tolist(),
+            networks[f"full_scale18_train/gradient_statistics_{part}"],
+            strict=True,
+        )
+    }
+    assert set(recorded) == set(found)
+    for name, gradient in found.items():
+        statistics = [gradient.sum(), np.linalg.norm(gradient), np.abs(gradient).max()]
+        assert_close(statistics, recorded[name], (1e-6, 1e-12), label=str(name))
+    expected = networks["full_scale18_train/gradient_disps_4"]
+    assert_close(found["decoder", "disps.4.0.weight"], expected, (1e-6, 0))
+    expected = networks["full_scale18_train/gradient_conv1_slice"]
+    assert_close(found["encoder", "encoder.conv1.weight"][:4], expected, (1e-6, 0))
