@@ -15,6 +15,8 @@ from core.options.needs import Frame
 from core.options.schedule import step_decay
 from core.options.training import Options
 
+HINT = "hint"  # the extra of a sample
+
 
 @dataclass
 class ResNetOptions(Options):
@@ -60,6 +62,30 @@ class StepDecay(Options):
         """Raises UserError for values that cannot work, alone or together."""
         super().validate()
         require_at_least(self, 1, "scheduler_step_size")
+
+
+@dataclass
+class DepthHints(Options):
+    """Depth hints from stereo matching."""
+
+    use_depth_hints: bool = option(
+        False, "stereo matching teaches where it explains the image better; made by precompute_depth_hints.py"
+    )
+    depth_hints: str | None = option(
+        None, "folder of the depth hints; none: depth_hints in data_path", path=True
+    )
+
+    def hints(self, part: str) -> tuple[str, ...]:
+        """The extra of a sample of a part: hints teach, and measure nothing."""
+        return (HINT,) if self.use_depth_hints and part == "train" else ()
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        super().validate()
+        require(
+            self.depth_hints is None or self.use_depth_hints,
+            "option depth_hints: nothing reads them without --use_depth_hints; leave out one of the two",
+        )
 
 
 @dataclass

@@ -7,6 +7,14 @@ import paddle
 from paddle import Tensor, nn
 
 from backends.paddle import geometry
+from backends.paddle.losses.hints import (
+    HINT,
+    IDENTITY,
+    hint_error,
+    log_difference,
+    masked_mean,
+    winners,
+)
 from backends.paddle.losses.photometric import PhotometricError
 from backends.paddle.losses.reprojection import mask_prior, minimum_error
 from backends.paddle.losses.smoothness import normalize_by_mean, smoothness_loss
@@ -19,6 +27,7 @@ from backends.paddle.tensors import Draw, autocast, draw, widen
 from core.datasets.sample import motion_key
 from core.errors import UserError
 from core.options.methods.monodepth2 import Monodepth2Options
+from core.options.mixins import HINT as HINT_KEY
 
 AUTOMASK_NOISE = 1e-5
 
@@ -202,19 +211,20 @@ class Monodepth2(Method):
             masks: {scale: (B, sources, H / 2^scale, W / 2^scale)} of the predictive mask, or None.
 
         Returns:
-            Weighted terms `photometric/{scale}`, `smoothness/{scale}`, `mask/{scale}`, whose sum is the loss; and
-            detached maps `disparity`, `sigmoid_{scale}`, `reprojection_{scale}`, `identity_{scale}` (without noise),
-            `automask_{scale}`, `predictive_mask_{source}_{scale}`, `warped_{source}_0`.
+            Weighted terms `photometric/{scale}`, `hint/{scale}`, `smoothness/{scale}`, `mask/{scale}`, whose sum is the
+            loss; and detached maps `disparity`, `sigmoid_{scale}`, `reprojection_{scale}`, `identity_{scale}` (without
+            noise), `automask_{scale}`, `predictive_mask_{source}_{scale}`, `warped_{source}_0`.
         """
         options = self.options
         terms, maps = {}, {}
         share = 1 / len(options.scales)
-        identity = None
+        error = identity = hinted = None
         for scale in options.scales:
             size = scale if options.v1_multiscale else 0
-            if identity is None or options.v1_multiscale:
+            if error is None or options.v1_multiscale:
                 error = PhotometricError(batch[f"image_0_{size}"], ssim=not options.no_ssim)
                 identity = None if options.disable_automasking else self._identity_errors(batch, error, size)
+                hinted = self._hint_errors(batch, error)
             warped = self._warped(batch, sigmoids[scale], poses, size)
             reprojection = paddle.concat([error(view) for view in warped.values()], axis=1)
             maps[f"reprojection_{scale}"] = reprojection.detach()
@@ -222,8 +232,14 @@ class Monodepth2(Method):
                 mask = geometry.resize(masks[scale], *reprojection.shape[2:])
                 reprojection = reprojection * mask
                 terms[f"mask/{scale}"] = share * mask_prior(mask)
-            minimum, automask = self._minimum(reprojection, identity, scale)
-            terms[f"photometric/{scale}"] = share * minimum.mean()
+            if hinted is None:
+                minimum, automask = minimum_error(*self._candidates(reprojection, identity, scale))
+                terms[f"photometric/{scale}"] = share * minimum.mean()
+            else:
+                candidates = self._candidates(reprojection, identity, scale)
+                depth = self._range(geometry.resize(sigmoids[scale], *hinted.shape[2:]))[1]
+                photometric, hint, automask = hinted_terms(*candidates, hinted, batch[HINT_KEY], depth)
+                terms |= {f"photometric/{scale}": share * photometric, f"hint/{scale}": share * hint}
             smoothness = smoothness_loss(normalize_by_mean(sigmoids[scale]), batch[f"image_0_{scale}"])
             terms[f"smoothness/{scale}"] = share * options.disparity_smoothness / 2**scale * smoothness
 
@@ -273,16 +289,25 @@ class Monodepth2(Method):
             )
         return warped
 
-    def _minimum(
+    def _candidates(
         self, reprojection: Tensor, identity: Tensor | None, scale: int
     ) -> tuple[Tensor, Tensor | None]:
-        """Mean over the sources first if asked, then noise on the identity errors, then the minimum."""
+        """Errors, of which the least counts: their mean over the sources if asked, then noise on those of identity."""
         if self.options.avg_reprojection:
             reprojection = reprojection.mean(axis=1, keepdim=True)
             identity = None if identity is None else identity.mean(axis=1, keepdim=True)
         if identity is not None:
             identity = identity + AUTOMASK_NOISE * self._noise(identity, scale)
-        return minimum_error(reprojection, identity)
+        return reprojection, identity
+
+    def _hint_errors(self, batch: dict[str, Tensor], error: PhotometricError) -> Tensor | None:
+        """Errors (B, 1, H, W) of the other camera's image warped by the hints; None without, as in a validation."""
+        if not self.options.use_depth_hints or (HINT_KEY not in batch and not self.training):
+            return None
+        hint, align_corners = batch[HINT_KEY], not self.options.warp_align_corners_false
+        with paddle.no_grad():
+            warped = geometry.warp(batch["image_s_0"], hint, batch["K"], batch["T_stereo"], align_corners)
+            return hint_error(error(warped), hint)
 
     def _noise(self, like: Tensor, scale: int) -> Tensor:
         """N(0, 1) of the shape of `like`, drawn anew at every scale: breaks ties of identity errors.
@@ -292,3 +317,27 @@ class Monodepth2(Method):
         if not self.training:
             return like * 0
         return self.draw(f"noise/{scale}", tuple(like.shape), "normal").astype(like.dtype)
+
+
+def hinted_terms(
+    reprojection: Tensor, identity: Tensor | None, hinted: Tensor, hint: Tensor, depth: Tensor
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The photometric and the hint term of a scale (Watson et al. 2019, section 3.2), and the auto-mask.
+
+    A pixel that moves no more than its surroundings counts in neither; one that the hint explains best, in both.
+
+    Args:
+        reprojection, identity: (B, N, H, W) errors of the sources warped, and as they are with noise; None: no
+            auto-masking.
+        hinted: (B, 1, H, W), see `hint_error`.
+        hint, depth: (B, 1, H, W), predicted depth at the size of the hint.
+
+    Returns:
+        Two scalars, and (B, H, W), true where identity does not win; None without it.
+    """
+    best = minimum_error(reprojection, None)[0].unsqueeze(1)
+    still = None if identity is None else minimum_error(identity, None)[0].unsqueeze(1)
+    winner = winners(best, still, hinted)
+    photometric = masked_mean(best, winner != IDENTITY)
+    taught = masked_mean(log_difference(hint, depth), (winner == HINT) & (hint > 0))
+    return photometric, taught, None if still is None else (winner != IDENTITY)[:, 0]

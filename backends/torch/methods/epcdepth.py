@@ -20,8 +20,8 @@ from backends.torch.networks.full_scale_decoder import FullScaleDecoder
 from backends.torch.networks.plain_depth_decoder import PlainDepthDecoder
 from backends.torch.networks.resnet import ResNetEncoder
 from backends.torch.tensors import Draw, autocast, draw, widen
-from core.options.methods.epcdepth import HINT as HINT_KEY
 from core.options.methods.epcdepth import EPCDepthOptions
+from core.options.mixins import HINT as HINT_KEY
 
 AUTOMASK_NOISE = 1e-5
 GRAFT_RATIOS = (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -97,7 +97,7 @@ class EPCDepth(Method):
         options, target = self.options, batch["image_0_0"]
         error = PhotometricError(target)
         identity = None if options.disable_automasking else error(batch["image_s_0"])
-        hint = batch.get(HINT_KEY) if options.use_depth_hints else None
+        hint = batch[HINT_KEY] if options.use_depth_hints and (self.training or HINT_KEY in batch) else None
         hinted = None
         if hint is not None:
             with torch.no_grad():

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from core.options.base import KITTI_BASELINE, option, require
-from core.options.mixins import ResNetOptions, SigmoidRange, StepDecay
+from core.options.mixins import DepthHints, ResNetOptions, SigmoidRange, StepDecay
 from core.options.needs import AugmentationPolicy, Frame, Listing, Needs, Preparation
 from core.options.training import method_names
 
 NETWORKS = ("encoder", "depth")
-HINT = "hint"  # its key in a sample
 # Least sides where reflection needs three pixels of the coarsest map.
 LEAST_REFLECTED = 160
 EVALUATE = "use evaluate_depth.py"
@@ -41,7 +40,7 @@ def _validation_split(words: list[str]) -> dict[str, Any]:
 
 
 @dataclass
-class EPCDepthOptions(ResNetOptions, SigmoidRange, StepDecay):
+class EPCDepthOptions(DepthHints, ResNetOptions, SigmoidRange, StepDecay):
     """EPCDepth (Peng et al. 2021)."""
 
     NETWORKS: ClassVar[tuple[str, ...]] = NETWORKS
@@ -107,12 +106,6 @@ class EPCDepthOptions(ResNetOptions, SigmoidRange, StepDecay):
     use_full_scale: bool = option(False, "the full-scale decoder of U-blocks, ten outputs; otherwise four")
     use_data_graft: bool = option(False, "the lower parts of two images of a batch are exchanged")
     use_spp_distillate: bool = option(False, "every output learns from the best one of each pixel")
-    use_depth_hints: bool = option(
-        False, "stereo matching teaches where it explains the image better; made by precompute_depth_hints.py"
-    )
-    depth_hints: str | None = option(
-        None, "folder of the depth hints; none: depth_hints in data_path", path=True
-    )
     spp_loss: float = option(1.0, "weight of the self-distillation")
     disparity_smoothness: float = option(0.0, "weight of the smoothness loss")
     disable_automasking: bool = option(False, "do not mask pixels that the other view explains as it is")
@@ -153,12 +146,11 @@ class EPCDepthOptions(ResNetOptions, SigmoidRange, StepDecay):
 
     def needs(self, part: str) -> Needs:
         """The pair; hints where they teach."""
-        hints = (HINT,) if self.use_depth_hints and part == "train" else ()
         return Needs(
             frames=(0, "s"),
             augmented_sources=False,
             side=True,
-            extras=hints,
+            extras=self.hints(part),
             baseline=self.NOMINAL_BASELINE,
         )
 
@@ -197,10 +189,6 @@ class EPCDepthOptions(ResNetOptions, SigmoidRange, StepDecay):
         super().validate()
         for name in ("spp_loss", "disparity_smoothness"):
             require(getattr(self, name) >= 0, f"option {name}: must not be negative")
-        require(
-            self.depth_hints is None or self.use_depth_hints,
-            "option depth_hints: nothing reads them without --use_depth_hints; leave out one of the two",
-        )
         require(
             not self.use_full_scale
             or self.padding == "zeros"

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from core.options.base import option, require
-from core.options.mixins import ResNetOptions, SigmoidRange, StepDecay, StereoSources
+from core.options.mixins import DepthHints, ResNetOptions, SigmoidRange, StepDecay, StereoSources
 from core.options.needs import Needs
 from core.options.protocols import measuring_names
 from core.options.schedule import step_decay
 from core.options.training import DEPTH_METRIC, method_names
 
 NETWORKS = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
-TERMS = ("photometric", "smoothness", "mask")  # of the loss, each of every scale
+TERMS = ("photometric", "hint", "smoothness", "mask")  # of the loss, each of every scale
 
 
 @dataclass
-class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
+class Monodepth2Options(StereoSources, DepthHints, ResNetOptions, SigmoidRange, StepDecay):
     """Monodepth2 (Godard et al. 2019)."""
 
     NETWORKS: ClassVar[tuple[str, ...]] = NETWORKS
@@ -27,7 +27,13 @@ class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
     MODEL: ClassVar[tuple[str, ...]] = (
         *("num_layers", "frame_ids", "use_stereo", "known_poses", "scales", "min_depth", "max_depth"),
         *("v1_multiscale", "avg_reprojection", "disable_automasking", "predictive_mask", "no_ssim"),
-        *("disparity_smoothness", "pose_model_type", "pose_model_input", "warp_align_corners_false"),
+        *(
+            "use_depth_hints",
+            "disparity_smoothness",
+            "pose_model_type",
+            "pose_model_input",
+            "warp_align_corners_false",
+        ),
     )
     SMALL: ClassVar[Mapping[str, Any]] = {
         **{"num_layers": 18, "pose_model_type": "posecnn", "height": 64, "width": 64, "batch_size": 1},
@@ -70,6 +76,7 @@ class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
             scales=tuple(self.scales),
             all_scales=self.v1_multiscale,
             motion=self.known_poses,
+            extras=self.hints(part),
             baseline=self.NOMINAL_BASELINE,
         )
 
@@ -125,5 +132,14 @@ class Monodepth2Options(StereoSources, ResNetOptions, SigmoidRange, StepDecay):
                 getattr(self, name) == getattr(type(self), name),
                 f"option {name}: with known_poses there is no pose network; leave one of the two out",
             )
+        if self.use_depth_hints:
+            require(
+                self.use_stereo, "option use_depth_hints: hints are depth from stereo pairs; add --use_stereo"
+            )
+            for name in ("v1_multiscale", "predictive_mask"):
+                require(
+                    not getattr(self, name),
+                    f"options use_depth_hints, {name}: were never trained together; leave out one of the two",
+                )
         if self.predictive_mask:
             require(self.disable_automasking, "option predictive_mask: requires disable_automasking as well")
