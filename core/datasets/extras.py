@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.datasets.hints.files import COMMAND, find_hint, make_up_hint, read_hint, resize_nearest
 from core.datasets.preparation import View, maps
 from core.datasets.splits import SplitLine
 from core.errors import UserError
@@ -34,7 +35,12 @@ class Extra:
 
 
 # Their names are the keys in a sample.
-EXTRAS: dict[str, Extra] = {}
+EXTRAS: dict[str, Extra] = {
+    # Depth in the unit of the network, float32 (1, h, w), 0 where there is none.
+    "hint": Extra(
+        find_hint, read_hint, resize_nearest, lambda depth: depth[..., ::-1], COMMAND, make_up_hint
+    ),
+}
 
 
 def check_extras(name: str, paths: list[Path]) -> None:
