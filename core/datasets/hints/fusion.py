@@ -8,6 +8,7 @@ import numpy as np
 C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
 SSIM_SHARE = np.float32(0.85)
 EPSILON = np.float32(1e-7)
+THIRDS = np.full(3, 1 / 3, np.float32)
 
 
 def box(image: np.ndarray) -> np.ndarray:
@@ -33,8 +34,9 @@ class PhotometricError:
         covariance = box(image * self.target) - product
         numerator = (2 * product + C1) * (2 * covariance + C2)
         denominator = (mean_2 + self.mean_2 + C1) * (variance + self.variance + C2)
-        ssim = np.clip((1 - numerator / denominator) / 2, 0, 1).mean(2)
-        return np.asarray(SSIM_SHARE * ssim + (1 - SSIM_SHARE) * np.abs(image - self.target).mean(2))
+        ssim = np.clip((1 - numerator / denominator) / 2, 0, 1)
+        error = SSIM_SHARE * ssim + (1 - SSIM_SHARE) * np.abs(image - self.target)
+        return np.asarray(error @ THIRDS)  # `mean` over so short an axis takes ten times as long
 
 
 class Carrier:
@@ -80,8 +82,8 @@ class Carrier:
         weight = (x - left)[..., None]
         first = np.arange(self.height)[:, None] * self.width
         pixels = self.rows.reshape(-1, 3)
-        carried = pixels[first + left] * (1 - weight)
-        carried += pixels[first + np.minimum(left + 1, self.width - 1)] * weight
+        carried = pixels.take(first + left, 0)
+        carried += (pixels.take(first + np.minimum(left + 1, self.width - 1), 0) - carried) * weight
         carried[depth == 0] = self.corner
         return np.asarray(carried)
 
