@@ -1,5 +1,6 @@
 """Makes the hints of a list, several at a time, each file whole or absent: what was interrupted goes on from there."""
 
+import contextlib
 import dataclasses
 import multiprocessing
 import signal
@@ -307,14 +308,15 @@ def run(plan: Run) -> None:
         ) from None
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"interrupted; {len(plan.made)} of {len(plan.jobs)} hints are made, the same command makes the others"
+            "interrupted; finished hints are kept, the same command makes the others"
         ) from None
 
 
 def _results(plan: Run) -> Iterator[Made]:
     workers = min(plan.options.num_workers or available_cores(), len(plan.jobs))
     if workers <= 1:
-        yield from (make(job, plan.rule) for job in plan.jobs)
+        with _one_thread():
+            yield from (make(job, plan.rule) for job in plan.jobs)
         return
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, context, _start)
@@ -324,6 +326,19 @@ def _results(plan: Run) -> Iterator[Made]:
             yield future.result()
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """OpenCV adds up as it does in a process of several."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _start() -> None:
