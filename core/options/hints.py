@@ -50,7 +50,7 @@ class HintOptions:
     overwrite: bool = option(False, "make also the hints that are there already")
     exclude_invalid: bool = option(
         False,
-        "a candidate without disparity never wins over one that has it; published hints lose 1 to 3 % of the pixels so",
+        "a candidate without disparity never wins over one that has it; published hints lose a few % of the pixels so",
     )
     align_corners: bool = option(
         True,
