@@ -101,7 +101,7 @@ def test_it_goes_on_where_it_was(root, monkeypatch):
 def test_the_number_of_processes_does_not_matter(root):
     run(root)
     lines = words(root, "--save_path", root.parent / "two", "--num_workers", 2)
-    succeeds(SCRIPT, *lines)
+    succeeds(SCRIPT, *lines, here=True)
     assert digest(root.parent / "two") == digest(root / "depth_hints")
 
 
