@@ -53,28 +53,42 @@ def read_depth(path: Path, kind: str) -> np.ndarray:
     Raises:
         UserError: missing, damaged, no map, or of a unit that is not known.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".png":
-        depth = _read_png(path, kind)
-    else:
-        depth = read_npy(path, CURE) if suffix == ".npy" else _read_npz(path)
-    plain = depth.ndim == 2 and depth.dtype.kind in "fiu" and min(depth.shape) > 0
-    if not plain or max(depth.shape) > MAX_IMAGE_SIDE:
-        raise UserError(f"{path}: holds {depth.dtype} of shape {depth.shape}, not a depth map (h, w); {CURE}")
-    depth = depth.astype(np.float32)
-    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
-
-
-def _read_png(path: Path, kind: str) -> np.ndarray:
-    if kind not in PNG_UNITS:
+    is_png = path.suffix.lower() == ".png"
+    if is_png and kind not in PNG_UNITS:
         known = ", ".join(f"{name} 1/{unit:.0f} m" for name, unit in PNG_UNITS.items())
         raise UserError(
             f"{path}: the unit of a depth .png of {kind} is not known ({known}); take another kind"
         )
+    depth = read_map(path)
+    if is_png:
+        depth = depth / np.float32(PNG_UNITS[kind])
+    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+
+
+def read_map(path: Path) -> np.ndarray:
+    """Reads a map of numbers as they stand in a file of `read_depth`, whatever they mean: float32 (h, w).
+
+    Raises:
+        UserError: missing, damaged, or no map.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        values = _read_png(path)
+    else:
+        values = read_npy(path, CURE) if suffix == ".npy" else _read_npz(path)
+    plain = values.ndim == 2 and values.dtype.kind in "fiu" and min(values.shape) > 0
+    if not plain or max(values.shape) > MAX_IMAGE_SIDE:
+        raise UserError(
+            f"{path}: holds {values.dtype} of shape {values.shape}, not a depth map (h, w); {CURE}"
+        )
+    return values.astype(np.float32)
+
+
+def _read_png(path: Path) -> np.ndarray:
     image = open_image(path, CURE)
     if not image.mode.startswith("I"):
         raise UserError(f"{path}: not a 16-bit depth image but of mode {image.mode}; {CURE}")
-    return np.asarray(image).astype(np.float32) / np.float32(PNG_UNITS[kind])
+    return np.asarray(image)
 
 
 def _read_npz(path: Path) -> np.ndarray:

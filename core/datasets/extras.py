@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from core.datasets.hints.files import COMMAND, find_hint, make_up_hint, read_hint, resize_nearest
 from core.datasets.preparation import View, maps
 from core.datasets.splits import SplitLine
 from core.errors import UserError
+from core.options.needs import Listing
 
 
 @dataclass(frozen=True)
@@ -16,14 +18,16 @@ class Extra:
     """A map of a line's target.
 
     Attributes:
-        load: root of the data set and line → (…, h, w); raises FileNotFoundError where it was not made.
+        find: root of the data set, its listing and line → the file, whether or not it is there.
+        load: the file → (…, h, w); raises FileNotFoundError where it was not made, UserError where it is damaged.
         resize: (…, h, w), height, width → (…, height, width).
         mirror: (…, h, w) → the map of the mirrored image.
         command: what makes the files, for whoever lacks them.
         make_up: generator, height, width → (…, height, width), random numbers such as it has, for parity.
     """
 
-    load: Callable[[Path, SplitLine], np.ndarray]
+    find: Callable[[Path, Listing, SplitLine], Path]
+    load: Callable[[Path], np.ndarray]
     resize: Callable[[np.ndarray, int, int], np.ndarray]
     mirror: Callable[[np.ndarray], np.ndarray]
     command: str
@@ -31,13 +35,34 @@ class Extra:
 
 
 # Their names are the keys in a sample.
-EXTRAS: dict[str, Extra] = {}
+EXTRAS: dict[str, Extra] = {
+    # Depth in the unit of the network, float32 (1, h, w), 0 where there is none.
+    "hint": Extra(
+        find_hint, read_hint, resize_nearest, lambda depth: depth[..., ::-1], COMMAND, make_up_hint
+    ),
+}
 
 
-def load_extra(name: str, root: Path, line: SplitLine, view: View, image_size: tuple[int, int]) -> np.ndarray:
+def check_extras(name: str, paths: list[Path]) -> None:
+    """Makes sure that an extra was made for all lines, before hours are spent.
+
+    Args:
+        paths: its files, by `Extra.find`.
+
+    Raises:
+        UserError: counts the missing ones, names the first and the command.
+    """
+    missing = [path for path in dict.fromkeys(paths) if not path.is_file()]
+    if missing:
+        count = f" ({len(missing)} are missing)" if len(missing) > 1 else ""
+        raise UserError(f"{missing[0]}: no such file{count}; make it with: {EXTRAS[name].command}")
+
+
+def load_extra(name: str, path: Path, view: View, image_size: tuple[int, int]) -> np.ndarray:
     """An extra of a line on the way of its images, (…, H, W).
 
     Args:
+        path: its file, by `Extra.find`.
         image_size: (height, width) of the image's file; the map may have another.
 
     Raises:
@@ -45,7 +70,7 @@ def load_extra(name: str, root: Path, line: SplitLine, view: View, image_size: t
     """
     extra = EXTRAS[name]
     try:
-        array = extra.load(root, line)
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: no such file; make it with: {extra.command}") from None
+        array = extra.load(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; make it with: {extra.command}") from None
     return np.ascontiguousarray(view.apply(array, maps(extra.resize, extra.mirror), image_size))

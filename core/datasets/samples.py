@@ -1,9 +1,11 @@
 """Samples of the lines of a split: what all data sets of image sequences share. A layout is a subclass."""
 
+from pathlib import Path
+
 import numpy as np
 
 from core.datasets.augmentation import Augmentation, draw
-from core.datasets.extras import load_extra
+from core.datasets.extras import EXTRAS, check_extras, load_extra
 from core.datasets.known_poses import Intrinsics
 from core.datasets.measured_motion import MeasuredMotion
 from core.datasets.preparation import POINTS, View
@@ -78,6 +80,16 @@ class SequenceDataset(MeasuredMotion):
         """-1 where the left camera of the pair took the target, 1 where the right one did."""
         return -1 if self.camera_number(line) == LEFT else 1
 
+    def extra_path(self, name: str, line: SplitLine) -> Path:
+        """The file of an extra of a line, whether or not it is there."""
+        return EXTRAS[name].find(self.root, self.listing, line)
+
+    def check_files(self) -> None:
+        """Makes sure that the files are there, see `MeasuredMotion.check_files`; also those of extras."""
+        super().check_files()
+        for name in self.needs.extras:
+            check_extras(name, [self.extra_path(name, line) for line in self.lines])
+
     # --- samples ---
 
     def __len__(self) -> int:
@@ -144,7 +156,7 @@ class SequenceDataset(MeasuredMotion):
             sample["input_depth"] = self._scattered(line, self.listing.input_depth, view)
         for name in needs.extras:
             size = image_size(self.image_path(line, 0))
-            sample[name] = load_extra(name, self.root, line, view, size)
+            sample[name] = load_extra(name, self.extra_path(name, line), view, size)
         return sample
 
     def _images(

@@ -100,6 +100,18 @@ def load_split(name_or_folder: str | Path, part: str) -> Lines:
     return _listed_by_rule(str(name_or_folder), part)
 
 
+def has_part(name_or_folder: str | Path, part: str) -> bool:
+    """Whether `load_split` finds that part; of a list file every one.
+
+    Raises:
+        UserError: unknown split.
+    """
+    if _is_list_file(name_or_folder):
+        return True
+    present = _lists_in(split_folder(name_or_folder))
+    return f"{part}_files.txt" in present if present else part in LISTS[str(name_or_folder)]
+
+
 def _lists_in(folder: Path) -> list[str]:
     names = (f"{part}_files.txt" for part in PARTS)
     return [name for name in names if (folder / name).is_file()]

@@ -20,6 +20,7 @@ from core.options.evaluation import (
     PoseEvaluationOptions,
     ReportOptions,
 )
+from core.options.hints import HintOptions
 from core.options.methods import OPTIONS
 from core.options.prediction import PredictionOptions
 from core.options.protocols import MAKE3D
@@ -44,6 +45,7 @@ __all__ = [
     "EvaluationOptions",
     "ExportOptions",
     "FrameIndexOptions",
+    "HintOptions",
     "OnnxOptions",
     "Options",
     "ParityOptions",

@@ -135,6 +135,7 @@ class Listing:
             what export_gt_depth.py or the published program writes.
         calibration: the intrinsics are those of the data set's calibration files, not nominal ones.
         frame_index: of each folder of images only those that its index of frames names.
+        depth_hints: folder of the depth hints; None: `depth_hints` in the root folder.
     """
 
     dataset: str
@@ -147,6 +148,7 @@ class Listing:
     ground_truth: str | None = None
     calibration: bool = False
     frame_index: bool = False
+    depth_hints: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 from core.datasets.extras import EXTRAS, Extra
 from core.datasets.splits import SplitLine
 from core.errors import UserError
+from core.options.needs import Listing
 from tests.core.kitti_folder import DRIVE, write_drive
 from tests.core.samples import open_lines
 
@@ -21,15 +22,16 @@ def nearest(array: np.ndarray, height: int, width: int) -> np.ndarray:
     return array[..., rows[:, None], columns]
 
 
-def load(root: Path, line: SplitLine) -> np.ndarray:
-    return np.load(root / f"{line.frame}_{line.camera}.npy")
+def find(root: Path, listing: Listing, line: SplitLine) -> Path:
+    return root / f"{line.frame}_{line.camera}.npy"
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """A drive, and an extra `normal` of two channels, the first of which changes its sign in a mirror."""
     extra = Extra(
-        load,
+        find,
+        np.load,
         nearest,
         lambda array: array[..., ::-1] * np.array([-1, 1])[:, None, None],
         "make_it.py --now",
@@ -65,3 +67,13 @@ def test_a_missing_one_names_file_and_command(root):
     (root / "1_2.npy").unlink()
     with pytest.raises(UserError, match=r"1_2\.npy: no such file; make it with: make_it\.py --now"):
         _ = open_lines("kitti", root, [LINE], extras=("normal",))[0, 0]
+
+
+def test_a_missing_one_is_told_before_training(root):
+    lines = [SplitLine(DRIVE, frame, "l") for frame in (1, 2, 3)]
+    open_lines("kitti", root, lines[:1], extras=("normal",)).check_files()
+    with pytest.raises(
+        UserError, match=r"2_2\.npy: no such file \(2 are missing\); make it with: make_it\.py"
+    ):
+        open_lines("kitti", root, lines, extras=("normal",)).check_files()
+    open_lines("kitti", root, lines).check_files()

@@ -389,7 +389,7 @@ def test_a_batch_has_what_the_method_needs(monkeypatch: pytest.MonkeyPatch) -> N
     def make_up(generator: np.random.Generator, height: int, width: int) -> np.ndarray:
         return generator.random((3, height, width))
 
-    monkeypatch.setitem(EXTRAS, "up", Extra(None, None, None, "", make_up))  # type: ignore[arg-type]
+    monkeypatch.setitem(EXTRAS, "up", Extra(None, None, None, None, "", make_up))  # type: ignore[arg-type]
     batch = Request.make(Needy(height=64, width=96, batch_size=3), 1).batch
     images = {f"image_{frame}_{scale}" for frame in (0, 1) for scale in range(4)}
     assert set(batch) == images | {"side", "depth", "input_depth", "up"}
