@@ -17,6 +17,7 @@ from core.options.base import (
 )
 from core.options.protocols import (
     CROPS,
+    FORWARD_SCAN,
     MAKE3D,
     PROTOCOLS,
     TESTING,
@@ -67,7 +68,10 @@ class EvaluationOptions:
         choices=DATASETS,
     )
     ground_truth: str | None = option(
-        None, "ground truth; none: gt_depths.npz in the split's folder", path=True
+        None,
+        "ground truth; none: in the split's folder gt_depths.npz, of a protocol that scores by one depth alone "
+        "gt_depths_<depth>.npz",
+        path=True,
     )
     crop: str = option(
         "auto",
@@ -349,10 +353,15 @@ class ExportOptions:
     )
     source: str = option(
         "auto",
-        "auto: velodyne for eigen, annotated for eigen_benchmark, else annotated if there",
-        choices=("auto", "velodyne", "annotated"),
+        "auto: velodyne for eigen, annotated for eigen_benchmark, else annotated if there; forward_scan: the maps of "
+        "velodyne in a file of their own, for protocols that score by nothing else",
+        choices=("auto", "velodyne", "annotated", FORWARD_SCAN),
     )
-    output: str | None = option(None, "file to write; none: gt_depths.npz in the split's folder", path=True)
+    output: str | None = option(
+        None,
+        "file to write; none: in the split's folder gt_depths.npz, of forward_scan gt_depths_forward_scan.npz",
+        path=True,
+    )
     nearest_point: bool = option(
         False, "keep the nearest point of a pixel, not the published rule with its quirk"
     )
@@ -366,6 +375,10 @@ class ExportOptions:
         require(
             self.split != MAKE3D,
             "option split: make3d needs no export; evaluate_depth.py reads its .mat files",
+        )
+        require(
+            self.source != FORWARD_SCAN or not self.nearest_point,
+            f"option nearest_point: {FORWARD_SCAN} is by the published rule alone; leave out one of the two",
         )
 
 

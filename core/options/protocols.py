@@ -14,6 +14,8 @@ from core.options.base import list_name
 
 MAKE3D = "make3d"  # the name of its reader and, in place of a list, of all its photographs
 TESTING = "testing"  # likewise of a folder of test images and depth files
+# A scan's depth along the scanner's axis, not the camera's, by the published rule: a word of KITTI's readers.
+FORWARD_SCAN = "forward_scan"
 # Readers of subjects that list their own images: all that lie below the data path.
 OWN_LISTS = (MAKE3D, TESTING)
 
@@ -58,6 +60,8 @@ class Subject:
         list: of the images, a folder in splits/ or a path; None: whichever is asked for. Of `OWN_LISTS` the reader.
         crop: the pixels that count.
         cap: greatest depth, metres.
+        truth: the one depth that counts, a word of the reader's `DEPTHS`: it is exported to a file of its own, for the
+            usual file of a list may hold another. None: whichever was exported.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Subject:
     list: str | None
     crop: Crop
     cap: float
+    truth: str | None = None
 
 
 @dataclass(frozen=True)
