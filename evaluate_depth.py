@@ -119,6 +119,9 @@ def predict(options: EvaluationOptions, images: "EvaluatedImages") -> "tuple[np.
 
     predictor = load_predictor(options)
     trained = predictor.options
+    if options.network:
+        values = [f"{name} {getattr(trained, name)}" for name in options.network if hasattr(trained, name)]
+        print(f"network: {', '.join(values)}, as {options.chosen_protocol.name} has it unless given")
     factor = trained.stereo_scale_factor
     uses_stereo = "s" in trained.needs("train").frames
     if options.eval_stereo and uses_stereo and factor is None:

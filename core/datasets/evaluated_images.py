@@ -26,6 +26,7 @@ from core.options.needs import Needs, Preparation
 OWN_LISTS = {
     "make3d": "core.datasets.layouts.make3d.Make3DImages",
     "testing": "core.datasets.layouts.testing.TestingImages",
+    "nyu_h5": "core.datasets.layouts.nyu_h5.NyuImages",
 }
 
 Item = TypeVar("Item")

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from core.options.base import (
     DATASETS,
@@ -19,6 +19,7 @@ from core.options.protocols import (
     CROPS,
     FORWARD_SCAN,
     MAKE3D,
+    NYU_H5,
     PROTOCOLS,
     TESTING,
     Protocol,
@@ -187,6 +188,12 @@ class EvaluationOptions:
                     not getattr(self, name),
                     f"option {name}: make3d is read from the .jpg and .mat files below --data_path; leave it out",
                 )
+        if protocol.subject.reader == NYU_H5:
+            for name in ("dataset", "ground_truth", "png"):
+                require(
+                    not getattr(self, name),
+                    f"option {name}: {protocol.name} reads the .h5 files in --data_path; leave it out",
+                )
         if not protocol.rule.metrics:
             require(
                 self.pred_depth is None,
@@ -250,6 +257,11 @@ class EvaluationOptions:
         if self.eval_stereo:
             return "unit"
         return "none" if self.disable_median_scaling else "median"
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """What a network gets for the subject of the protocol, where its method has such an option."""
+        return {name: getattr(self, name) or value for name, value in self.chosen_protocol.subject.network}
 
     @property
     def split(self) -> str:
