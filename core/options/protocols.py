@@ -225,6 +225,12 @@ COMMUNITY_VALIDATION = Rule(
     empty="skip",
 )
 
+# Peng et al. 2021: at one size of truth, or, as a switch, at its own; and indoors, where log10 is one column more than
+# theirs.
+OF_ONE_SIZE = Rule("epcdepth_eigen", resize=(375, 1242))
+OF_OWN_SIZE = Rule("epcdepth_eigen_native")
+INDOORS = Rule("epcdepth_nyu", quantity="depth", clamp=0.1, limit_truth=False, metrics=EIGHT)
+
 LIMITED_BY_CROP = tuple(rule.name for rule in (LIMITED, UNLIMITED, UPLOAD, LOG))
 
 # Folders of test images, all in one layout. No other rule cuts NYU like this.
@@ -278,6 +284,11 @@ PROTOCOLS = {
             Protocol(rule.name, Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0), rule)
             for rule in (OFFICIAL_TEST, OFFICIAL_SCRIPT, FIRST_RELEASE, COMMUNITY, COMMUNITY_VALIDATION)
         ),
+        *(
+            Protocol(rule.name, Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0, FORWARD_SCAN), rule)
+            for rule in (OF_ONE_SIZE, OF_OWN_SIZE)
+        ),
+        Protocol(INDOORS.name, NYU_CUT, INDOORS),
         *of_test_folders(OFFICIAL_TEST),
         *of_test_folders(OFFICIAL_SCRIPT),
         *of_test_folders(FIRST_RELEASE),
