@@ -29,6 +29,7 @@ from core.options.tools import (
     OnnxOptions,
     ParityOptions,
     SplitOptions,
+    VisualizationOptions,
 )
 from core.options.training import Options
 
@@ -51,6 +52,7 @@ __all__ = [
     "PredictionOptions",
     "ReportOptions",
     "SplitOptions",
+    "VisualizationOptions",
     "option",
     "require",
 ]

@@ -121,6 +121,15 @@ class EvaluationOptions:
     )
     scale_by_sequence: bool = option(False, "print the scale ratios of each sequence, too; the JSON has them")
     save_pred_disps: bool = option(False, "write disps_<split>_split.npy into the folder of weights")
+    disps_path: str | None = option(
+        None, "folder to write all disparities to, as one file, disparities.npy", path=True
+    )
+    pictures: str | None = option(
+        None,
+        "folder for colour pictures of each image: disp0.png, ... of its disparity, ground-truth/gt0.png, ... of 1 / "
+        "true depth",
+        path=True,
+    )
     no_eval: bool = option(False, "predict only")
     output: str | None = option(None, "JSON file for the metrics, also of every image", path=True)
     csv: str | None = option(None, "CSV file for the metrics of every image, a row each", path=True)
@@ -149,8 +158,8 @@ class EvaluationOptions:
             "choose exactly one of --load_weights_folder, --ext_disp_to_eval and --pred_depth",
         )
         require(
-            self.save_pred_disps or not self.no_eval,
-            "option no_eval: predicts for nothing without --save_pred_disps",
+            any((self.save_pred_disps, self.disps_path, self.pictures)) or not self.no_eval,
+            "option no_eval: predicts for nothing without --save_pred_disps, --disps_path or --pictures",
         )
         for name in ("output", "csv"):
             require(
@@ -159,7 +168,7 @@ class EvaluationOptions:
             )
         saved = "ext_disp_to_eval" if self.pred_depth is None else "pred_depth"
         if self.load_weights_folder is None:
-            for name in ("save_pred_disps", "no_eval", "post_process"):
+            for name in ("save_pred_disps", "disps_path", "no_eval", "post_process"):
                 require(not getattr(self, name), f"option {name}: makes no sense with --{saved}")
             for name in ("min_depth", "max_depth", "num_layers", "height", "width"):
                 require(
