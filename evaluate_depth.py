@@ -23,9 +23,14 @@ def main(argv: list[str] | None = None) -> None:
     from core.evaluation.comparison import Scaling
     from core.evaluation.depth import evaluate_depth, printed_scales, save_csv, save_json
     from core.evaluation.disparity_files import save_disparities
+    from core.evaluation.pictures import save_disparity_pictures, save_truth_pictures
+    from core.files.whole import require_writable_folder
     from core.weights.folder import results_folder
     from core.weights.zoo import with_weights
 
+    for option in ("disps_path", "pictures"):
+        if getattr(options, option) is not None:
+            require_writable_folder(Path(getattr(options, option)), option)
     images = find_evaluated_images(options)
     for note in images.notes:
         print(note, file=sys.stderr)
@@ -44,6 +49,11 @@ def main(argv: list[str] | None = None) -> None:
     if options.save_pred_disps and options.load_weights_folder is not None:
         name = f"disps_{options.split_name}_split.npy"
         save_disparities(results_folder(options.load_weights_folder) / name, disparities)
+    if options.disps_path is not None:
+        save_disparities(Path(options.disps_path) / "disparities.npy", disparities)
+    if options.pictures is not None:
+        save_disparity_pictures(Path(options.pictures), disparities)
+        save_truth_pictures(Path(options.pictures), truth or [])
     if options.no_eval:
         return
     factor = options.pred_depth_scale_factor * (stereo_factor if options.scaling == "unit" else 1.0)
@@ -119,6 +129,9 @@ def predict(options: EvaluationOptions, images: "EvaluatedImages") -> "tuple[np.
 
     predictor = load_predictor(options)
     trained = predictor.options
+    if options.network:
+        values = [f"{name} {getattr(trained, name)}" for name in options.network if hasattr(trained, name)]
+        print(f"network: {', '.join(values)}, as {options.chosen_protocol.name} has it unless given")
     factor = trained.stereo_scale_factor
     uses_stereo = "s" in trained.needs("train").frames
     if options.eval_stereo and uses_stereo and factor is None:

@@ -12,16 +12,18 @@ def main(argv: list[str] | None = None) -> None:
     options = parse(ExportOptions, argv, __doc__ or "")
     from tqdm import tqdm
 
-    from core.datasets.ground_truth import choose_source, ground_truth, save_ground_truth
+    from core.datasets.ground_truth import choose_source, ground_truth, ground_truth_name, save_ground_truth
     from core.datasets.splits import load_split, split_folder
     from core.errors import UserError
+    from core.options.protocols import FORWARD_SCAN
 
     assert options.data_path is not None and options.split is not None  # validated by the parser
     root = Path(options.data_path)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; --data_path must be the root of KITTI raw")
     lines = load_split(options.split, "test")
-    output = Path(options.output or split_folder(options.split) / "gt_depths.npz")
+    name = ground_truth_name(FORWARD_SCAN if options.source == FORWARD_SCAN else None)
+    output = Path(options.output or split_folder(options.split) / name)
     source = options.source if options.source != "auto" else choose_source(root, options.split, lines)
     export = ground_truth(root, lines, source, options.nearest_point)
     maps = list(tqdm(export, desc=f"{source} depth", total=len(lines), unit="map", disable=None))

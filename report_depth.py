@@ -15,7 +15,13 @@ def main(argv: list[str] | None = None) -> None:
     from tqdm import tqdm
 
     from core.datasets import reader
-    from core.datasets.ground_truth import choose_source, ground_truth, load_ground_truth
+    from core.datasets.ground_truth import (
+        choose_source,
+        ground_truth,
+        ground_truth_name,
+        load_ground_truth,
+        require_ground_truth,
+    )
     from core.datasets.splits import load_split, split_folder
     from core.evaluation.comparison import Scaling
     from core.evaluation.depth import describe
@@ -29,7 +35,6 @@ def main(argv: list[str] | None = None) -> None:
     assert options.split is not None and options.disparities is not None  # validated by the parser
     root, output = Path(options.data_path), Path(options.output)
     lines, training = load_split(options.split, "test"), load_split(options.split, "train")
-    truth = load_ground_truth(split_folder(options.split) / "gt_depths.npz", lines)
     disparities = load_disparities(Path(options.disparities))
     if len(disparities) != len(lines):
         raise UserError(
@@ -58,7 +63,11 @@ def main(argv: list[str] | None = None) -> None:
             f"--metrics {options.metrics[0]}: measured by {protocol.title}, not by {options.protocol}; evaluate with "
             f"--protocol {options.protocol} --eval_split {options.split}"
         )
-    source = choose_source(root, options.split, training)
+    depth = protocol.subject.truth
+    path = split_folder(options.split) / ground_truth_name(depth)
+    require_ground_truth(path, depth, options.data_path, options.split)
+    truth = load_ground_truth(path, lines)
+    source = depth or choose_source(root, options.split, training)
     maps = ground_truth(root, training, source)
     known = tqdm(maps, desc="yardsticks", total=len(training), unit="map", disable=None)
     measured = yardsticks(list(known), truth, protocol, scaling)

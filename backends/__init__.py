@@ -42,10 +42,13 @@ def load_predictor(options: EvaluationOptions | PredictionOptions) -> Any:
     Raises:
         UserError: the framework is not installed, or the folder does not hold a model.
     """
+    preferred = options.network if isinstance(options, EvaluationOptions) else {}
+    sizes = {"height": options.height, "width": options.width}
     return load_backend(options.backend, "predictor").Predictor(
         options.load_weights_folder,
         options.device,
-        untold={"height": options.height, "width": options.width},
+        untold={name: value for name, value in sizes.items() if name not in preferred},
+        preferred=preferred,
         num_layers=options.num_layers,
         min_depth=options.min_depth,
         max_depth=options.max_depth,

@@ -28,6 +28,7 @@ class Predictor:
             one that keeps all its networks together.
         device: auto, cpu, cuda or cuda:N.
         untold: height and width, where the files do not say them; None leaves what they say, or the defaults.
+        preferred: options that replace those the folder was trained with, where the method has them.
         overrides: options that replace those the folder was trained with (`num_layers`, `min_depth`, `max_depth`);
             None leaves them.
 
@@ -41,13 +42,14 @@ class Predictor:
         folder: Path | str,
         device: str = "auto",
         untold: Mapping[str, Any] | None = None,
+        preferred: Mapping[str, Any] | None = None,
         **overrides: Any,
     ) -> None:
         self.device = choose_device(device)
         self.folder = Path(folder)
         files = Folder(self.folder, checkpoint.EXTENSION)
         files.paths(())  # whether it is a folder at all
-        self.options = model_options(self.folder, files, overrides, untold)
+        self.options = model_options(self.folder, files, overrides, untold, preferred)
         self.height, self.width = self.options.height, self.options.width
         self.preparation = self.options.preparation("val")
         self.method = make_method(self.options)

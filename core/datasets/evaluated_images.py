@@ -11,7 +11,12 @@ from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from core.datasets.ground_truth import SparseDepth, load_ground_truth
+from core.datasets.ground_truth import (
+    SparseDepth,
+    ground_truth_name,
+    load_ground_truth,
+    require_ground_truth,
+)
 from core.datasets.loader import Dataset
 from core.datasets.splits import load_split, split_folder
 from core.options import EvaluationOptions
@@ -21,6 +26,7 @@ from core.options.needs import Needs, Preparation
 OWN_LISTS = {
     "make3d": "core.datasets.layouts.make3d.Make3DImages",
     "testing": "core.datasets.layouts.testing.TestingImages",
+    "nyu_h5": "core.datasets.layouts.nyu_h5.NyuImages",
 }
 
 Item = TypeVar("Item")
@@ -105,9 +111,13 @@ class SplitImages(EvaluatedImages):
         return [line.folder for line in self.lines]
 
     def truths(self) -> Truths:
-        """What export_gt_depth.py wrote."""
-        path = self.options.ground_truth or split_folder(self.options.split) / "gt_depths.npz"
-        return load_ground_truth(Path(path), self.lines)
+        """What export_gt_depth.py wrote: of the depth that the protocol scores by, where only one will do."""
+        options, depth = self.options, self.options.chosen_protocol.subject.truth
+        if options.ground_truth is not None:
+            return load_ground_truth(Path(options.ground_truth), self.lines)
+        path = split_folder(options.split) / ground_truth_name(depth)
+        require_ground_truth(path, depth, options.data_path, options.split)
+        return load_ground_truth(path, self.lines)
 
     def samples(self, preparation: Preparation) -> Dataset:
         """By the reader of the data set."""

@@ -129,7 +129,8 @@ def ground_truth(
 
     Args:
         root: KITTI raw.
-        source: `velodyne` (scanner x of the projected scan) or `annotated` (camera z of the annotated map).
+        source: `velodyne` or `forward_scan` (scanner x of the projected scan), or `annotated` (camera z of the
+            annotated map).
         nearest: see `scan_to_depth`.
 
     Raises:
@@ -157,6 +158,24 @@ def choose_source(root: Path, split: str, lines: Sequence[SplitLine]) -> str:
     first = lines[0]
     annotated = annotated_depth_path(root, first.folder, first.frame, first.camera)
     return "annotated" if annotated.is_file() else "velodyne"
+
+
+def ground_truth_name(depth: str | None = None) -> str:
+    """The file, in the folder of a list, of its maps; of one depth alone, see `Subject.truth`, a file of its own."""
+    return "gt_depths.npz" if depth is None else f"gt_depths_{depth}.npz"
+
+
+def require_ground_truth(path: Path, depth: str | None, data_path: str, split: str) -> None:
+    """Makes sure that the file of a depth of its own, see `Subject.truth`, is there.
+
+    Raises:
+        UserError: it is not; says the command.
+    """
+    if depth is not None and not path.is_file():
+        raise UserError(
+            f"{path}: no such ground truth, which is of {depth} alone; make it with export_gt_depth.py "
+            f"--data_path {data_path} --split {split} --source {depth}"
+        )
 
 
 def save_ground_truth(path: Path, maps: Sequence[SparseDepth]) -> None:

@@ -91,7 +91,7 @@ def select(truth: GroundTruth, protocol: protocols.Protocol) -> np.ndarray:
         chosen = (values > protocol.rule.min_truth) & (values < protocol.subject.cap)
     else:
         chosen = values > 0
-    return chosen & _inside(truth, protocol.subject.crop.bounds(height, width))
+    return chosen & _inside(truth, protocol.subject.bounds(height, width))
 
 
 def pixels(

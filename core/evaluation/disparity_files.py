@@ -21,21 +21,25 @@ def save_disparities(path: Path, disparities: np.ndarray) -> None:
     write_atomically(path, lambda temporary: np.save(temporary, disparities))
 
 
-def load_disparities(path: Path) -> np.ndarray:
+def load_disparities(path: Path, mapped: bool = False) -> np.ndarray:
     """Reads predictions (N, h, w) of any program.
+
+    Args:
+        mapped: each is read when it is looked at.
 
     Raises:
         UserError: the file is missing, damaged, or holds something else.
     """
     try:
-        disparities = np.load(path, allow_pickle=False)
+        disparities = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; evaluate_depth.py --save_pred_disps writes one") from None
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path}: not a readable .npy file of disparities ({error}); save it with np.save"
         ) from None
-    if not isinstance(disparities, np.ndarray) or disparities.ndim != 3:
+    maps = isinstance(disparities, np.ndarray) and disparities.ndim == 3 and 0 not in disparities.shape[1:]
+    if not maps or disparities.dtype.kind not in "fiu":
         raise UserError(f"{path}: expected one array (images, height, width); save it with np.save")
     return disparities
 

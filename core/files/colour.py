@@ -34,6 +34,25 @@ def colour_map(
     return np.asarray(colours)
 
 
+def magma_map(values: np.ndarray) -> np.ndarray:
+    """Paints a map (h, w) as `colour_map`, but rounds as published pictures do: (h, w, 3) uint8 RGB.
+
+    The colours are numbers in [0, 1], times 255 and cut off; the levels are in the precision of the map.
+    """
+    from matplotlib import colormaps  # has the colours as numbers
+
+    values = np.asarray(values)
+    finite = np.isfinite(values)
+    low, high = robust_limits(values[finite])
+    extent = high - low if high > low else 1.0
+    share = np.clip((np.where(finite, values, low) - low) / extent, 0, 1)
+    level = np.minimum(share * 256, 255).astype(np.uint8)
+    table = (np.asarray(colormaps["magma"](np.arange(256)))[:, :3] * 255).astype(np.uint8)
+    colours = table[level]
+    colours[~finite] = 0
+    return np.asarray(colours)
+
+
 def jet_map(depth: np.ndarray) -> np.ndarray:
     """Paints a depth (h, w) from red, its minimum, to blue, its maximum: (h, w, 3) uint8 RGB; what is NaN counts as 0.
 

@@ -51,6 +51,22 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def require_writable_folder(folder: Path, name: str) -> None:
+    """Makes sure, before the work whose results go there, that a folder is there or can be made.
+
+    Args:
+        name: of the option that names it, for the message.
+
+    Raises:
+        UserError: it cannot.
+    """
+    there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), Path("/"))
+    if not there.is_dir():
+        raise UserError(f"option {name}: {there}: is no folder; name one for the results")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"option {name}: {there}: cannot be written to; name another folder")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in UTF-8 by `write_atomically`."""
 

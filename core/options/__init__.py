@@ -30,6 +30,7 @@ from core.options.tools import (
     OnnxOptions,
     ParityOptions,
     SplitOptions,
+    VisualizationOptions,
 )
 from core.options.training import Options
 
@@ -53,6 +54,7 @@ __all__ = [
     "PredictionOptions",
     "ReportOptions",
     "SplitOptions",
+    "VisualizationOptions",
     "option",
     "require",
 ]

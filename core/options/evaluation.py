@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from core.options.base import (
     DATASETS,
@@ -17,7 +17,9 @@ from core.options.base import (
 )
 from core.options.protocols import (
     CROPS,
+    FORWARD_SCAN,
     MAKE3D,
+    NYU_H5,
     PROTOCOLS,
     TESTING,
     Protocol,
@@ -67,7 +69,10 @@ class EvaluationOptions:
         choices=DATASETS,
     )
     ground_truth: str | None = option(
-        None, "ground truth; none: gt_depths.npz in the split's folder", path=True
+        None,
+        "ground truth; none: in the split's folder gt_depths.npz, of a protocol that scores by one depth alone "
+        "gt_depths_<depth>.npz",
+        path=True,
     )
     crop: str = option(
         "auto",
@@ -116,6 +121,15 @@ class EvaluationOptions:
     )
     scale_by_sequence: bool = option(False, "print the scale ratios of each sequence, too; the JSON has them")
     save_pred_disps: bool = option(False, "write disps_<split>_split.npy into the folder of weights")
+    disps_path: str | None = option(
+        None, "folder to write all disparities to, as one file, disparities.npy", path=True
+    )
+    pictures: str | None = option(
+        None,
+        "folder for colour pictures of each image: disp0.png, ... of its disparity, ground-truth/gt0.png, ... of 1 / "
+        "true depth",
+        path=True,
+    )
     no_eval: bool = option(False, "predict only")
     output: str | None = option(None, "JSON file for the metrics, also of every image", path=True)
     csv: str | None = option(None, "CSV file for the metrics of every image, a row each", path=True)
@@ -144,8 +158,8 @@ class EvaluationOptions:
             "choose exactly one of --load_weights_folder, --ext_disp_to_eval and --pred_depth",
         )
         require(
-            self.save_pred_disps or not self.no_eval,
-            "option no_eval: predicts for nothing without --save_pred_disps",
+            any((self.save_pred_disps, self.disps_path, self.pictures)) or not self.no_eval,
+            "option no_eval: predicts for nothing without --save_pred_disps, --disps_path or --pictures",
         )
         for name in ("output", "csv"):
             require(
@@ -154,7 +168,7 @@ class EvaluationOptions:
             )
         saved = "ext_disp_to_eval" if self.pred_depth is None else "pred_depth"
         if self.load_weights_folder is None:
-            for name in ("save_pred_disps", "no_eval", "post_process"):
+            for name in ("save_pred_disps", "disps_path", "no_eval", "post_process"):
                 require(not getattr(self, name), f"option {name}: makes no sense with --{saved}")
             for name in ("min_depth", "max_depth", "num_layers", "height", "width"):
                 require(
@@ -182,6 +196,12 @@ class EvaluationOptions:
                 require(
                     not getattr(self, name),
                     f"option {name}: make3d is read from the .jpg and .mat files below --data_path; leave it out",
+                )
+        if protocol.subject.reader == NYU_H5:
+            for name in ("dataset", "ground_truth", "png"):
+                require(
+                    not getattr(self, name),
+                    f"option {name}: {protocol.name} reads the .h5 files in --data_path; leave it out",
                 )
         if not protocol.rule.metrics:
             require(
@@ -246,6 +266,11 @@ class EvaluationOptions:
         if self.eval_stereo:
             return "unit"
         return "none" if self.disable_median_scaling else "median"
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """What a network gets for the subject of the protocol, where its method has such an option."""
+        return {name: getattr(self, name) or value for name, value in self.chosen_protocol.subject.network}
 
     @property
     def split(self) -> str:
@@ -349,10 +374,15 @@ class ExportOptions:
     )
     source: str = option(
         "auto",
-        "auto: velodyne for eigen, annotated for eigen_benchmark, else annotated if there",
-        choices=("auto", "velodyne", "annotated"),
+        "auto: velodyne for eigen, annotated for eigen_benchmark, else annotated if there; forward_scan: the maps of "
+        "velodyne in a file of their own, for protocols that score by nothing else",
+        choices=("auto", "velodyne", "annotated", FORWARD_SCAN),
     )
-    output: str | None = option(None, "file to write; none: gt_depths.npz in the split's folder", path=True)
+    output: str | None = option(
+        None,
+        "file to write; none: in the split's folder gt_depths.npz, of forward_scan gt_depths_forward_scan.npz",
+        path=True,
+    )
     nearest_point: bool = option(
         False, "keep the nearest point of a pixel, not the published rule with its quirk"
     )
@@ -366,6 +396,10 @@ class ExportOptions:
         require(
             self.split != MAKE3D,
             "option split: make3d needs no export; evaluate_depth.py reads its .mat files",
+        )
+        require(
+            self.source != FORWARD_SCAN or not self.nearest_point,
+            f"option nearest_point: {FORWARD_SCAN} is by the published rule alone; leave out one of the two",
         )
 
 

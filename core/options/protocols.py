@@ -14,8 +14,11 @@ from core.options.base import list_name
 
 MAKE3D = "make3d"  # the name of its reader and, in place of a list, of all its photographs
 TESTING = "testing"  # likewise of a folder of test images and depth files
+NYU_H5 = "nyu_h5"  # likewise of a folder of .h5 files, an image and its depth in each
+# A scan's depth along the scanner's axis, not the camera's, by the published rule: a word of KITTI's readers.
+FORWARD_SCAN = "forward_scan"
 # Readers of subjects that list their own images: all that lie below the data path.
-OWN_LISTS = (MAKE3D, TESTING)
+OWN_LISTS = (MAKE3D, TESTING, NYU_H5)
 
 Quantity = Literal["disparity", "depth"]
 Interpolation = Literal["bilinear", "align_corners", "nearest", "nearest_centres", "top_center"]
@@ -58,6 +61,11 @@ class Subject:
         list: of the images, a folder in splits/ or a path; None: whichever is asked for. Of `OWN_LISTS` the reader.
         crop: the pixels that count.
         cap: greatest depth, metres.
+        truth: the one depth that counts, a word of the reader's `DEPTHS`: it is exported to a file of its own, for the
+            usual file of a list may hold another. None: whichever was exported.
+        cut: images and truth are cut to the crop, by the reader, before anything else; then all that is left counts.
+        network: options that a network gets for these images where the user names no other and its method has them,
+            such as ("height", 288).
     """
 
     name: str
@@ -65,6 +73,13 @@ class Subject:
     list: str | None
     crop: Crop
     cap: float
+    truth: str | None = None
+    cut: bool = False
+    network: tuple[tuple[str, float], ...] = ()
+
+    def bounds(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """What counts of a map of the truth: first row, end of rows, first column, end of columns."""
+        return (0, height, 0, width) if self.cut else self.crop.bounds(height, width)
 
 
 @dataclass(frozen=True)
@@ -140,9 +155,10 @@ class Protocol:
         """
         subject, rule = dict(content["subject"]), dict(content["rule"])
         crop = {name: _tuple(value) for name, value in subject["crop"].items()}
+        network = tuple((name, value) for name, value in subject.get("network", ()))
         return cls(
             content["name"],
-            Subject(**(subject | {"crop": Crop(**crop)})),
+            Subject(**(subject | {"crop": Crop(**crop), "network": network})),
             Rule(**{name: _tuple(value) for name, value in rule.items()}),
             tuple(content["changed"]),
         )
@@ -209,6 +225,12 @@ COMMUNITY_VALIDATION = Rule(
     empty="skip",
 )
 
+# Peng et al. 2021: at one size of truth, or, as a switch, at its own; and indoors, where log10 is one column more than
+# theirs.
+OF_ONE_SIZE = Rule("epcdepth_eigen", resize=(375, 1242))
+OF_OWN_SIZE = Rule("epcdepth_eigen_native")
+INDOORS = Rule("epcdepth_nyu", quantity="depth", clamp=0.1, limit_truth=False, metrics=EIGHT)
+
 LIMITED_BY_CROP = tuple(rule.name for rule in (LIMITED, UNLIMITED, UPLOAD, LOG))
 
 # Folders of test images, all in one layout. No other rule cuts NYU like this.
@@ -219,6 +241,18 @@ TEST_FOLDERS = (
     Subject("bonn", TESTING, TESTING, NONE, 10.0),
     Subject("tum", TESTING, TESTING, NONE, 10.0),
     Subject("scannet", TESTING, TESTING, NONE, 10.0),
+)
+
+
+# Networks trained outdoors look at it with a range of depth of its own.
+NYU_CUT = Subject(
+    "nyu",
+    NYU_H5,
+    NYU_H5,
+    Crop("44:471, 40:601", (44, 471), (40, 601), pixels=True),
+    10.0,
+    cut=True,
+    network=(("height", 288), ("width", 384), ("max_depth", 10.0)),
 )
 
 
@@ -250,6 +284,11 @@ PROTOCOLS = {
             Protocol(rule.name, Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0), rule)
             for rule in (OFFICIAL_TEST, OFFICIAL_SCRIPT, FIRST_RELEASE, COMMUNITY, COMMUNITY_VALIDATION)
         ),
+        *(
+            Protocol(rule.name, Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0, FORWARD_SCAN), rule)
+            for rule in (OF_ONE_SIZE, OF_OWN_SIZE)
+        ),
+        Protocol(INDOORS.name, NYU_CUT, INDOORS),
         *of_test_folders(OFFICIAL_TEST),
         *of_test_folders(OFFICIAL_SCRIPT),
         *of_test_folders(FIRST_RELEASE),

@@ -140,6 +140,22 @@ class ConversionOptions:
 
 
 @dataclass
+class VisualizationOptions:
+    """Colour pictures of saved disparities."""
+
+    disparities: str | None = option(
+        None, ".npy of disparities (images, height, width), of any program", path=True, positional=True
+    )
+    output: str | None = option(
+        None, "folder for disp0.png, disp1.png, ...; none: disps_vis beside the file", path=True
+    )
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        require(self.disparities is not None, "DISPARITIES is missing: an .npy of disparities")
+
+
+@dataclass
 class OnnxOptions:
     """Export of the depth network to an ONNX file."""
 

@@ -74,6 +74,7 @@ def model_options(
     states: Mapping[str, State],
     overrides: Mapping[str, Any],
     untold: Mapping[str, Any] | None = None,
+    preferred: Mapping[str, Any] | None = None,
 ) -> Options:
     """The options of the model in a folder: `options.yaml`, or what the files of an official release tell.
 
@@ -83,6 +84,7 @@ def model_options(
             `options.yaml` the others are read from the folder. A `Folder` reads, and keeps, what is needed.
         overrides: values that replace those of the folder; None leaves them.
         untold: values for what the files do not say, such as their height; None: the defaults, which are then said.
+        preferred: values that replace those of the folder where the method has such an option.
 
     Raises:
         UserError: `options.yaml` is damaged, a value is impossible, the method lacks an option, an option contradicts a
@@ -93,9 +95,11 @@ def model_options(
     overrides = {name: value for name, value in overrides.items() if value is not None}
     if (folder / OPTIONS_FILE).is_file():
         options = load_method_options(folder / OPTIONS_FILE)
+        overrides = _known_to(options, preferred) | overrides
         said = {name: getattr(options, name) for name in untold}
     else:
         options = _recognised_options(files)
+        overrides = _known_to(options, preferred) | overrides
         unknown = _unknown(folder, options, {**overrides, **untold})
         said = {name: getattr(options, name) for name in untold if name not in unknown}
     for name, value in said.items():
@@ -113,6 +117,12 @@ def model_options(
     options = dataclasses.replace(options, **overrides)
     options.validate()
     return options
+
+
+def _known_to(options: Options, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The values of the options that a method has."""
+    names = {field.name for field in dataclasses.fields(options)}
+    return {name: value for name, value in (values or {}).items() if name in names}
 
 
 def _unknown(folder: Path, options: Options, given: Mapping[str, Any]) -> tuple[str, ...]:

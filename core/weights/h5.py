@@ -5,7 +5,7 @@ declare arrays far larger than itself; all of that is refused.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,28 @@ import numpy as np
 
 from core.errors import UserError
 from core.files.whole import write_atomically
-from core.weights.files import open_file, unreadable
+from core.weights.files import CURE, open_file, unreadable
 from core.weights.stand_ins import plain_array
 
 REWRITE = "write it again as plain data sets at the root, without compression"
 ELEMENT_KINDS = "fiub"  # truth is an enumeration of FALSE and TRUE
 
 
-def read_h5(path: Path) -> dict[str, np.ndarray]:
+def read_h5(
+    path: Path, names: Sequence[str] | None = None, kind: str = "HDF5 file of weights", cure: str = REWRITE
+) -> dict[str, np.ndarray]:
     """Reads every data set at the root of a file.
+
+    Args:
+        names: of the data sets that are read; what else the file holds is not looked at. None: all.
+        kind: what the file is.
+        cure: what to do about a bad one; both for the message.
 
     Returns:
         `{name: array}`, names in the file's order (alphabetical).
 
     Raises:
-        UserError: unreadable, damaged, or anything but plain arrays stored in the file itself.
+        UserError: unreadable, damaged, lacking a name, or anything but plain arrays stored in the file itself.
     """
     import h5py
 
@@ -35,11 +42,15 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
     open_file(path)[0].close()
     try:
         with h5py.File(path, "r", locking=False) as file:
-            datasets = {name: _plain_dataset(path, file, name) for name in file}
-            _require_present(path, datasets)
+            missing = [name for name in names or () if name not in file]
+            if missing:
+                raise UserError(f"{path}: holds no {' and no '.join(map(repr, missing))}; {cure}")
+            wanted = file if names is None else names
+            datasets = {name: _plain_dataset(path, file, name, cure) for name in wanted}
+            _require_present(path, datasets, cure)
             return {name: _values(dataset) for name, dataset in datasets.items()}
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
-        raise unreadable(path, "HDF5 file of weights", error) from None
+        raise unreadable(path, kind, error, CURE if cure == REWRITE else cure) from None
 
 
 def write_h5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -66,33 +77,31 @@ def _values(dataset: Any) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _plain_dataset(path: Path, file: Any, name: str) -> Any:
+def _plain_dataset(path: Path, file: Any, name: str, cure: str) -> Any:
     """The data set of that name, once it is known to lie inside this file as it is."""
     import h5py
 
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        raise UserError(f"{path}: {name!r} is a link to somewhere else; {REWRITE}")
+        raise UserError(f"{path}: {name!r} is a link to somewhere else; {cure}")
     dataset = file[name]
     if not isinstance(dataset, h5py.Dataset):
-        raise UserError(f"{path}: {name!r} is a group; only flat names are read; {REWRITE}")
+        raise UserError(f"{path}: {name!r} is a group; only flat names are read; {cure}")
     if dataset.is_virtual or dataset.external:
-        raise UserError(f"{path}: {name!r} lies in another file; {REWRITE}")
+        raise UserError(f"{path}: {name!r} lies in another file; {cure}")
     if dataset.shape is None or dataset.dtype.kind not in ELEMENT_KINDS or dataset.dtype.subdtype:
-        raise UserError(f"{path}: {name!r} is no array of numbers; {REWRITE}")
+        raise UserError(f"{path}: {name!r} is no array of numbers; {cure}")
     if dataset.id.get_create_plist().get_nfilters():
-        raise UserError(f"{path}: {name!r} is compressed or filtered; {REWRITE}")
+        raise UserError(f"{path}: {name!r} is compressed or filtered; {cure}")
     return dataset
 
 
-def _require_present(path: Path, datasets: dict[str, Any]) -> None:
+def _require_present(path: Path, datasets: dict[str, Any], cure: str) -> None:
     """Every byte declared is in the file: what is not stored would be made up from a fill value."""
     total = 0
     for name, dataset in datasets.items():
         declared = math.prod(dataset.shape) * dataset.dtype.itemsize
         if declared > dataset.id.get_storage_size():
-            raise UserError(
-                f"{path}: {name!r} declares {declared} bytes that the file does not hold; {REWRITE}"
-            )
+            raise UserError(f"{path}: {name!r} declares {declared} bytes that the file does not hold; {cure}")
         total += declared
     if total > path.stat().st_size:
-        raise UserError(f"{path}: declares {total} bytes, more than the file holds; {REWRITE}")
+        raise UserError(f"{path}: declares {total} bytes, more than the file holds; {cure}")

@@ -19,6 +19,7 @@ from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.options import KITTI_BASELINE
+from core.options.protocols import FORWARD_SCAN
 
 
 class KittiRaw(SequenceDataset):
@@ -29,7 +30,7 @@ class KittiRaw(SequenceDataset):
 
     K_is_its_mirror = True
     baseline = KITTI_BASELINE
-    DEPTHS = ("velodyne", "annotated")
+    DEPTHS = ("velodyne", "annotated", FORWARD_SCAN)
 
     def image_path(self, line: SplitLine, frame: Frame) -> Path:
         """The file of a frame, its extension that of the data set."""
@@ -48,7 +49,10 @@ class KittiRaw(SequenceDataset):
         return scan_path(self.root, line.folder, line.frame)
 
     def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
-        """The projected scan, which some frames lack; or the annotated map, which the ends of a drive lack."""
+        """The projected scan, which some frames lack; or the annotated map, which the ends of a drive lack.
+
+        A scan's depth is camera z, as `forward_scan` the scanner's forward distance: what the Eigen split is scored on.
+        """
         if kind == "annotated":
             path = annotated_depth_path(self.root, line.folder, line.frame, line.camera)
             return read_annotated_depth(path) if path.is_file() else None
@@ -56,4 +60,5 @@ class KittiRaw(SequenceDataset):
         if not path.is_file():
             return None
         calibration = read_calibration(calibration_folder(self.root, line.folder))
-        return scan_to_depth(read_scan(path), calibration, line.camera, "camera_z")
+        value = "velodyne_x" if kind == FORWARD_SCAN else "camera_z"
+        return scan_to_depth(read_scan(path), calibration, line.camera, value)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import export_gt_depth
-from core.datasets import kitti
+from core.datasets import kitti, reader
 from core.datasets.ground_truth import (
     SparseDepth,
     choose_source,
@@ -17,14 +17,16 @@ from core.datasets.ground_truth import (
     save_ground_truth,
     scan_to_depth,
 )
-from core.datasets.splits import SplitLine
+from core.datasets.splits import SplitLine, load_split
 from core.errors import UserError
 from core.evaluation.comparison import Known, mirror, resized_truth
+from core.options.needs import Listing, Needs, Preparation
 from core.options.protocols import PROTOCOLS
 from tests.core.kitti_folder import DRIVE, write_annotated, write_drive
 from tests.tolerances import assert_close
 
 REAL_DRIVE = "2011_09_26/2011_09_26_drive_9001_sync"
+PLAIN = Needs(augmented=False), Preparation(32, 64)
 
 
 @pytest.fixture(scope="module")
@@ -378,3 +380,70 @@ def test_export_of_missing_folders(tmp_path, split):
         export_gt_depth.main(["--data_path", str(tmp_path / "nowhere"), "--split", str(split)])
     with pytest.raises(UserError, match="neither a known list nor a folder"):
         export_gt_depth.main(["--data_path", str(tmp_path), "--split", str(tmp_path / "nowhere")])
+
+
+# ---- a scan by its forward distance, which some protocols score by and nothing else ----------------------
+
+
+def test_recorded_forward_distances(golden, shared):
+    """Of real scans, and of points with duplicates and pixels that share a number."""
+    recorded = golden("epcdepth/evaluation.npz")
+    root = shared / "data/kitti_raw_mono"
+    for name in ("scan_0", "scan_1"):
+        line = SplitLine(REAL_DRIVE, int(recorded[f"ground_truth/{name}/frame"]), "l")
+        depth = reader("kitti")(Listing("kitti", str(root), "", depth="forward_scan"), [line], *PLAIN).truth(
+            line
+        )
+        values, columns = depth[depth > 0].astype(np.float64), np.nonzero(depth)[1]
+        found = [values.size, values.mean(), np.median(values), values.max(), (values * (columns + 1)).sum()]
+        assert_close(np.array(found), recorded[f"ground_truth/{name}/summary"], (1e-6, 0.0))
+    matrix = np.eye(4)
+    matrix[:3, :3] = recorded["ground_truth/R_rect_00"]
+    T = np.vstack([recorded["ground_truth/T_camera_velodyne"], [0, 0, 0, 1]])[:4]
+    canvas = tuple(recorded["ground_truth/small/canvas"].tolist())
+    calibration = kitti.Calibration(canvas, {2: recorded["ground_truth/P_rect_02"]}, matrix, T)
+    points = recorded["ground_truth/small/points"]
+    scan = np.hstack([points, np.zeros((len(points), 1), np.float32)])
+    place = recorded["ground_truth/small/rows"], recorded["ground_truth/small/columns"]
+    for value, name in (("velodyne_x", "forward_x"), ("camera_z", "camera_z")):
+        expected = np.zeros(canvas)
+        expected[place] = recorded[f"ground_truth/small/{name}"]
+        assert_close(scan_to_depth(scan, calibration, 2, value), expected, (1e-6, 1e-6))
+
+
+@pytest.mark.parametrize("name", ["kitti", "kitti_depth"])
+def test_forward_distance_is_a_word_of_the_readers(root, name):
+    """A line without its scan has no truth; nothing stops for it."""
+    lines = [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 2, "r")]
+    kitti.scan_path(root, DRIVE, 2).unlink()
+    scanner = root / "2011_09_26/calib_velo_to_cam.txt"
+    scanner.write_text(scanner.read_text().replace("T: 0 0 0", "T: 0 0 -0.5"))  # behind the camera
+    dataset = reader(name)(Listing(name, str(root), "", depth="forward_scan"), lines, *PLAIN)
+    dataset.check_files()
+    (expected,) = ground_truth(root, lines[:1], "forward_scan")
+    np.testing.assert_array_equal(dataset.truth(lines[0]), expected.dense())
+    assert dataset.has_truth and dataset.truth(lines[1]) is None
+    usual = reader("kitti")(str(root), lines, *PLAIN).truth(lines[0])
+    assert_close((expected.dense() - usual)[usual > 0], np.full((usual > 0).sum(), 0.5), (0.0, 1e-5))
+
+
+def test_forward_distance_has_a_file_of_its_own(root, split, capsys):
+    """So that it is never taken for annotated depth, which the usual file of this list would hold."""
+    for frame, camera in ((1, 2), (2, 3)):
+        write_annotated(root, frame, camera)
+    words = ["--data_path", str(root), "--split", str(split)]
+    for more in (
+        [],
+        ["--source", "forward_scan"],
+        ["--source", "velodyne", "--output", str(split / "other.npz")],
+    ):
+        export_gt_depth.main([*words, *more])
+    assert "gt_depths_forward_scan.npz: 2 forward_scan maps" in capsys.readouterr().out
+    lines = load_split(split, "test")
+    files = ("gt_depths.npz", "gt_depths_forward_scan.npz", "other.npz")
+    usual, forward, scans = (load_ground_truth(split / name, lines) for name in files)
+    for one, other, third in zip(usual, forward, scans, strict=True):
+        assert one.index.size != other.index.size
+        np.testing.assert_array_equal(other.dense(), third.dense())
+    with pytest.raises(UserError, match="option nearest_point: forward_scan is by the published rule alone"):
+        export_gt_depth.main([*words, "--source", "forward_scan", "--nearest_point"])
