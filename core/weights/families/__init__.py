@@ -95,6 +95,16 @@ def unused(shapes: Mapping[str, Shape]) -> frozenset[str]:
     return frozenset([*numbers, *optional])
 
 
+def left_out(shapes: Mapping[str, Shape]) -> frozenset[str]:
+    """Names that a network has for training alone and its file, made for prediction, has not.
+
+    Args:
+        shapes: official name to shape in the file.
+    """
+    rule = recognise(shapes)
+    return frozenset() if rule is None else rule.left_out
+
+
 def stand_ins() -> Iterator[tuple[tuple[str, str], str]]:
     """What all families make of globals in pickles, `((module, name), kind)`: a file's family is not known before."""
     for family in FAMILIES.values():
