@@ -28,8 +28,8 @@ class Predictor:
             one that keeps all its networks together.
         device: auto, cpu, cuda or cuda:N.
         untold: height and width, where the files do not say them; None leaves what they say, or the defaults.
-        overrides: options that replace those the folder was trained with (`num_layers`, `min_depth`, `max_depth`);
-            None leaves them.
+        overrides: options that replace those the folder was trained with (`num_layers`, `min_depth`, `max_depth`,
+            those that the method's `PREDICTION` names); None leaves them.
 
     Raises:
         UserError: the folder lacks a file, a file is damaged, or of another network; the method has no such option, or
