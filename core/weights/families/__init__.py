@@ -6,13 +6,14 @@ A network's file is recognised by the official names and shapes in it, a model b
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
-from core.weights.families import monodepth2, sc_depth, torchvision
+from core.weights.families import epcdepth, monodepth2, sc_depth, torchvision
 from core.weights.families.base import MethodFamily, Network, Shape, Shapes, is_counter, is_number
 
 # A method's family has its name. The first is asked for options where no file is recognised.
 FAMILIES: dict[str, MethodFamily] = {
     "monodepth2": monodepth2.FAMILY,
     "sc_depth": sc_depth.FAMILY,
+    "epcdepth": epcdepth.FAMILY,
     "torchvision": torchvision.FAMILY,
 }
 
