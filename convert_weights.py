@@ -1,6 +1,7 @@
 """Weights from any known file or folder to another format, bit for bit. Nothing that a file may hide is executed."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,11 +72,11 @@ def write_together(options: ConversionOptions, files: "list[WeightsFile]", repor
     from core.weights import conversion
 
     assert options.joined is not None
-    path, write = Path(options.joined), pth_writer("state_dict")
+    path = Path(options.joined)
     conversion.require_free_file(path, options.force)
 
     def fill(temporary: Path) -> None:
-        converted = conversion.convert_together(files, temporary, write, options.classifier, path.name)
+        converted = conversion.convert_together(files, temporary, pth_writer, options.classifier, path.name)
         check(converted, files, [temporary], options, report)
 
     write_atomically(path, fill)
@@ -101,11 +102,11 @@ def check(
         raise FailedError
 
 
-def pth_writer(key: str | None = None) -> "Write":
+def pth_writer(key: str | Sequence[str] | None = None) -> "Write":
     """The one writer that needs a framework.
 
     Args:
-        key: under which the state lies in the file; None: at its top.
+        key: under which the state lies in the file, or the keys of its parts; None: at its top.
 
     Raises:
         UserError: it is not installed.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import UserError, run
 from core.options import EvaluationOptions
+from core.options.choices import with_choices
 from core.options.parsing import parse
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, compares, reports."""
-    options = parse(EvaluationOptions, argv, __doc__ or "")
+    options = parse(with_choices(EvaluationOptions), argv, __doc__ or "")
     from core.datasets.evaluated_images import find_evaluated_images
     from core.disparity import STEREO_SCALE_FACTOR
     from core.evaluation.comparison import Scaling

@@ -5,27 +5,30 @@ from pathlib import Path
 
 from core.errors import UserError, run
 from core.options import OnnxOptions
+from core.options.choices import choices, with_choices
 from core.options.parsing import parse
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parses, exports, compares, writes."""
-    options = parse(OnnxOptions, argv, __doc__ or "")
+    options = parse(with_choices(OnnxOptions), argv, __doc__ or "")
     from backends import BACKENDS, load_backend
     from core.files.whole import write_atomically
     from core.prediction import onnx_file
-    from core.weights.zoo import resolve_weights
+    from core.weights.zoo import with_weights
 
     assert options.load_weights_folder is not None  # validated by the parser
     onnx_file.require_packages(options.backend)
     os.environ.setdefault("GLOG_minloglevel", "2")  # PaddlePaddle warns of every graph that it makes
+    options = with_weights(options)
     predictor = load_backend(options.backend, "predictor").Predictor(
-        resolve_weights(options.load_weights_folder),
+        options.load_weights_folder,
         "cpu",
         height=options.height,
         width=options.width,
         min_depth=options.min_depth,
         max_depth=options.max_depth,
+        **choices(options),
     )
     size = (options.batch_size, predictor.height, predictor.width)
     content = load_backend(options.backend, "export").to_onnx(predictor.method, *size)
@@ -33,7 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     model = onnx_file.finish(content, properties)
     content = model.SerializeToString()
     images = onnx_file.fixed_images(*size)
-    difference = onnx_file.largest_difference(content, images, predictor.disparity(images))
+    expected = predictor.disparity(images)
+    difference = onnx_file.largest_difference(content, images, expected)
     bound = f"of the largest value, bound {onnx_file.BOUND:.0e}"
     compared = f"onnxruntime differs from {BACKENDS[options.backend]} by {difference:.1e} {bound}"
     if not difference <= onnx_file.BOUND:  # nor is what is no number
@@ -41,10 +45,9 @@ def main(argv: list[str] | None = None) -> None:
             f"{options.output}: not written, {compared}; install the versions of requirements-onnx.txt"
         )
     write_atomically(Path(options.output), lambda path: path.write_bytes(content))
-    batch, height, width = size
-    print(
-        f"{options.output}: image ({batch}, 3, {height}, {width}) → disparity ({batch}, 1, {height}, {width})"
-    )
+    (batch, *sides), (_, *own) = size, expected.shape
+    image, disparity = ", ".join(map(str, sides)), ", ".join(map(str, own))
+    print(f"{options.output}: image ({batch}, 3, {image}) → disparity ({batch}, 1, {disparity})")
     print(f"depth = {properties['scale_factor']} / disparity, {properties['unit']}")
     print(f"operators of opset {onnx_file.OPSET}: {', '.join(onnx_file.operators(model))}")
     print(compared)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError, run
 from core.options import PredictionOptions
+from core.options.choices import with_choices
 from core.options.parsing import parse
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, writes."""
-    options = parse(PredictionOptions, argv, __doc__ or "")
+    options = parse(with_choices(PredictionOptions), argv, __doc__ or "")
     from core.files.inputs import find_video
 
     assert options.image_path is not None  # validated by the parser

@@ -13,6 +13,10 @@ def main(argv: list[str] | None) -> None:
 
     try:
         options = with_weights(options)
+        if options.start_epoch < 0:
+            from core.weights.continued import with_start_epoch
+
+            options = with_start_epoch(options)
     except UserError:
         if not options.resume:  # a run that has a checkpoint starts from there
             raise

@@ -9,6 +9,7 @@ from typing import Any
 from core.cores import available_cores
 from core.errors import UserError
 from core.options import EvaluationOptions, PredictionOptions
+from core.options.choices import choices
 
 BACKENDS = {"torch": "PyTorch", "paddle": "PaddlePaddle"}
 PACKAGES = {"torch": "torch", "paddle": "paddlepaddle"}
@@ -52,4 +53,5 @@ def load_predictor(options: EvaluationOptions | PredictionOptions) -> Any:
         num_layers=options.num_layers,
         min_depth=options.min_depth,
         max_depth=options.max_depth,
+        **choices(options),
     )

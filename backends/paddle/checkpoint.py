@@ -5,7 +5,7 @@ In a `.pdparams` file the names and layouts are PaddlePaddle's own, so that its 
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from backends.paddle.tensors import to_array
 from core.errors import UserError
 from core.files.whole import check_moments, check_names
 from core.weights import layouts
-from core.weights.families import explain, unused
+from core.weights.families import explain, left_out, unused
 from core.weights.families.base import is_counter
 from core.weights.folder import Folder
 from core.weights.layouts import read_state
@@ -42,15 +42,16 @@ def network_state(network: nn.Layer) -> dict[str, np.ndarray]:
 
 
 def load_network_state(network: nn.Layer, state: dict[str, np.ndarray], file: str) -> None:
-    """Fills a network, strictly: every name used once, every shape met.
+    """Fills a network, strictly: every name used once, every shape met; what a file for prediction lacks stays.
 
     Raises:
         UserError: names are missing, unexpected or misshapen; the message lists them.
     """
     # PyTorch counts batches; nothing computes with that.
     state = {name: array for name, array in state.items() if not is_counter(name)}
-    own, names = network.state_dict(), native_names(network)
     shapes = {name: array.shape for name, array in state.items()}
+    own, stays = network.state_dict(), left_out(shapes)
+    names = {name: native for name, native in native_names(network).items() if name not in stays}
     ignored = unused(shapes) - names.keys()
     check_names(
         shapes,
@@ -158,6 +159,21 @@ def load_optimizer(optimizer: paddle.optimizer.Adam, networks: dict[str, nn.Laye
         raise UserError(
             f"{path}: not a readable training state; remove it to start with fresh moments"
         ) from error
+    restore_moments(optimizer, networks, arrays, path)
+    return int(arrays["step"])
+
+
+def restore_moments(
+    optimizer: paddle.optimizer.Adam,
+    networks: dict[str, nn.Layer],
+    arrays: Mapping[str, np.ndarray],
+    path: Path,
+) -> None:
+    """Restores Adam's moments for the parameters that some arrays know, named as `save_optimizer` does.
+
+    Raises:
+        UserError: a moment has another shape; it names the file that they come from.
+    """
     transposed = _transposed(networks)
     trained = {parameter.name for group in optimizer._param_groups for parameter in group["params"]}
     expected = {name: p for name, p in named_parameters(networks) if p.name in trained}
@@ -178,7 +194,6 @@ def load_optimizer(optimizer: paddle.optimizer.Adam, networks: dict[str, nn.Laye
         for key, beta in (("beta1_pow_acc", optimizer._beta1), ("beta2_pow_acc", optimizer._beta2)):
             powers = _powers(beta, to_array(own[key]).dtype.name)
             _set(own[key], powers[[min(int(arrays[f"steps/{name}"]), len(powers) - 1)]])
-    return int(arrays["step"])
 
 
 def named_parameters(networks: dict[str, nn.Layer]) -> Iterable[tuple[str, Tensor]]:

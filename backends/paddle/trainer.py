@@ -131,7 +131,8 @@ class Trainer:
             Interrupted: by Ctrl-C or `kill`; a checkpoint was written.
             UserError: the loss is not finite, or something cannot be written.
         """
-        first_step = self.start.step if self.start else 0
+        done = self.options.start_epoch * self.steps_per_epoch
+        first_step = self.start.step if self.start else done
         distributed.connect(self.processes, self.device, self.networks)
         with self.interruption, self._open_log(first_step) as self.log:
             if self.options.num_epochs == 0:

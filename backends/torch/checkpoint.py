@@ -3,7 +3,7 @@
 In memory a network's state is `{name: array}` with the names and layouts of the official releases, in both backends.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from torch import nn
 from backends.torch.tensors import to_array
 from core.errors import UserError
 from core.files.whole import check_moments, check_names
-from core.weights.families import explain, unused
+from core.weights.families import explain, left_out, unused
 from core.weights.families.base import is_counter, is_number
 from core.weights.folder import Folder
-from core.weights.layouts import read_state
+from core.weights.layouts import nested, read_state
 
 EXTENSION = ".pth"
 STATE_FILE = "training_state.safetensors"
@@ -31,14 +31,15 @@ def network_state(network: nn.Module) -> dict[str, np.ndarray]:
 
 
 def load_network_state(network: nn.Module, state: dict[str, np.ndarray], file: str) -> None:
-    """Fills a network, strictly: every name used once, every shape met.
+    """Fills a network, strictly: every name used once, every shape met; what a file for prediction lacks stays.
 
     Raises:
         UserError: names are missing, unexpected or misshapen; the message lists them.
     """
     own = network.state_dict()
+    stays = left_out({name: array.shape for name, array in state.items()})
     # Files written before PyTorch 0.4.1 have no counters; nothing computes with them.
-    state = {name: to_array(own[name]) for name in own if is_counter(name)} | state
+    state = {name: to_array(own[name]) for name in own if is_counter(name) or name in stays} | state
     shapes = {name: array.shape for name, array in state.items()}
     ignored = unused(shapes) - own.keys()
     check_names(
@@ -70,12 +71,13 @@ def load_weights(network: nn.Module, state: dict[str, np.ndarray], path: Path) -
 
 
 def write_weights(
-    path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any], key: str | None = None
+    path: Path, state: dict[str, np.ndarray], scalars: dict[str, Any], key: str | Sequence[str] | None = None
 ) -> None:
     """Writes a `.pth` file of an official state: tensors, and beside them Python's numbers, as official files have.
 
     Args:
-        key: under which all of it lies in the file; None: at its top.
+        key: under which all of it lies in the file; several: each names a part, whose names it and a dot begin; None:
+            at its top.
 
     Raises:
         OSError: the file cannot be written.
@@ -86,7 +88,7 @@ def write_weights(
     }
     content = tensors | numbers | scalars
     try:
-        torch.save(content if key is None else {key: content}, path)
+        torch.save(nested(content, key), path)
     except RuntimeError as error:  # what a full disk is to its writer
         raise OSError(f"{error}") from error
 
@@ -148,6 +150,18 @@ def load_optimizer(optimizer: torch.optim.Adam, networks: dict[str, nn.Module], 
         raise UserError(
             f"{path}: not a readable training state; remove it to start with fresh moments"
         ) from error
+    restore_moments(optimizer, networks, arrays, path)
+    return int(arrays["step"])
+
+
+def restore_moments(
+    optimizer: torch.optim.Adam, networks: dict[str, nn.Module], arrays: Mapping[str, np.ndarray], path: Path
+) -> None:
+    """Restores Adam's moments for the parameters that some arrays know, named as `save_optimizer` does.
+
+    Raises:
+        UserError: a moment has another shape; it names the file that they come from.
+    """
     trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     expected = {name: p for name, p in named_parameters(networks) if id(p) in trained}
     check_moments(arrays, {name: tuple(parameter.shape) for name, parameter in expected.items()}, path)
@@ -160,7 +174,6 @@ def load_optimizer(optimizer: torch.optim.Adam, networks: dict[str, nn.Module], 
             # The fused kernel counts on the device.
             steps = torch.tensor(float(arrays[f"steps/{name}"]), device=parameter.device)
             optimizer.state[parameter] = {"step": steps, **moments}
-    return int(arrays["step"])
 
 
 def named_parameters(networks: dict[str, nn.Module]) -> Iterable[tuple[str, nn.Parameter]]:

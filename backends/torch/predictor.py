@@ -29,8 +29,8 @@ class Predictor:
         device: auto, cpu, cuda or cuda:N.
         untold: height and width, where the files do not say them; None leaves what they say, or the defaults.
         preferred: options that replace those the folder was trained with, where the method has them.
-        overrides: options that replace those the folder was trained with (`num_layers`, `min_depth`, `max_depth`);
-            None leaves them.
+        overrides: options that replace those the folder was trained with (`num_layers`, `min_depth`, `max_depth`,
+            those that the method's `PREDICTION` names); None leaves them.
 
     Raises:
         UserError: the folder lacks a file, a file is damaged, or of another network; the method has no such option, or

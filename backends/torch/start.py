@@ -8,6 +8,7 @@ from torch import nn
 from backends.torch import checkpoint
 from core.errors import UserError
 from core.options import Options
+from core.weights.continued import kept_moments
 from core.weights.folder import Folder, start_file
 from core.weights.pretrained import imagenet_state
 from core.weights.zoo import imagenet_file
@@ -30,7 +31,7 @@ def initialise_encoders(networks: dict[str, nn.Module], options: Options) -> Non
 
 
 def load_start(networks: dict[str, nn.Module], optimizer: torch.optim.Adam, options: Options) -> None:
-    """Weights of `options.starts()`; Adam's moments where the folder has them for a network of the same name.
+    """Weights of `options.starts()`; Adam's moments where folder or file have them for a network of the same name.
 
     Raises:
         UserError: files are missing, damaged or of another network; or none of the networks is to be loaded.
@@ -50,3 +51,7 @@ def load_start(networks: dict[str, nn.Module], optimizer: torch.optim.Adam, opti
         file = Path(folder) / checkpoint.STATE_FILE
         if alike and file.is_file():
             checkpoint.load_optimizer(optimizer, alike, file)
+        elif alike and Path(folder).is_file():
+            moments = kept_moments(Path(folder), folders[folder], options.method)
+            if moments:
+                checkpoint.restore_moments(optimizer, alike, moments, Path(folder))

@@ -15,6 +15,7 @@ from core.options.base import (
     require_depth_range,
     require_device,
 )
+from core.options.choices import choice_names
 from core.options.protocols import (
     CROPS,
     FORWARD_SCAN,
@@ -170,9 +171,9 @@ class EvaluationOptions:
         if self.load_weights_folder is None:
             for name in ("save_pred_disps", "disps_path", "no_eval", "post_process"):
                 require(not getattr(self, name), f"option {name}: makes no sense with --{saved}")
-            for name in ("min_depth", "max_depth", "num_layers", "height", "width"):
+            for name in ("min_depth", "max_depth", "num_layers", "height", "width", *choice_names()):
                 require(
-                    getattr(self, name) is None,
+                    getattr(self, name, None) is None,
                     f"option {name}: no network runs with --{saved}; leave it out",
                 )
         require(

@@ -55,9 +55,9 @@ def parse(
         values.update(_read_file(options_class, Path(file)))
     # In the order of the method: a later one may put right what an earlier one says.
     for name in _translated(options_class):
-        if TRANSLATED + name in arguments:
-            words = arguments.pop(TRANSLATED + name)
-            values.update(_translate(options_class, name, words, f"option --{name}"))
+        for words in arguments.pop(TRANSLATED + name, []):
+            meant = {name: True} if not words and name in fields else None
+            values.update(meant or _translate(options_class, name, words, f"option --{name}"))
     for name, value in arguments.items():
         where = name.upper() if fields[name].positional else f"option --{name}"
         values[name] = _convert(fields[name], value, where)
@@ -176,16 +176,19 @@ def _make_parser(options_class: type, description: str) -> argparse.ArgumentPars
     for owner, fields in _fields_by_class(options_class).items():
         group = parser.add_argument_group((owner.__doc__ or owner.__name__).splitlines()[0].rstrip("."))
         for field in fields:
-            _add_argument(group, field)
-    known = _fields(options_class)
+            _add_argument(group, field, field.name in _translated(options_class))
+    known, translated = _fields(options_class), _translated(options_class)
     for alias, name in _aliases(options_class).items():
         _add_argument(parser, dataclasses.replace(known[name], alias=alias))
-    for name in _translated(options_class):
-        parser.add_argument(f"--{name}", dest=TRANSLATED + name, nargs="*", help=argparse.SUPPRESS)
+    for name in [name for name in translated if name not in known]:
+        parser.add_argument(
+            f"--{name}", dest=TRANSLATED + name, action="append", nargs="*", help=argparse.SUPPRESS
+        )
     return parser
 
 
-def _add_argument(group: Any, field: "_Field") -> None:
+def _add_argument(group: Any, field: "_Field", translated: bool = False) -> None:
+    """Adds an option to the parser; `translated`: a flag that may have words, as the authors of a method have it."""
     help_text = field.help.replace("%", "%%")
     if field.positional:
         # Optional here: it may stand in a YAML file, and `validate` asks for it.
@@ -194,7 +197,14 @@ def _add_argument(group: Any, field: "_Field") -> None:
     flag = field.alias or field.name
     if field.kind is bool:
         shown = argparse.SUPPRESS if field.alias else help_text
-        group.add_argument(f"--{flag}", action="store_true", dest=field.name, help=shown)
+        if translated:
+            shown = f"{help_text}; with FILE, what the method's authors mean by it"
+            place = TRANSLATED + flag
+            group.add_argument(
+                f"--{flag}", action="append", nargs="*", metavar="FILE", dest=place, help=shown
+            )
+        else:
+            group.add_argument(f"--{flag}", action="store_true", dest=field.name, help=shown)
         group.add_argument(f"--no_{flag}", action="store_false", dest=field.name, help=argparse.SUPPRESS)
         return
     metavar = field.kind.__name__.upper()
@@ -359,7 +369,7 @@ def _read_file(options_class: type, path: Path) -> dict[str, Any]:
     aliases, translated = _aliases(options_class), _translated(options_class)
     values, meant = {}, {}
     for name in translated:
-        if name in content:
+        if name in content and not (name in fields and isinstance(content[name], bool)):
             value = content.pop(name)
             words = map(str, value if isinstance(value, list) else [value])
             meant.update(_translate(options_class, name, list(words), f"{path}: {name}"))

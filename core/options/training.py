@@ -30,6 +30,13 @@ def method_names() -> tuple[str, ...]:
     return tuple(OPTIONS)
 
 
+def continued(words: list[str]) -> dict[str, Any]:
+    """What `--resume FILE` is in ours, for `TRANSLATED` of methods whose authors' flag takes a file of weights."""
+    if len(words) != 1:
+        raise ValueError(f"{' '.join(words)[:80]!r} is not one file")
+    return {"load_weights_folder": words[0], "start_epoch": -1}
+
+
 @dataclass
 class Options:
     """Training, for every method."""
@@ -41,9 +48,12 @@ class Options:
         NOMINAL_BASELINE  # the distance of the stereo cameras, in units of depth
     )
     ALIASES: ClassVar[Mapping[str, str]] = {}  # what its authors call an option: our name
-    # Their options whose values are ours in other words: {name: words → {our name: value}, or ValueError}.
+    # Their options whose values are ours in other words: {name: words → {our name: value}, or ValueError}. A name that
+    # is a flag of ours stays one where it has no words.
     TRANSLATED: ClassVar[Mapping[str, Callable[[list[str]], dict[str, Any]]]] = {}
     REJECTED: ClassVar[Mapping[str, str]] = {}  # their options that are not here: the cure
+    # The options that may be chosen for a trained model, too, where it predicts: see `core.options.choices`.
+    PREDICTION: ClassVar[tuple[str, ...]] = ()
     # Its compatibility switches: {value of an option `compatibility` of the class: {option: value}}; given ones win.
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     NETWORKS: ClassVar[tuple[str, ...]] = ()  # the files that its models may have, without extension
@@ -92,6 +102,11 @@ class Options:
         path=True,
     )
     models_to_load: list[str] | None = option(None, "which networks to load from it; none: all that it has")
+    start_epoch: int = option(
+        0,
+        "epoch to begin with, where those before it made the weights to start from: rates and order are as if this run "
+        "had done them; -1: the one after that of the weights' file",
+    )
     log_frequency: int = option(250, "steps between log entries, up to step 2000")
     save_frequency: int = option(1, "epochs between checkpoints")
     save_steps: int = option(0, "steps between further checkpoints, of which the newest is kept; 0: none")
@@ -213,6 +228,14 @@ class Options:
         require_at_least(self, 1, "batch_size", "accumulate_steps")
         require_at_least(self, 1, "log_frequency", "save_frequency")
         require_at_least(self, 0, "num_epochs", "num_workers", "cache_images", "save_steps")
+        require(
+            self.start_epoch == 0 or self.load_weights_folder is not None,
+            "option start_epoch: the epochs before it left weights; name them by --load_weights_folder",
+        )
+        require(
+            -1 <= self.start_epoch < max(self.num_epochs, 1),
+            f"option start_epoch: {self.start_epoch} is no epoch of the {self.num_epochs} that --num_epochs asks for",
+        )
         require_seed(self.seed)
         require_device(self.device)
         require(self.learning_rate > 0, f"option learning_rate: {self.learning_rate} must be above 0")

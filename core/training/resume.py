@@ -286,4 +286,9 @@ def resume_command(processes: Processes) -> str:
     if processes.count > 1 and not processes.launcher:
         return "the same launcher command with --resume"
     words = [*processes.launcher, *sys.argv] if processes.count > 1 else sys.orig_argv
-    return shlex.join(words if "--resume" in words else [*words, "--resume"])
+    # With a word behind it, `--resume` names weights to start from.
+    following = [*words[1:], "--"]
+    flag = any(
+        word == "--resume" and after.startswith("--") for word, after in zip(words, following, strict=True)
+    )
+    return shlex.join(words if flag else [*words, "--resume"])

@@ -79,13 +79,18 @@ def convert(
 
 
 def convert_together(
-    files: Sequence[WeightsFile], path: Path, write: Write, classifier: bool, name: str
+    files: Sequence[WeightsFile],
+    path: Path,
+    writer: Callable[[str | Sequence[str]], Write],
+    classifier: bool,
+    name: str,
 ) -> list[Converted]:
     """Writes networks into one file, under the names that their authors' program has, and reads them again.
 
     Args:
         path: of the file.
-        write: writes a state in PyTorch's format.
+        writer: what writes a state in PyTorch's format, from the key under which it lies in the file, or the keys of
+            its parts; see `core.weights.layouts.nested`.
         classifier: see `convert`.
         name: what the file will be called.
 
@@ -96,11 +101,17 @@ def convert_together(
     found = families.matches(shapes)
     if len(found) > 1:
         raise UserError(f"{files[0].path}: {families.tie(list(shapes), [match.release for match in found])}")
-    join = found[0].family.join
+    join, containers = found[0].family.join, found[0].family.containers
     if join is None:
         raise UserError(
             f"--joined: {found[0].release} has a file for each network; use --to torch and --output"
         )
+    absent = [name for name in found[0].family.networks if name not in shapes] if containers else []
+    if absent:
+        raise UserError(
+            f"--joined: {files[0].path.parent} lacks {' and '.join(absent)}, which such files have"
+        )
+    write = writer(containers or "state_dict")
     write(path, join({file.network.file: _completed(file, "torch", classifier) for file in files}))
     results = {
         result.network.file: replace(result, path=path.with_name(name)) for result in read_files([path])

@@ -7,9 +7,9 @@ from typing import BinaryIO
 
 from core.errors import UserError
 
-# Of one file: the largest network here has a quarter of a GiB; with an optimiser's moments, ResNet-50 and what
-# belongs to it has less than half a GiB. Some formats are held in memory three times.
-MAX_FILE_BYTES = 640 << 20
+# Of one file: the largest networks here have a third of a GiB, with an optimiser's two moments of every number one GiB.
+# Some formats are held in memory three times.
+MAX_FILE_BYTES = 1088 << 20
 TOGETHER_SUFFIXES = (".pth", ".pt", ".tar", ".ckpt")  # of files in which authors keep whole models
 REASON_SHOWN = 160
 CURE = "write or download it again"

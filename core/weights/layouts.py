@@ -10,9 +10,9 @@ it is linear. So the rules need neither the network nor a framework.
 | linear | weight (out, in) | weight (in, out) |
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError
 
@@ -103,6 +103,24 @@ def layout_of(state: Mapping[str, "np.ndarray"], format: str) -> str:
     if lasts & set(OFFICIAL_STATISTICS):
         return PADDLE
     return PADDLE if format == "pdparams" and not lasts & set(NATIVE_STATISTICS) else TORCH
+
+
+def nested(content: Mapping[str, Any], key: str | Sequence[str] | None) -> dict[str, Any]:
+    """What a file holds so that a state lies where its authors have it.
+
+    Args:
+        content: the state.
+        key: under which all of it lies; several: each names a part, whose names it and a dot begin; None: at the top.
+    """
+    if key is None:
+        return dict(content)
+    if isinstance(key, str):
+        return {key: dict(content)}
+    parts: dict[str, Any] = {part: {} for part in key}
+    for name, value in content.items():
+        part, _, own = name.partition(".")
+        parts[part][own] = value
+    return parts
 
 
 def read_state(path: Path) -> tuple[State, str]:

@@ -4,12 +4,12 @@ A pickle is a program. This unpickler knows a handful of globals by name and rep
 so that not even NumPy runs on values that have not been checked; a family of weights may name further ones, of which
 it gets inert objects and nothing else; every other global is an error. Instructions
 that weights do not need are errors, the number of instructions is bounded, those that copy a sequence count for
-each of its items, and names of a dict are plain text or small integers: tuples of tuples of tuples take forever
-to hash.
+each of its items, and names of a dict are plain text or integers of 64 bits: tuples of tuples of tuples take
+forever to hash.
 """
 
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +31,8 @@ MAX_STEPS = 1_000_000  # a thousand arrays need thirty thousand
 MAX_ARGUMENTS = 16  # of a call; a tensor takes seven
 # Where checkpoints of whole trainings keep the weights.
 NESTED = ("state_dict", "model")
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+MAX_PARAMETERS = 10_000  # of an optimiser; a ResNet-152 and what belongs to it has seven hundred
 
 
 class Stream(Protocol):
@@ -205,32 +207,60 @@ def state_arrays(loaded: Any, size: int) -> dict[str, np.ndarray]:
     if not isinstance(loaded, dict):
         raise pickle.UnpicklingError(f"it holds a {type(loaded).__name__}, not a dict of arrays")
     nested = [loaded[name] for name in NESTED if isinstance(loaded.get(name), dict)]
-    candidates = [_numbers(entries) for entries in (*nested, *_contained(loaded), loaded)]
+    candidates = [_numbers(entries) for entries in (*nested, *_contained(loaded))]
     found = next((entries for entries in candidates if _has_arrays(entries)), None)
     if found is None:
+        # Before the top is looked at, where NumPy's numbers may lie beside the parts.
+        lacking = _lacking(loaded)
+        if lacking:
+            raise pickle.UnpicklingError(lacking)
+        found = _numbers(loaded)
+    if not _has_arrays(found):
         raise pickle.UnpicklingError("it holds no arrays by name")
-    if sum(value.nbytes for value in found.values() if isinstance(value, Numbers)) > allowance(size):
+    _require_held(found.values(), size)
+    return {name: _array(value) for name, value in found.items()}
+
+
+def _array(value: Any) -> np.ndarray:
+    return value.array() if isinstance(value, Numbers) else np.array(value)
+
+
+def _require_held(values: Iterable[Any], size: int) -> None:
+    """Raises `pickle.UnpicklingError` if the arrays among some values are more than a file of this size can hold."""
+    if sum(value.nbytes for value in values if isinstance(value, Numbers)) > allowance(size):
         raise pickle.UnpicklingError("it declares more numbers than the file holds")
-    return {
-        name: value.array() if isinstance(value, Numbers) else np.array(value)
-        for name, value in found.items()
-    }
 
 
 def _contained(loaded: dict[Any, Any]) -> Iterator[dict[str, Any]]:
     """The states that lie beside each other in a file, as one, for each family whose files are so."""
     for names in families.containers():
-        parts = {name: loaded.get(name) for name in names}
-        if all(isinstance(part, dict) for part in parts.values()):
+        parts = _parts(loaded, names)
+        if len(parts) == len(names):
             yield {
                 f"{name}.{own}": value
                 for name, part in parts.items()
-                for own, value in (part or {}).items()
+                for own, value in part.items()
                 if isinstance(own, str)
             }
 
 
-def _has_arrays(entries: dict[str, Any]) -> bool:
+def _parts(loaded: dict[Any, Any], names: tuple[str, ...]) -> dict[str, dict[Any, Any]]:
+    """Of some names those under which a file has a dict with arrays."""
+    parts = {name: loaded.get(name) for name in names}
+    return {name: part for name, part in parts.items() if isinstance(part, dict) and _has_arrays(part)}
+
+
+def _lacking(loaded: dict[Any, Any]) -> str:
+    """Which state a file lacks that has others of a family; empty where it has none of any family."""
+    for names in families.containers():
+        present = _parts(loaded, names)
+        if present:
+            missing = " and ".join(name for name in names if name not in present)
+            return f"it lacks {missing}, a network that such files have beside {' and '.join(present)}"
+    return ""
+
+
+def _has_arrays(entries: Mapping[Any, Any]) -> bool:
     return any(isinstance(value, Numbers) for value in entries.values())
 
 
@@ -248,3 +278,60 @@ def _numbers(entries: dict[Any, Any]) -> dict[str, Numbers | bool | int | float]
         elif isinstance(value, Numbers):
             raise pickle.UnpicklingError("an array whose name is no text")
     return found
+
+
+# ---- what else a checkpoint of a training says --------------------------------------------------------------
+
+
+def kept_number(loaded: Any, name: str) -> int | None:
+    """A whole number at the top of a checkpoint, such as `epoch`; None where there is none."""
+    value = loaded.get(name) if isinstance(loaded, dict) else None
+    if isinstance(value, Numbers):
+        array = value.array() if value.nbytes <= np.dtype(np.float64).itemsize else None
+        value = array.item() if array is not None and array.size == 1 else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1 << 31:
+        return None
+    return int(value) if float(value).is_integer() else None
+
+
+def optimizer_arrays(loaded: Any, size: int) -> list[dict[str, np.ndarray]]:
+    """Adam's moments in a checkpoint: for each parameter, in the optimiser's order, `step`, `exp_avg` and `exp_avg_sq`.
+
+    Args:
+        loaded: what the unpickler made.
+        size: bytes of the file.
+
+    Returns:
+        {} for a parameter that was never updated; [] where the file keeps no state of an optimiser.
+
+    Raises:
+        pickle.UnpicklingError: the state is none of Adam's.
+    """
+    kept = loaded.get("optimizer") if isinstance(loaded, dict) else None
+    if kept is None:
+        return []
+    numbers, states = _numbered(kept)
+    found = [states.get(number, {}) for number in numbers]
+    if any(not isinstance(state, dict) or (state and not _is_moments(state)) for state in found):
+        raise pickle.UnpicklingError("the state of its optimizer has other numbers than Adam's")
+    _require_held((state[key] for state in found if state for key in MOMENTS), size)
+    return [{key: _array(state[key]) for key in MOMENTS} if state else {} for state in found]
+
+
+def _numbered(kept: Any) -> tuple[list[int], dict[Any, Any]]:
+    """The numbers of an optimiser's parameters in their order, and the state of each number."""
+    groups, states = (kept.get(key) if isinstance(kept, dict) else None for key in ("param_groups", "state"))
+    if isinstance(groups, list) and isinstance(states, dict) and len(groups) <= MAX_PARAMETERS:
+        lists = [group.get("params") if isinstance(group, dict) else None for group in groups]
+        whole = [one for one in lists if isinstance(one, list)]
+        if len(whole) == len(lists) and sum(map(len, whole)) <= MAX_PARAMETERS:
+            numbers = [number for one in whole for number in one]
+            if all(type(number) is int for number in numbers):
+                return numbers, states
+    raise pickle.UnpicklingError("the state of its optimizer is none")
+
+
+def _is_moments(state: dict[Any, Any]) -> bool:
+    step = kept_number(state, MOMENTS[0])
+    arrays = all(isinstance(state.get(key), Numbers) for key in MOMENTS[1:])
+    return arrays and step is not None and step >= 0

@@ -10,14 +10,14 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from core.errors import UserError
 from core.weights.archives import open_archive, read_member, require_stored
 from core.weights.files import MAX_FILE_BYTES, open_file, read_file, unreadable
-from core.weights.pickles import Unpickler, state_arrays
+from core.weights.pickles import Unpickler, kept_number, optimizer_arrays, state_arrays
 from core.weights.stand_ins import Function, Numbers, StandIn, dropped, plain_array, require_sides, shown
 
 ZIP_START = b"PK\x03\x04"
@@ -27,6 +27,7 @@ PICKLE_NAME = "data.pkl"
 MAX_PICKLE_BYTES = 64 << 20
 
 Fetch = Callable[[str], bytes | bytearray | memoryview]
+Content = TypeVar("Content")
 
 
 def read_pth(path: Path) -> dict[str, np.ndarray]:
@@ -40,12 +41,33 @@ def read_pth(path: Path) -> dict[str, np.ndarray]:
     Raises:
         UserError: unreadable, damaged, without tensors, big-endian, or asking for anything but tensors.
     """
+    return _read(path, state_arrays)
+
+
+def read_optimizer(path: Path) -> list[dict[str, np.ndarray]]:
+    """Adam's moments beside the tensors of a checkpoint; see `core.weights.pickles.optimizer_arrays`.
+
+    Raises:
+        UserError: as `read_pth`, or the state of its optimiser is none of Adam's.
+    """
+    return _read(path, optimizer_arrays)
+
+
+def read_number(path: Path, name: str) -> int | None:
+    """A whole number at the top of a checkpoint, such as `epoch`; None where there is none. Errors as of `read_pth`."""
+    return _read(path, lambda loaded, size: kept_number(loaded, name))
+
+
+def _read(path: Path, extract: Callable[[Any, int], Content]) -> Content:
+    """What `extract` takes from what was unpickled and the size of the file."""
     path = Path(path)
     file, _ = open_file(path)
     with file:
         start = file.read(len(ZIP_START))
     try:
-        return _read_zip(path) if start == ZIP_START else _read_legacy(read_file(path))
+        if start == ZIP_START:
+            return _read_zip(path, extract)
+        return _read_legacy(read_file(path), extract)
     except UserError:
         raise
     except Exception as error:  # a damaged file can raise nearly anything
@@ -160,7 +182,7 @@ def _storage(pid: Any, fetch: Fetch) -> Storage:
 # ---- since PyTorch 1.6 -----------------------------------------------------------------------------------
 
 
-def _read_zip(path: Path) -> dict[str, np.ndarray]:
+def _read_zip(path: Path, extract: Callable[[Any, int], Content]) -> Content:
     with open_archive(path, MAX_FILE_BYTES) as (archive, size):
         members = {member.filename: member for member in archive.infolist()}
         pickles = [name for name in members if name.count("/") == 1 and name.endswith(f"/{PICKLE_NAME}")]
@@ -188,13 +210,13 @@ def _read_zip(path: Path) -> dict[str, np.ndarray]:
 
         content = read_member(archive, members[pickles[0]], limit=MAX_PICKLE_BYTES)
         loaded = Unpickler(io.BytesIO(content), len(content), ALLOWED, storage).load()
-        return state_arrays(loaded, size)
+        return extract(loaded, size)
 
 
 # ---- before PyTorch 1.6 ----------------------------------------------------------------------------------
 
 
-def _read_legacy(content: bytes) -> dict[str, np.ndarray]:
+def _read_legacy(content: bytes, extract: Callable[[Any, int], Content]) -> Content:
     stream = io.BytesIO(content)
     places: dict[str, memoryview] = {}
     roots: dict[str, Storage] = {}
@@ -239,4 +261,4 @@ def _read_legacy(content: bytes) -> dict[str, np.ndarray]:
             raise pickle.UnpicklingError(f"the storage {shown(key)} is not whole")
         places[key] = memoryview(content)[position + 8 : end]
         position = end
-    return state_arrays(loaded, len(content))
+    return extract(loaded, len(content))

@@ -15,15 +15,18 @@ FOLDER = Path(__file__).resolve().parent.parent.parent / "weights"
 # Another folder for weights, shared by people or machines; its zoo.yml, if there is one, may name a mirror.
 VARIABLE = "MONODEPTH_WEIGHTS"
 ZOO = "zoo.yml"
-KINDS = ("networks", "encoder")
+KINDS = ("networks", "model", "encoder")
+NOWHERE = "none"  # the address of what has to be fetched by hand
 
 
 @dataclass(frozen=True)
 class Family:
     """What the releases of one origin share."""
 
-    kind: str  # networks: an archive of files such as encoder.pth; encoder: one file to start training from
-    address: str
+    # networks: an archive of files such as encoder.pth; model: one file of all networks; encoder: one file to start
+    # training from.
+    kind: str
+    address: str  # with {file}; none: to be fetched by hand
     licence: str
 
 
@@ -49,8 +52,18 @@ class Release:
 
     @property
     def is_trained(self) -> bool:
-        """Trained networks in an archive, not one file that training starts from."""
+        """Trained networks, not one file that training starts from."""
+        return self.family.kind != "encoder"
+
+    @property
+    def is_archive(self) -> bool:
+        """Networks in an archive, of which a folder is made."""
         return self.family.kind == "networks"
+
+    @property
+    def can_be_fetched(self) -> bool:
+        """Whether it is known where it lies."""
+        return self.family.address != NOWHERE
 
     @property
     def address(self) -> str:
@@ -101,7 +114,8 @@ def _family(where: str, entry: dict[str, Any]) -> Family:
     family = _build(Family, where, entry)
     _require(family.kind in KINDS, where, f"kind: {family.kind!r} is none of {', '.join(KINDS)}")
     shaped = re.fullmatch(r"https?://[^\s{}]+\{file\}[^\s{}]*", family.address)
-    _require(shaped is not None, where, "address: expected http(s)://… with {file} in it")
+    known = shaped is not None or family.address == NOWHERE
+    _require(known, where, "address: expected http(s)://… with {file} in it, or none")
     return family
 
 
@@ -112,7 +126,7 @@ def _release(where: str, name: str, entry: dict[str, Any], families: dict[str, F
     _require(_is_plain(release.file), where, f"file: {release.file!r} is no plain file name")
     checksum = re.fullmatch(r"none|md5:[0-9a-f]{32}|sha256:[0-9a-f]{8,64}", release.checksum)
     _require(checksum is not None, where, "checksum: expected md5:…, sha256:… (8 to 64 digits) or none")
-    if release.is_trained:
+    if release.is_archive:
         named = release.files and all(_is_plain(file) for file in release.files)
         _require(
             bool(named), where, "files: name what the archive must hold, such as [encoder.pth, depth.pth]"

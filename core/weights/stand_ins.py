@@ -34,12 +34,15 @@ def require_sides(shape: Any) -> tuple[int, ...]:
 def require_plain_names(names: list[Any]) -> None:
     """Names of a dict that cost nothing to hash and do not collide by design.
 
+    Numbers of 64 bits, since optimisers once numbered parameters by their place in memory; hardly any two of them have
+    the same hash.
+
     A class, too: trainings once kept the state of each callback under its class. Its stand-in is hashed by its place.
     """
     for name in names:
-        plain = type(name) in (str, Function) or (isinstance(name, int) and abs(name) < 1 << 31)
+        plain = type(name) in (str, Function) or (isinstance(name, int) and abs(name) < 1 << 63)
         if not plain:
-            raise pickle.UnpicklingError("a dict whose names are neither text nor small integers")
+            raise pickle.UnpicklingError("a dict whose names are neither text nor plain integers")
 
 
 def plain_array(array: np.ndarray) -> np.ndarray:

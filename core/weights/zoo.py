@@ -20,25 +20,35 @@ from core.errors import UserError, run
 from core.files.whole import write_text
 from core.weights.download import Checksum, DownloadError, download, file_hash, mismatch
 from core.weights.files import TOGETHER_SUFFIXES
-from core.weights.releases import Release, load_zoo, weights_root
+from core.weights.releases import NOWHERE, Family, Release, load_zoo, weights_root
 from core.weights.unpack import unpack
 
 if TYPE_CHECKING:
-    from core.options import EvaluationOptions, Options, PoseEvaluationOptions, PredictionOptions
+    from core.options import EvaluationOptions, OnnxOptions, Options, PoseEvaluationOptions, PredictionOptions
 
     HasFolder = TypeVar(
-        "HasFolder", bound=Options | EvaluationOptions | PoseEvaluationOptions | PredictionOptions
+        "HasFolder",
+        bound=Options | EvaluationOptions | PoseEvaluationOptions | PredictionOptions | OnnxOptions,
     )
 
 INCOMING = ".incoming"  # below the folder of weights: what is not finished
 
 
 def with_weights(options: "HasFolder") -> "HasFolder":
-    """Options whose `load_weights_folder`, if any, is a folder or a file: see `resolve_weights`."""
+    """Options whose `load_weights_folder`, if any, is a folder or a file: see `resolve_weights`.
+
+    Of a release in one file, which does not say its size, height and width become known where they are not given.
+    """
     name = options.load_weights_folder
     if name is None:
         return options
-    return dataclasses.replace(options, load_weights_folder=str(resolve_weights(name)))
+    path = resolve_weights(name)
+    options = dataclasses.replace(options, load_weights_folder=str(path))
+    release = load_zoo(weights_root()).get(name) if path.is_file() and str(path) != name else None
+    if release is not None and getattr(options, "height", 0) is None and getattr(options, "width", 0) is None:
+        size = {side: getattr(release, side) for side in ("height", "width") if getattr(release, side)}
+        options = dataclasses.replace(options, **size)
+    return options
 
 
 def resolve_weights(name: str | Path, root: Path | None = None) -> Path:
@@ -93,7 +103,7 @@ def _unknown(name: str | Path, names: list[str]) -> str:
 
 
 def fetch(release: Release, root: Path) -> Path:
-    """The folder (trained networks) or file (encoder) of a release, fetched when it is not there.
+    """The folder (trained networks) or file (whole model, encoder) of a release, fetched when it is not there.
 
     What the user put into `root` under the release's file name is used, after the same checks, not the network. Of
     several processes one fetches and the others wait.
@@ -101,7 +111,7 @@ def fetch(release: Release, root: Path) -> Path:
     Raises:
         UserError: no network, or what came or lies there is not what was published.
     """
-    target = root / (release.name if release.is_trained else release.file)
+    target = root / (release.name if release.is_archive else release.file)
     if _is_there(release, root, target):
         return target
     try:
@@ -114,7 +124,7 @@ def fetch(release: Release, root: Path) -> Path:
 
 
 def _is_there(release: Release, root: Path, target: Path) -> bool:
-    if release.is_trained:
+    if release.is_archive:
         return target.is_dir()  # written whole, with one rename
     if target.is_file():
         _check_given(release, root, target)
@@ -128,13 +138,15 @@ def _fetch(release: Release, root: Path, target: Path) -> None:
         unpack(given, target, release.files)
         _pin(release, root, given)
         return
+    if not release.can_be_fetched:
+        raise UserError(f"{release.name}: no address of it is known; {_by_hand(release, root)}")
     _announce(release, root)
     try:
         download(release.address, incoming, _checksums(release, root))
-        if release.is_trained:
+        if release.is_archive:
             unpack(incoming, target, release.files)
         _pin(release, root, incoming)
-        if not release.is_trained:
+        if not release.is_archive:
             os.replace(incoming, target)
     except DownloadError as error:
         raise UserError(
@@ -195,9 +207,8 @@ def _checksums(release: Release, root: Path) -> list[Checksum]:
 def _check_given(release: Release, root: Path, file: Path) -> None:
     problem = mismatch(file, _checksums(release, root))
     if problem:
-        raise UserError(
-            f"{file}: another file than that name stands for: {problem}; get {release.address} again"
-        )
+        again = release.address if release.can_be_fetched else "it"
+        raise UserError(f"{file}: another file than that name stands for: {problem}; get {again} again")
 
 
 def _pin(release: Release, root: Path, file: Path) -> None:
@@ -243,7 +254,12 @@ def _table(releases: list[Release]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     families = {release.family: None for release in releases}
-    return "\n".join([*lines, "", *(f"{family.address}\n    {family.licence}" for family in families)])
+    return "\n".join([*lines, "", *map(_terms, families)])
+
+
+def _terms(family: Family) -> str:
+    where = "no address known, to be fetched by hand" if family.address == NOWHERE else family.address
+    return f"{where}\n    {family.licence}"
 
 
 if __name__ == "__main__":

@@ -138,7 +138,8 @@ def test_another_size_and_weights_of_another_format(backend, tiny_trained, tmp_p
     succeeds("convert_weights.py", tiny_trained, "--to", to, "--output", weights, here=True)
     size = ["--height", 64, "--width", 96]
     # PaddlePaddle in a process of its own, which says nothing; see `exported`.
-    succeeds("export_onnx.py", *arguments(backend, weights, path), *size, here=backend.name == "torch")
+    said = succeeds("export_onnx.py", *arguments(backend, weights, path), *size, here=backend.name == "torch")
+    assert_says(said, "image (1, 3, 64, 96) → disparity (1, 1, 32, 48)")
     graph = onnx.load(path).graph
     assert shape(graph.input[0]) == [1, 3, 64, 96] and shape(graph.output[0]) == [1, 1, 32, 48]
     shutil.rmtree(tmp_path)

@@ -140,6 +140,21 @@ def test_begun_anew_and_made_longer(backend, drive, runs, whole, capsys):
     assert_same(backend, whole / "models" / "weights_1", runs / "run" / "models" / "weights_1")
 
 
+def test_begun_with_a_later_epoch(backend, drive, runs, whole):
+    """Where the weights of another run's first epoch are: rates, order and moments are as if this run had done it."""
+    start = ["--load_weights_folder", whole / "models" / "weights_0", "--start_epoch", 1]
+    arguments = (drive, runs, "run", *SMALL, *start)
+    kill_at(tiny_trainer(backend, *arguments, "--save_steps", 1), 3)
+    assert names(runs / "run") == ["step_3"]
+    tiny_trainer(backend, *arguments, "--resume").run()
+    assert names(runs / "run") == ["weights_1"]
+    assert_same(backend, whole / "models" / "weights_1", runs / "run" / "models" / "weights_1")
+    steps = [json.loads(line)["step"] for line in (runs / "run" / "scalars.jsonl").read_text().splitlines()]
+    assert steps and set(steps) == {2, 3}
+    with pytest.raises(UserError, match=r"changed: start_epoch 0 \(was 1\)"):
+        tiny_trainer(backend, drive, runs, "run", *SMALL, *start[:2], "--resume")
+
+
 def test_a_damaged_checkpoint_is_skipped(backend, drive, runs, whole, copy, capsys):
     file = copy / "models" / "weights_1" / f"tiny{backend.module('checkpoint').EXTENSION}"
     content = file.read_bytes()

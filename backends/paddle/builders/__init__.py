@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 BUILDERS = {
     "Monodepth2": "backends.paddle.builders.monodepth2",
     "SC-Depth": "backends.paddle.builders.sc_depth",
+    "EPCDepth": "backends.paddle.builders.epcdepth",
     "torchvision": "backends.paddle.builders.torchvision",
 }
 

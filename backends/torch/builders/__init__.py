@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 BUILDERS = {
     "Monodepth2": "backends.torch.builders.monodepth2",
     "SC-Depth": "backends.torch.builders.sc_depth",
+    "EPCDepth": "backends.torch.builders.epcdepth",
     "torchvision": "backends.torch.builders.torchvision",
 }
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from core.options.base import KITTI_BASELINE, option, require
 from core.options.mixins import DepthHints, ResNetOptions, SigmoidRange, StepDecay
 from core.options.needs import AugmentationPolicy, Frame, Listing, Needs, Preparation
-from core.options.training import method_names
+from core.options.training import continued, method_names
 
 NETWORKS = ("encoder", "depth")
 # Least sides where reflection needs three pixels of the coarsest map.
@@ -53,6 +53,7 @@ class EPCDepthOptions(DepthHints, ResNetOptions, SigmoidRange, StepDecay):
         *("use_data_graft", "graft_groups", "use_spp_distillate", "spp_loss", "use_depth_hints"),
         *("disable_automasking", "disparity_smoothness", "align_corners"),
     )
+    PREDICTION: ClassVar[tuple[str, ...]] = ("output_scale", "padding")
     SMALL: ClassVar[Mapping[str, Any]] = {
         **{"num_layers": 18, "height": 64, "width": 64, "batch_size": 2},
         **{"use_data_graft": True, "use_spp_distillate": True},
@@ -67,6 +68,7 @@ class EPCDepthOptions(DepthHints, ResNetOptions, SigmoidRange, StepDecay):
         "model_dir": "log_dir",
     }
     TRANSLATED: ClassVar[Mapping[str, Callable[[list[str]], dict[str, Any]]]] = {
+        "resume": continued,
         "pretrained": _no_words({"weights_init": "pretrained"}),
         "no_cuda": _no_words({"device": "cpu"}),
         "gpu_id": _gpu,

@@ -6,13 +6,14 @@ A network's file is recognised by the official names and shapes in it, a model b
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
-from core.weights.families import monodepth2, sc_depth, torchvision
+from core.weights.families import epcdepth, monodepth2, sc_depth, torchvision
 from core.weights.families.base import MethodFamily, Network, Shape, Shapes, is_counter, is_number
 
 # A method's family has its name. The first is asked for options where no file is recognised.
 FAMILIES: dict[str, MethodFamily] = {
     "monodepth2": monodepth2.FAMILY,
     "sc_depth": sc_depth.FAMILY,
+    "epcdepth": epcdepth.FAMILY,
     "torchvision": torchvision.FAMILY,
 }
 
@@ -93,6 +94,16 @@ def unused(shapes: Mapping[str, Shape]) -> frozenset[str]:
     numbers = (name for name, shape in shapes.items() if is_number(name, shape))
     optional = (name for rule in rules for name in rule.optional if not is_counter(name))
     return frozenset([*numbers, *optional])
+
+
+def left_out(shapes: Mapping[str, Shape]) -> frozenset[str]:
+    """Names that a network has for training alone and its file, made for prediction, has not.
+
+    Args:
+        shapes: official name to shape in the file.
+    """
+    rule = recognise(shapes)
+    return frozenset() if rule is None else rule.left_out
 
 
 def stand_ins() -> Iterator[tuple[tuple[str, str], str]]:

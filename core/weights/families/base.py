@@ -58,6 +58,11 @@ class Network(ABC):
         return frozenset([*counters, *self.classifier, *self.numbers])
 
     @property
+    def left_out(self) -> frozenset[str]:
+        """Names that the network has and this file, one for prediction, has not: they serve training alone."""
+        return frozenset()
+
+    @property
     def needed(self) -> dict[str, Shape]:
         """`shapes` without the optional names."""
         optional = self.optional
@@ -102,6 +107,8 @@ class MethodFamily:
         join: goes back, to a state as the authors' program writes it.
         containers: keys under which such a file keeps one state each: `("encoder", "depth_decoder")` is read as
             names `encoder.…` and `depth_decoder.…`. A single `state_dict` or `model` is found anyway.
+        optimised: where such a file keeps the state of an optimiser beside its networks, those whose parameters it has,
+            in its order.
         untold: the options that its files cannot tell, whose defaults are taken and said.
         stand_ins: what becomes of globals (module, name) in its pickles: `RECORD` or `DROPPED`.
     """
@@ -112,6 +119,7 @@ class MethodFamily:
     split: Callable[[State], dict[str, dict[str, Any]] | None] | None = None
     join: Callable[[Mapping[str, State]], dict[str, Any]] | None = None
     containers: tuple[str, ...] = ()
+    optimised: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     stand_ins: Mapping[tuple[str, str], str] = field(default_factory=dict)
 

@@ -415,7 +415,7 @@ def test_classes_as_names(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setitem(FAMILIES, "twin", family)
     assert len(read_source(path)) == 2
     write_checkpoint(path, random_states(), callbacks={call(keeper, 1): {}})
-    with pytest.raises(UserError, match="a dict whose names are neither text nor small integers"):
+    with pytest.raises(UserError, match="a dict whose names are neither text nor plain integers"):
         read_source(path)
 
 

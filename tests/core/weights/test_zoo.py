@@ -76,16 +76,21 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server, encode
 
 def write_zoo(folder: Path, url: str, encoder: bytes) -> None:
     trained = {"family": "own", "num_layers": 18, "data": "KITTI", "files": ["encoder.pth", "depth.pth"]}
+    whole = {"num_layers": 18, "data": "KITTI", "checksum": "none", "height": 96, "width": 160}
     start = {"family": "starts", "num_layers": 18, "data": "ImageNet"}
     content = {
         "families": {
             "own": {"kind": "networks", "address": url + "/{file}", "licence": "non-commercial use only"},
             "starts": {"kind": "encoder", "address": url + "/{file}", "licence": "free"},
+            "whole": {"kind": "model", "address": url + "/{file}", "licence": "free"},
+            "lost": {"kind": "model", "address": "none", "licence": "free"},
         },
         "releases": {
             "mono_640x192": trained
             | {"file": "mono_640x192.zip", "checksum": f"md5:{digits(ARCHIVE, 'md5')}"},
             "odom+_640x192": trained | {"file": "odom+.zip", "checksum": "none"},
+            "big": whole | {"family": "whole", "file": "big.pth.tar"},
+            "relic": whole | {"family": "lost", "file": "relic.pth.tar"},
             "resnet18": start | {"file": "resnet18.pth", "checksum": f"sha256:{digits(encoder)[:8]}"},
         },
     }
@@ -115,14 +120,19 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_releases_are_listed() -> None:
     zoo = load_zoo(FOLDER)
-    trained = {name for name, release in zoo.items() if release.is_trained}
+    by_hand = {name for name, release in zoo.items() if not release.can_be_fetched}
+    assert by_hand == {"model18_lr", "model18", "model50"}
+    assert all(zoo[name].family.kind == "model" and zoo[name].height for name in by_hand)
+    trained = {name for name, release in zoo.items() if release.is_archive}
     sources = ("mono", "stereo", "mono+stereo")
     assert trained == {
         *(f"{source}_{size}" for source in sources for size in ("640x192", "1024x320", "no_pt_640x192")),
         *(f"{source}_odom_640x192" for source in ("mono", "mono+stereo")),
         *(f"mono_resnet50_{kind}640x192" for kind in ("", "no_pt_")),
     }
-    assert len(trained) == 13 and set(zoo) - trained == {f"resnet{n}" for n in (18, 34, 50, 101, 152)}
+    assert len(trained) == 13 and set(zoo) - trained - by_hand == {
+        f"resnet{n}" for n in (18, 34, 50, 101, 152)
+    }
     for name in trained:
         release = zoo[name]
         assert f"{release.width}x{release.height}" == name.rpartition("_")[2]
@@ -168,7 +178,7 @@ def test_encoders_are_those_of_torchvision() -> None:
         ({"files": ["../encoder.pth"]}, "files: expected plain|files: name what"),
         ({"files": []}, "files: name what the archive must hold"),
         ({"file": "mono_640x192"}, "must differ from the release's name"),
-        ({"family": "none"}, "family: 'none' is none of own, starts"),
+        ({"family": "none"}, "family: 'none' is none of lost, own, starts, whole"),
         ({"num_layers": "18"}, "num_layers: '18' is not of the right type"),
         ({"height": 192.5}, "height: 192.5 is not"),
         ({"metrics": {"abs_rel": "0.1"}}, "metrics: "),
@@ -263,7 +273,7 @@ def test_a_file_that_may_hold_a_whole_model(root: Path, no_network: None, tmp_pa
     ("name", "message"),
     [
         ("mono_640x129", "no such name in weights/zoo.yml; did you mean mono_640x192"),
-        ("absent", "no such name in weights/zoo.yml; there are mono_640x192, odom"),
+        ("absent", "no such name in weights/zoo.yml; there are big, mono_640x192, odom"),
         ("runs/mono_640x192", "no such folder of weights; check the path"),
         ("resnet18", "to train from it: --weights_init pretrained --num_layers 18"),
         (__file__, "a file, not a folder of weights; name the folder it lies in"),
@@ -314,6 +324,37 @@ def test_offline(root: Path, server: Server, encoder: bytes) -> None:
     assert_says(str(error.value), f"{url}/resnet18.pth", f"SHA-256 {digits(encoder)[:8]}…", root)
     assert_says(str(error.value), "train with --weights_init scratch")
     assert listing(root) == set()
+
+
+def test_a_model_in_one_file(root: Path, server: Server, capsys) -> None:
+    """Fetched once; its size is known where its file does not say it."""
+    server.files["/big.pth.tar"] = b"big" * 999
+    path = root / "big.pth.tar"
+    assert resolve_weights("big") == path and path.read_bytes() == b"big" * 999
+    server.files.clear()
+    options = with_weights(EvaluationOptions(load_weights_folder="big", eval_mono=True))
+    assert (options.load_weights_folder, options.height, options.width) == (str(path), 96, 160)
+    given = with_weights(EvaluationOptions(load_weights_folder="big", eval_mono=True, height=64, width=64))
+    assert (given.height, given.width) == (64, 64)
+    named = with_weights(EvaluationOptions(load_weights_folder=str(path), eval_mono=True))
+    assert (named.height, named.width) == (None, None)
+    path.write_bytes(b"other")
+    with pytest.raises(UserError, match=r"big\.pth\.tar: another file than that name stands for"):
+        resolve_weights("big")
+
+
+def test_a_model_whose_address_nobody_knows(root: Path, no_network: None, capsys) -> None:
+    """One line names the file and the place; once it lies there it is used."""
+    with pytest.raises(UserError) as error:
+        resolve_weights("relic")
+    assert str(error.value) == (
+        "relic: no address of it is known; get relic.pth.tar (no checksum is published) by other means and put it "
+        f"into {root}"
+    )
+    (root / "relic.pth.tar").write_bytes(b"relic")
+    assert resolve_weights("relic") == root / "relic.pth.tar"
+    main([])
+    assert_says(capsys.readouterr().out, "relic", "no address known, to be fetched by hand")
 
 
 def test_archive_brought_by_hand(root: Path, no_network: None) -> None:
