@@ -79,7 +79,7 @@ def open_listing(options: Options, part: str, listing: Listing) -> "SequenceData
         needs,
         options.preparation(part),
         seed=options.seed,
-        png=options.png,
+        png=options.png or None,
         cache_images=options.cache_images,
         bad_images=options.bad_images,
         given_intrinsics=options.intrinsics,

@@ -124,7 +124,8 @@ class SplitImages(EvaluatedImages):
         from core.datasets import reader
 
         options, needs = self.options, Needs(augmented=False)
-        dataset = reader(options.reader)(options.data_path, self.lines, needs, preparation, png=options.png)
+        png = options.png or None
+        dataset = reader(options.reader)(options.data_path, self.lines, needs, preparation, png=png)
         dataset.check_files()
         return dataset
 

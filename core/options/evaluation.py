@@ -134,7 +134,7 @@ class EvaluationOptions:
     no_eval: bool = option(False, "predict only")
     output: str | None = option(None, "JSON file for the metrics, also of every image", path=True)
     csv: str | None = option(None, "CSV file for the metrics of every image, a row each", path=True)
-    png: bool = option(False, "read .png images, not .jpg")
+    png: bool = option(False, "read .png images; off: .jpg or .png, whichever the first line has")
     batch_size: int = option(16, "images per pass")
     num_workers: int = option(12, "threads that load images; 0 loads in the main thread")
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")

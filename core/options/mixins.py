@@ -1,7 +1,7 @@
 """Options that several methods share, for their classes to choose from."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.options.base import (
     KITTI_BASELINE,
@@ -11,7 +11,7 @@ from core.options.base import (
     require_at_least,
     require_depth_range,
 )
-from core.options.needs import Frame
+from core.options.needs import Frame, Listing
 from core.options.schedule import step_decay
 from core.options.training import Options
 
@@ -74,6 +74,10 @@ class DepthHints(Options):
     depth_hints: str | None = option(
         None, "folder of the depth hints; none: depth_hints in data_path", path=True
     )
+
+    def listings(self, part: str) -> list[Listing]:
+        """With their folder."""
+        return [replace(one, depth_hints=self.depth_hints) for one in super().listings(part)]
 
     def hints(self, part: str) -> tuple[str, ...]:
         """The extra of a sample of a part: hints teach, and measure nothing."""

@@ -17,7 +17,7 @@ from core.options.base import (
     require_seed,
 )
 from core.options.needs import AugmentationPolicy, Listing, Needs, Order, Preparation
-from core.options.protocols import measuring_names
+from core.options.protocols import PROTOCOLS, measuring_names
 
 MAX_SIDE = 8192  # of the network input
 DEPTH_METRIC = "de/abs_rel"  # of a validation, where depth is known
@@ -74,7 +74,7 @@ class Options:
         path=True,
     )
     dataset: str = option("kitti", "reader of the data set", choices=DATASETS)
-    png: bool = option(False, "read .png images, not .jpg")
+    png: bool = option(False, "read .png images; off: .jpg or .png, whichever the first line has")
     mirroring: bool = option(True, "mirror half of the training samples (off: better for odometry)")
     bad_images: str = option(
         "fail", "missing or damaged images: fail, or skip to the next sample", choices=("fail", "skip")
@@ -140,7 +140,9 @@ class Options:
 
     def listings(self, part: str) -> list[Listing]:
         """The lists of a part; those of training are one data set, of those of validation the first decides."""
-        return [Listing(self.dataset, self.data_path, self.split)]
+        truth = PROTOCOLS[self.protocol].subject
+        depth = truth.truth if truth.reader == self.dataset else None
+        return [Listing(self.dataset, self.data_path, self.split, depth=depth)]
 
     def order(self) -> Order:
         """How an epoch goes through the training samples."""

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from core.options.base import KITTI_BASELINE, option, require
 from core.options.mixins import DepthHints, ResNetOptions, SigmoidRange, StepDecay
-from core.options.needs import AugmentationPolicy, Frame, Listing, Needs, Preparation
+from core.options.needs import AugmentationPolicy, Frame, Needs, Preparation
+from core.options.protocols import measuring_names
 from core.options.training import continued, method_names
 
 NETWORKS = ("encoder", "depth")
@@ -77,8 +78,8 @@ class EPCDepthOptions(DepthHints, ResNetOptions, SigmoidRange, StepDecay):
     REJECTED: ClassVar[Mapping[str, str]] = {
         "val": f"{EVALUATE} --eval_stereo --protocol epcdepth_eigen",
         "post_process": f"acts on evaluation only: {EVALUATE} --post_process",
-        "vis": "of evaluation: see configs/epcdepth/README.md",
-        "disps_path": f"of evaluation: {EVALUATE} --save_pred_disps",
+        "vis": "use visualize_disparities.py FILE.npy",
+        "disps_path": f"of evaluation: {EVALUATE} --disps_path",
         "logs_dir": "the log lies beside the weights, in LOG_DIR/MODEL_NAME; use --log_dir",
     }
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -98,6 +99,11 @@ class EPCDepthOptions(DepthHints, ResNetOptions, SigmoidRange, StepDecay):
     width: int = option(1024, "width of the network input, a multiple of 32")
     batch_size: int = option(8, "samples per step, of each process and each accumulated batch")
     num_workers: int = option(4, "threads that load samples; 0 loads in the main thread")
+    protocol: str = option(
+        "epcdepth_eigen",
+        "how depth is measured where it is known, in the log and in validations",
+        choices=measuring_names,
+    )
     models_to_load: list[str] = option(NETWORKS, "which networks to load from it", choices=NETWORKS)
     compatibility: str = option(
         "corrected",
@@ -162,10 +168,6 @@ class EPCDepthOptions(DepthHints, ResNetOptions, SigmoidRange, StepDecay):
         return Preparation(
             self.height, self.width, mirror="edges", augmentation=policy if part == "train" else None
         )
-
-    def listings(self, part: str) -> list[Listing]:
-        """One list."""
-        return [Listing(self.dataset, self.data_path, self.split)]
 
     def imagenet(self) -> dict[str, int]:
         """The encoder."""
