@@ -18,7 +18,8 @@
 #   weights RUN EPOCH                the folder of weights of a run
 #   train RUN OPTION…                trains $logs/RUN
 #   evaluate RUN EPOCH OPTION…       evaluates it, to $logs/RUN/metrics.json
-#   prepare_kitti [ENCODER]          ground truth of the Eigen test; before it, weights of an encoder, unless from scratch
+#   prepare_kitti [ENCODER OPTION…]  ground truth of the Eigen test; before it, weights of an encoder, unless from scratch
+#   prepare_hints LIST OPTION…       depth hints of the images of a list; those that are there stay
 #   prepare_street                   renders the street and exports its ground truth; sets split
 #   evaluate_street ROW=RUN:EPOCH…   evaluates runs on the street; table of all of them, picture of the last
 
@@ -103,7 +104,12 @@ prepare_kitti() {
         "$PYTHON" -m core.weights.zoo "$1" # before hours are spent
     fi
     step "ground truth of the Eigen test split"
-    "$PYTHON" export_gt_depth.py --data_path "$data" --split eigen
+    "$PYTHON" export_gt_depth.py --data_path "$data" --split eigen "${@:2}"
+}
+
+prepare_hints() {
+    step "depth hints of $1"
+    "$PYTHON" precompute_depth_hints.py --data_path "$data" --split "$1" "${@:2}"
 }
 
 prepare_street() {

@@ -14,8 +14,8 @@ if on_kitti; then
     _job_choice MODEL "$model" model18_lr model18 model50
     name="epcdepth_${backend}_$model" layers=resnet18
     [ "$model" != model50 ] || layers=resnet50
-    prepare_kitti "$layers"
-    prepare_hints eigen_full
+    prepare_kitti "$layers" --source forward_scan
+    prepare_hints eigen_full "${png[@]}"
     train "$name" --config "$configs/$model.yml" --weights_init "$weights_init" "${png[@]}"
     evaluate "$name" 19 --protocol epcdepth_eigen --eval_stereo --post_process "${png[@]}"
 else

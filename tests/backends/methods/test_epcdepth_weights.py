@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 import shutil
 
 import numpy as np
@@ -11,8 +12,10 @@ import evaluate_depth
 import export_onnx
 import predict
 from core.errors import UserError
+from core.options.methods.epcdepth import EPCDepthOptions
 from core.weights.sources import read_source
 from tests.backends.drive import HEIGHT, WIDTH, training
+from tests.core.nyu_h5_folder import write_real
 from tests.core.twin_family import write_nested
 from tests.scripts import succeeds
 from tests.tolerances import assert_close
@@ -59,24 +62,52 @@ def without_heads(states):
 # ---- predicted and evaluated -----------------------------------------------------------------------------------
 
 
-def test_a_picture_as_the_program_has_it(backend, arrays, names, golden, tmp_path):
-    """The recorded prediction for a picture of NYUv2, from a checkpoint with a ResNet-50."""
-    from PIL import Image
-
+def test_nyu_as_the_program_has_it(backend, arrays, names, golden, shared, tmp_path):
+    """The recorded predictions and metrics of two real frames, from a checkpoint with a ResNet-50."""
     recorded = golden("epcdepth/nyuv2.npz")
     path = write_nested(tmp_path / "model50.pth.tar", without_heads(make_states(arrays, names, 50)), epoch=19)
-    Image.fromarray(recorded["sample_0/rgb_resized"]).save(tmp_path / "a.png")
-    predict.main(
-        [
-            *arguments(backend, path, "--image_path", tmp_path / "a.png", "--save", "disparity"),
-            *map(str, ["--height", 288, "--width", 384, "--max_depth", 10, "--device", "cpu"]),
-        ]
-    )
+    write_real(tmp_path, shared, recorded)
+    for kind, flags in (("single", []), ("post_processed", ["--post_process"])):
+        output = tmp_path / f"{kind}.json"
+        evaluate_depth.main(
+            [
+                *arguments(backend, path, "--protocol", "epcdepth_nyu", "--eval_mono", *flags),
+                *map(str, ["--data_path", tmp_path, "--output", output, "--device", "cpu"]),
+                *map(str, ["--disps_path", tmp_path / kind, "--num_workers", 0, "--batch_size", 2]),
+            ]
+        )
+        content = json.loads(output.read_text())
+        for number, row in enumerate(content["per_image"]):
+            found = [
+                dict(zip(content["names"], row, strict=True))[name] for name in recorded["columns"].tolist()
+            ]
+            expected = recorded[f"sample_{number}/network_{kind}/metrics"]
+            assert np.all(np.abs(found - expected) <= 1e-4 * np.abs(expected)), (kind, number)
+        ratios = [recorded[f"sample_{number}/network_{kind}/ratio"] for number in range(2)]
+        np.testing.assert_allclose(content["scale_ratios"], ratios, rtol=1e-4)
     path.unlink()
-    (made,) = [np.load(file) for file in tmp_path.glob("*.npy")]
-    sigmoid = recorded["sample_0/sigmoid_0_stride4"][0, 0]
-    assert made.reshape(288, 384)[::4, ::4].shape == sigmoid.shape
-    assert_close(made.reshape(288, 384)[::4, ::4], 0.1 + 9.9 * sigmoid, (0, 1e-4))
+    disparities = np.load(tmp_path / "single/disparities.npy")
+    assert disparities.shape == (2, 288, 384) and disparities.dtype == np.float32
+    for number, disparity in enumerate(disparities):
+        sigmoid = recorded[f"sample_{number}/sigmoid_0_stride4"][0, 0]
+        assert_close(disparity[::4, ::4], 0.1 + 9.9 * sigmoid, (0, 1e-4))
+
+
+def test_the_mean_of_three_outputs(backend, arrays, golden):
+    """Each brought to full size as disparity."""
+    options = EPCDepthOptions(output_scale=-1, weights_init="scratch", height=64, width=64)
+    method = backend.module("methods.epcdepth").EPCDepth(options)
+    sigmoids = {
+        number: backend.tensor(
+            arrays.smooth(
+                f"epcdepth/evaluation/sigmoid_{number}", (2, 1, 32 >> number, 96 >> number), (3, 6), 0.01, 0.2
+            )
+        )
+        for number in range(3)
+    }
+    method.encoder.forward, method.depth.decode = (lambda image: image), (lambda *_: sigmoids)
+    found = backend.array(method.predict({"image": sigmoids[0]})["disparity"])[:, 0]
+    assert_close(found, golden("epcdepth/evaluation.npz")["mean_of_scales/disparity"], (1e-6, 1e-6))
 
 
 def test_all_outputs_that_may_be_chosen(backend, model, monkeypatch):
