@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 METHODS = {
     "monodepth2": "backends.paddle.methods.monodepth2.Monodepth2",
     "sc_depth": "backends.paddle.methods.sc_depth.SCDepth",
+    "epcdepth": "backends.paddle.methods.epcdepth.EPCDepth",
 }
 
 

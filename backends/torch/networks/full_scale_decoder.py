@@ -73,9 +73,7 @@ class FullScaleDecoder(nn.Module):
         """Some of the outputs 0 to 4, by number; stages finer than these do not run."""
         sigmoids = {}
         x = features[-1]
-        for stage in STAGES:
-            if stage <= min(outputs):
-                break
+        for stage in range(len(STAGES), min(outputs), -1):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             if stage > 1:
                 x = torch.cat([x, features[stage - 2]], dim=1)

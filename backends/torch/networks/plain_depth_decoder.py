@@ -51,9 +51,7 @@ class PlainDepthDecoder(nn.Module):
         """Some of the outputs 0 to 3, by number; levels finer than these do not run."""
         sigmoids = {}
         x = features[-1]
-        for level in CHANNELS:
-            if level <= min(outputs):
-                break
+        for level in range(len(CHANNELS), min(outputs), -1):
             x = self.get_submodule(f"upconv{level}")(F.interpolate(x, scale_factor=2, mode="nearest"))
             if level > 1:
                 x = torch.cat([x, features[level - 2]], dim=1)
