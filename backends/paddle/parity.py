@@ -18,7 +18,7 @@ from backends.paddle.methods.base import Method
 from backends.paddle.tensors import choose_device, to_array, to_batch, to_tensor
 from backends.paddle.trainer import make_optimizer
 from core.errors import run
-from core.parity.bounds import LEARNING_RATE, PRECISIONS, is_compared
+from core.parity.bounds import LEARNING_RATE, PRECISIONS, is_compared, jumps
 from core.parity.request import PROGRESS, Request
 from core.parity.results import Result, digest, leaves, sampled, save_result, unused
 from core.weights.folder import Folder
@@ -88,16 +88,17 @@ def weights(method: Method) -> Result:
     }
 
 
-def prediction(method: Method, batch: dict[str, Tensor]) -> dict[str, Result]:
+def prediction(method: Method, batch: dict[str, Tensor], precision: str) -> dict[str, Result]:
     """In evaluation mode: what every layer returns, the loss terms, the disparities."""
     method.eval()
     with paddle.no_grad():
         with Recorder(method.networks()) as recorder:
             terms = method.losses(batch).terms
         disparity = method.predict(method.inputs_of(batch))["disparity"]
+    kinds = method.options.JUMPING_TERMS
     return {
         "layers": recorder.layers,
-        "terms": {name: to_array(term) for name, term in terms.items()},
+        "terms": {name: to_array(term) for name, term in terms.items() if not jumps(name, kinds, precision)},
         "metrics": {"disparity": to_array(disparity)},
     }
 
@@ -145,18 +146,22 @@ def training(
     return sections
 
 
-def steps(method: Method, batch: dict[str, Tensor], count: int) -> tuple[Result, Result]:
-    """Updates in training mode: the parameters' change by the first, over the rate; the loss before each."""
+def steps(method: Method, batch: dict[str, Tensor], count: int, precision: str) -> tuple[Result, Result]:
+    """Updates in training mode: the parameters' change by the first, over the rate; the loss before each.
+
+    The loss is less those of its terms that this precision cannot compare.
+    """
     method.train()
     parameters = trained_parameters(method)
     before = {name: sampled(to_array(parameter)).copy() for name, parameter in parameters.items()}
     optimizer = make_optimizer(method.parameter_groups(), LEARNING_RATE, method.options.optimizer)
     change, losses = {}, {}
     for step in range(count):
-        loss = method.losses(method.prepare(batch)).loss
-        losses[f"step {step}"] = to_array(loss)
+        found = method.losses(method.prepare(batch))
+        jumping = (name for name in found.terms if jumps(name, method.options.JUMPING_TERMS, precision))
+        losses[f"step {step}"] = to_array(found.loss) - sum(to_array(found.terms[name]) for name in jumping)
         optimizer.clear_grad(set_to_zero=False)
-        loss.backward()
+        found.loss.backward()
         optimizer.step()
         if step == 0:
             after = {name: sampled(to_array(parameter)) for name, parameter in parameters.items()}
@@ -170,11 +175,11 @@ def measure(request: Request, precision: str) -> dict[str, Result]:
     method = build(request, precision)
     sections = {"weights": weights(method)}
     print(f"{precision} layers", flush=True)
-    sections |= prediction(method, batch)
+    sections |= prediction(method, batch, precision)
     print(f"{precision} training mode", flush=True)
     sections |= training(method, batch, request, is_compared("loss_gradients", precision))
     print(f"{precision} optimiser steps", flush=True)
-    sections["update"], sections["losses"] = steps(method, batch, request.steps)
+    sections["update"], sections["losses"] = steps(method, batch, request.steps, precision)
     return sections
 
 

@@ -2,6 +2,7 @@
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from core.options.base import (
     KITTI_BASELINE,
@@ -67,6 +68,8 @@ class StepDecay(Options):
 @dataclass
 class DepthHints(Options):
     """Depth hints from stereo matching."""
+
+    JUMPING_TERMS: ClassVar[tuple[str, ...]] = ("hint",)  # a mean over the pixels that the hint wins
 
     use_depth_hints: bool = option(
         False, "stereo matching teaches where it explains the image better; made by precompute_depth_hints.py"

@@ -61,6 +61,8 @@ class Options:
         "a lower --learning_rate, or another --seed"  # of a scale that learns no more
     )
     MODEL: ClassVar[tuple[str, ...]] = ()  # the options that shape its networks and its loss
+    # The kinds of terms of its loss that jump where the choice of a pixel does: see `core/parity/bounds.py`.
+    JUMPING_TERMS: ClassVar[tuple[str, ...]] = ()
     SMALL: ClassVar[Mapping[str, Any]] = {}  # its cheapest legal setting, for tests and demonstrations
 
     backend: str = option("torch", "framework", choices=("torch", "paddle"))

@@ -19,6 +19,10 @@ FLIPPED = (
     "In single precision a value within rounding of a kink falls on its other side, one ReLU in a million or the "
     "winner of a pixel's minimum, and moves gradients by 1e-3 to 1e-1"
 )
+JUMPING = (
+    "Terms that jump where a pixel chooses otherwise (`JUMPING_TERMS` of the options) count in double precision alone: "
+    "between values that are equal but for rounding, single precision chooses by chance"
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ SECTIONS = {
         "output of every layer in evaluation mode; one operator is within 1e-5 and 1e-10 of the other's",
     ),
     "terms": Section(
-        "loss terms", {"float32": 1e-5, "float64": 1e-12}, "the loss, networks in evaluation mode"
+        "loss terms",
+        {"float32": 1e-5, "float64": 1e-12},
+        "the loss, networks in evaluation mode. " + JUMPING,
     ),
     "training_terms": Section(
         "loss terms, training",
@@ -75,7 +81,7 @@ SECTIONS = {
         "loss of each step",
         {"float32": 1e-3, "float64": 1e-6},
         f"networks in training mode, Adam at {LEARNING_RATE:g}: a small part of what the loss changes by, a multiple "
-        "of what rounding makes of it",
+        "of what rounding makes of it. " + JUMPING,
     ),
     "metrics": Section(
         "depth metrics",
@@ -85,6 +91,11 @@ SECTIONS = {
     ),
 }
 PRECISIONS = ("float32", "float64")
+
+
+def jumps(term: str, kinds: tuple[str, ...], precision: str) -> bool:
+    """Whether a term of the loss, `kind` or `kind/scale`, is left out in a precision; see `JUMPING`."""
+    return precision != "float64" and term.partition("/")[0] in kinds
 
 
 def is_compared(section: str, precision: str) -> bool:

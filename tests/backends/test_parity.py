@@ -79,3 +79,20 @@ def test_sections_of_one_precision(parity, question):
     total = sum(float(term) for term in sections["training_terms"].values())
     assert_close(sections["losses"]["step 0"], total, (1e-6, 0))
     assert sections["losses"]["step 1"] != sections["losses"]["step 0"]
+
+
+def test_terms_that_jump_are_left_to_double_precision(backend, parity, method, question, monkeypatch):
+    """Of the terms and of the loss of a step; the training itself is the same."""
+    batch = backend.batch(question.batch, "float32")
+    whole = parity.prediction(method, batch, "float32")["terms"]
+    assert {name.partition("/")[0] for name in whole} == {"photometric", "smoothness"}
+    monkeypatch.setattr(Monodepth2Options, "JUMPING_TERMS", ("photometric",))
+    kept = parity.prediction(method, batch, "float32")["terms"]
+    assert kept == {name: term for name, term in whole.items() if name.startswith("smoothness/")}
+    assert parity.prediction(method, batch, "float64")["terms"] == whole
+    method.train()
+    terms = {name: float(backend.array(term)) for name, term in method.losses(batch).terms.items()}
+    update, losses = parity.steps(method, batch, 1, "float32")
+    smoothness = sum(term for name, term in terms.items() if name.startswith("smoothness/"))
+    assert_close(losses["step 0"], smoothness, (1e-4, 0))
+    assert any(array.any() for name, array in update.items() if name.startswith("encoder/"))

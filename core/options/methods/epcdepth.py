@@ -55,6 +55,7 @@ class EPCDepthOptions(DepthHints, ResNetOptions, SigmoidRange, StepDecay):
         *("disable_automasking", "disparity_smoothness", "align_corners"),
     )
     PREDICTION: ClassVar[tuple[str, ...]] = ("output_scale", "padding")
+    JUMPING_TERMS: ClassVar[tuple[str, ...]] = (*DepthHints.JUMPING_TERMS, "distillation")
     SMALL: ClassVar[Mapping[str, Any]] = {
         **{"num_layers": 18, "height": 64, "width": 64, "batch_size": 2},
         **{"use_data_graft": True, "use_spp_distillate": True},

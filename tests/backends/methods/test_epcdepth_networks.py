@@ -75,15 +75,26 @@ def compare_features(backend, features, networks, layers):
 
 
 @pytest.fixture(scope="module")
-def features(backend, arrays, names, image):
+def encoder(backend, arrays, names):
+    """A ResNet-18, which `test_training_mode` trains at the end."""
+    return make_encoder(backend, arrays, names, 18)
+
+
+@pytest.fixture(scope="module")
+def decoder(backend, arrays, names):
+    """Of the ResNet-18, zeros."""
+    return make_decoder(backend, arrays, names, 18)
+
+
+@pytest.fixture(scope="module")
+def features(backend, encoder, image):
     """Of the ResNet-18."""
     with backend.no_gradients():
-        return make_encoder(backend, arrays, names, 18)(backend.tensor(image))
+        return encoder(backend.tensor(image))
 
 
-def test_all_outputs_from_a_resnet18(backend, arrays, networks, names, features):
+def test_all_outputs_from_a_resnet18(backend, networks, decoder, features):
     compare_features(backend, features, networks, 18)
-    decoder = make_decoder(backend, arrays, names, 18)
     with backend.no_gradients():
         sigmoids = decoder(features)
         assert len(sigmoids) == 10
@@ -97,25 +108,26 @@ def test_all_outputs_from_a_resnet18(backend, arrays, networks, names, features)
                 np.testing.assert_array_equal(backend.array(sigmoid), backend.array(sigmoids[number]))
 
 
-def test_prediction_runs_only_what_it_needs(backend, arrays, names, features):
+def test_prediction_runs_only_what_it_needs(backend, decoder, features):
     """No head on the encoder; for the third output alone no finer stage."""
-    decoder = make_decoder(backend, arrays, names, 18)
-    ran = []
+    ran, handles = [], []
     parts = {f"stage{number}d": getattr(decoder, f"stage{number}d") for number in range(1, 6)}
     parts |= {f"head {number}": head for number, head in enumerate(decoder.encoder_disps)}
     for name, part in parts.items():
         hook = partial(lambda name, *_: ran.append(name), name)
-        (part.register_forward_hook if backend.name == "torch" else part.register_forward_post_hook)(hook)
+        register = part.register_forward_hook if backend.name == "torch" else part.register_forward_post_hook
+        handles.append(register(hook))
     with backend.no_gradients():
         decoder.decode(features, (2,))
         assert ran == ["stage5d", "stage4d", "stage3d"]
         ran.clear()
         decoder.decode(features, (0,))
     assert ran == ["stage5d", "stage4d", "stage3d", "stage2d", "stage1d"]
+    for handle in handles:
+        handle.remove()
 
 
-def test_reflection_from_a_resnet18(backend, arrays, networks, names, features, reflected_image):
-    encoder = make_encoder(backend, arrays, names, 18)
+def test_reflection_from_a_resnet18(backend, arrays, networks, names, encoder, features, reflected_image):
     decoder = make_decoder(backend, arrays, names, 18, "reflect")
     with backend.no_gradients():
         for number, sigmoid in enumerate(decoder(encoder(backend.tensor(reflected_image)))):
@@ -157,9 +169,8 @@ def test_all_outputs_from_a_resnet50(backend, arrays, networks, names, image, re
         assert_close(backend.array(found[0]), networks["full_scale50_reflect/sigmoid_0"], OUTPUTS)
 
 
-def test_training_mode(backend, arrays, networks, names, image):
+def test_training_mode(backend, arrays, networks, names, image, encoder, decoder):
     """Batch statistics: outputs, the objective and its gradients in float64, the running statistics in float32."""
-    encoder = make_encoder(backend, arrays, names, 18)
     encoder.train()
     with backend.no_gradients():
         encoder(backend.tensor(image))
@@ -168,8 +179,8 @@ def test_training_mode(backend, arrays, networks, names, image):
     for name in after:
         assert_close(state[name.rpartition("/")[2]], networks[name], FEATURES, label=name)
     assert after
-    encoder = backend.to_float64(make_encoder(backend, arrays, names, 18))
-    decoder = backend.to_float64(make_decoder(backend, arrays, names, 18))
+    # They hold no running statistics of use any more, and training does not read them.
+    encoder, decoder = backend.to_float64(encoder), backend.to_float64(decoder)
     encoder.train()
     sigmoids = decoder(encoder(backend.tensor(image.astype(np.float64))))
     objective = 0
