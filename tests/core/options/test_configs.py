@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from core.options import EvaluationOptions, ExportOptions, ReportOptions
+from core.options import EvaluationOptions, ExportOptions, HintOptions, ReportOptions
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse, parse_method
 from core.rendering.options import RenderOptions
@@ -18,6 +18,7 @@ FOLDER = ROOT / "configs" / "monodepthv2"
 SCRIPTS = {
     "evaluate_depth.py": EvaluationOptions,
     "export_gt_depth.py": ExportOptions,
+    "precompute_depth_hints.py": HintOptions,
     "render_drive.py": RenderOptions,
     "report_depth.py": ReportOptions,
 }
@@ -183,6 +184,53 @@ def test_sc_depth_on_the_street(tmp_path, monkeypatch, arguments):
     assert (training.height, training.width) == (64, 192) and ("long" in training.model_name) == bool(
         arguments
     )
+    last = f"{training.model_name}/models/weights_{training.num_epochs - 1}"
+    assert evaluated.load_weights_folder.endswith(last) and evaluated.save_pred_disps
+    assert evaluated.load_weights_folder in report.disparities
+
+
+EPCDEPTH = ROOT / "configs" / "epcdepth"
+
+
+@pytest.mark.parametrize("path", sorted(EPCDEPTH.glob("*.yml")), ids=lambda path: path.name)
+def test_configs_of_epcdepth(path):
+    """All four parts, with every hint in one recipe of the authors'."""
+    options = parse_method(["--config", str(path)])
+    assert options.method == "epcdepth" and options.use_full_scale and options.use_data_graft
+    assert options.use_spp_distillate and options.use_depth_hints
+    assert options.num_layers == (50 if path.stem == "model50" else 18)
+    assert (options.width, options.height) == {
+        "demo": (192, 64),
+        "model18_lr": (640, 192),
+    }.get(path.stem, (1024, 320))
+
+
+@pytest.mark.parametrize("model", ["model18_lr", "model50"])
+def test_epcdepth_on_kitti(tmp_path, monkeypatch, model):
+    (tmp_path / "kitti").mkdir()
+    variables = {"DATA_PATH": "kitti", "BACKEND": "paddle", "PNG": "1", "MODEL": model}
+    fetched, *recorded = commands(tmp_path, script=EPCDEPTH / "train.sh", **variables)
+    assert fetched[-1] == ("resnet50" if model == "model50" else "resnet18")
+    steps = ["export_gt_depth.py", "precompute_depth_hints.py", "train.py", "evaluate_depth.py"]
+    assert [command[0] for command in recorded] == steps
+    export, hints, training, evaluation = (parsed(command, monkeypatch) for command in recorded)
+    assert (export.source, hints.split, hints.png) == ("forward_scan", "eigen_full", True)
+    assert (hints.height, hints.width) == (320, 1024)
+    assert training.split == "eigen_full" and training.png and training.backend == "paddle"
+    assert (evaluation.protocol, evaluation.eval_stereo) == ("epcdepth_eigen", True)
+    assert evaluation.post_process and evaluation.load_weights_folder.endswith("models/weights_19")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--long"]])
+def test_epcdepth_on_the_street(tmp_path, monkeypatch, arguments):
+    recorded = commands(tmp_path, *arguments, script=EPCDEPTH / "train.sh", BACKEND="torch")
+    steps = ["render_drive.py", "export_gt_depth.py", "precompute_depth_hints.py", *2 * ["train.py"]]
+    assert [command[0] for command in recorded] == [*steps, *2 * ["evaluate_depth.py"], "report_depth.py"]
+    _, _, hints, initial, training, _, evaluated, report = (
+        parsed(command, monkeypatch) for command in recorded
+    )
+    assert hints.split == training.split and hints.data_path == training.data_path
+    assert initial.num_epochs == 0 and not training.imagenet()
     last = f"{training.model_name}/models/weights_{training.num_epochs - 1}"
     assert evaluated.load_weights_folder.endswith(last) and evaluated.save_pred_disps
     assert evaluated.load_weights_folder in report.disparities
