@@ -70,7 +70,7 @@ def test_the_six_recorded_steps(six_steps):
     """In double precision all; in single the first three, for which the recorded bounds can hold.
 
     Adam makes ± the rate of a rounded gradient: where the last bit of the initial weights is chosen at random, PyTorch
-    itself is beyond the bound of the sixth step in three runs of four.
+    itself is beyond the bound of the sixth step in four runs of four.
     """
     dtype, recorded, _, losses, _ = six_steps
     assert len(losses) == len(recorded[f"{dtype}/losses"]) == 6
