@@ -1,7 +1,6 @@
 """EPCDepth's checkpoints in the scripts: predicted, evaluated, exported and gone on from as they lie."""
 
 import dataclasses
-import importlib.util
 import json
 import shutil
 
@@ -17,7 +16,6 @@ from core.weights.sources import read_source
 from tests.backends.drive import HEIGHT, WIDTH, training
 from tests.core.nyu_h5_folder import write_real
 from tests.core.twin_family import write_nested
-from tests.scripts import succeeds
 from tests.tolerances import assert_close
 
 SIZE = ["--height", HEIGHT, "--width", WIDTH]
@@ -221,24 +219,6 @@ def test_converted_networks_compute_the_same(backend, model):
 
 
 # ---- exported --------------------------------------------------------------------------------------------------
-
-
-def test_exported(backend, model, tmp_path):
-    """Verified by the script; the encoder's heads are not in the file."""
-    onnx = pytest.importorskip("onnx", reason="needs requirements-onnx.txt")
-    pytest.importorskip("onnxruntime", reason="needs requirements-onnx.txt")
-    if backend.name == "paddle" and importlib.util.find_spec("paddle2onnx") is None:
-        pytest.skip("paddle2onnx is not installed (requirements-onnx.txt)")
-    path = tmp_path / "depth.onnx"
-    words = arguments(backend, model, "--output", path, *SIZE)
-    # PaddlePaddle in a process of its own, which says nothing; see tests/backends/test_export.py.
-    said = succeeds("export_onnx.py", *words, here=backend.name == "torch")
-    assert f"disparity (1, 1, {HEIGHT}, {WIDTH})" in said and "bound 1e-04" in said
-    graph = onnx.load(path).graph
-    path.unlink()
-    convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    # 20 of the ResNet-18; 2 L of a block with L levels; one of the head.
-    assert len(convolutions) == 20 + sum(2 * levels for levels in (3, 4, 5, 6, 7)) + 1
 
 
 # ---- gone on from ----------------------------------------------------------------------------------------------
