@@ -73,6 +73,28 @@ def read_npy(path: Path, cure: str = CURE, limit: int = MAX_ARRAYS_BYTES) -> np.
         raise unreadable(path, ".npy file of an array", error, cure) from None
 
 
+def map_npy(path: Path, cure: str = CURE) -> np.ndarray:
+    """A file of one array as `read_npy` reads it, each number when it is looked at; read-only.
+
+    Raises:
+        UserError: unreadable, damaged, or holding objects.
+    """
+    try:
+        stream, size = open_file(path, limit=None)
+        with stream:
+            dtype, column_major, shape = _read_header(stream)
+            start = stream.tell()
+            if dtype.hasobject or math.prod(shape) * dtype.itemsize != size - start:
+                raise ValueError("it holds objects, or another number of bytes than its shape")
+            if start == size:
+                return np.empty(shape, dtype)
+            return np.memmap(stream, dtype, "r", start, shape, "F" if column_major else "C")
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise unreadable(path, ".npy file of an array", error, cure) from None
+
+
 def read_object_maps(path: Path, name: str, cure: str = CURE) -> list[np.ndarray]:
     """Reads an array of arrays, such as the published ground truth; also a plain array, along its first side.
 
