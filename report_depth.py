@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from core.errors import UserError, run
+from core.files.regular import read_text
 from core.options import ReportOptions
 from core.options.parsing import parse
 
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     for entry in options.metrics:
         name, _, file = entry.partition("=")
         try:
-            content = json.loads(Path(file).read_text(encoding="utf-8"))
+            content = json.loads(read_text(Path(file), "utf-8"))
             results[name] = np.array([content["mean"][metric] for metric in METRIC_NAMES])
             measured_by.append((Protocol.from_json(content["protocol"]), Scaling(**content["scaling"])))
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.files.regular import read_text
 
 FILE = "intrinsics.yaml"
+MAX_BYTES = 64 << 10
 NEEDED = ("fx", "fy", "cx", "cy", "width", "height")
 HORIZONTAL_FIELD_OF_VIEW = 60.0  # degrees; of an average camera without a calibration
 CURE = "write fx fy cx cy width height in pixels, and baseline in metres for a stereo pair"
@@ -86,7 +88,9 @@ def read_camera(path: Path, image_size: tuple[int, int]) -> Camera:
 def _find_file(folder: Path, top: Path) -> Path | None:
     """The nearest `intrinsics.yaml` in a folder or those above it, up to the top."""
     for candidate in (folder, *folder.parents):
-        if (candidate / FILE).is_file():
+        if (candidate / FILE).exists() and not (
+            candidate / FILE
+        ).is_dir():  # a pipe is refused where it is read
             return candidate / FILE
         if candidate == top:
             break
@@ -97,7 +101,7 @@ def _read_numbers(path: Path) -> dict[str, float]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_text(path, "utf-8", MAX_BYTES))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         raise UserError(f"{path}: not readable YAML ({' '.join(str(error).split())}); {CURE}") from None
     if not isinstance(content, dict) or not set(NEEDED) <= set(content) <= {*NEEDED, "baseline"}:

@@ -7,8 +7,10 @@ import numpy as np
 
 from core.errors import UserError
 from core.files.images import open_image
+from core.files.regular import open_regular, read_text
 
 MAX_IMAGE_SIDE = 16384  # a larger size in a calibration is a mistake, and would fill the memory
+MAX_SCAN_BYTES = 256 << 20  # a revolution has two megabytes
 FLOATS_PER_POINT = 4  # x, y, z, reflectance
 
 
@@ -76,7 +78,7 @@ class CalibrationFile:
         """Raises UserError when the file is missing, and says the cure, or when it is not text."""
         self.path = path
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path, "utf-8")
         except FileNotFoundError as error:
             raise UserError(f"{path}: no such calibration; {cure}") from error
         except (OSError, UnicodeDecodeError) as error:
@@ -123,15 +125,16 @@ def read_scan(path: Path) -> np.ndarray:
         UserError: missing, empty or truncated.
     """
     try:
-        values = np.fromfile(path, dtype="<f4")
-        size = path.stat().st_size
+        with open_regular(path, MAX_SCAN_BYTES) as file:
+            content = bytearray(file.read())
+        size = len(content)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such scan; unpack the velodyne_points of that drive there") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     if size == 0 or size % (4 * FLOATS_PER_POINT) != 0:
         raise UserError(f"{path}: truncated scan: {size} bytes are no whole number of points; copy it again")
-    return values.reshape(-1, FLOATS_PER_POINT)
+    return np.frombuffer(content, dtype="<f4").reshape(-1, FLOATS_PER_POINT)
 
 
 def read_annotated_depth(path: Path) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
+from core.files.regular import open_regular
 from core.weights.files import CURE, reason_of, unreadable
 
 MAX_BYTES = 16 << 20  # of a file, and of what it unpacks to
@@ -41,7 +42,7 @@ def read_mat_array(path: Path, name: str, cure: str = CURE) -> np.ndarray:
         UserError: unreadable, damaged, too large, of another version than 5, or without such an array.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {reason_of(error)}; {cure}") from None

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
+from core.files.regular import read_text
 
 EARTH_RADIUS = 6378137.0  # metres, of KITTI's Mercator projection
 PACKET_NUMBERS = 30  # KITTI's dataformat.txt; the pose is the first six, velocities and others follow
@@ -24,7 +25,7 @@ def read_packet(path: Path) -> np.ndarray:
         UserError: the packet is no text, has more or fewer numbers than KITTI's, or they cannot be a pose.
     """
     try:
-        values = np.array([float(word) for word in path.read_text(encoding="utf-8").split()])
+        values = np.array([float(word) for word in read_text(path, "utf-8").split()])
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as an oxts packet: {error}; copy it again") from None
     pose = values[:6]

@@ -22,6 +22,7 @@ from core.datasets.sequences import images_in, natural_key
 from core.datasets.splits import LISTS
 from core.errors import UserError
 from core.files.images import BadImageError, image_size
+from core.files.regular import open_regular, read_text
 from core.files.whole import write_text
 from core.options.base import list_name
 
@@ -80,7 +81,7 @@ def read_scenes(path: Path, folder: Path) -> list[str]:
         UserError: the list is unreadable or empty, or names a scene twice, one that is not there or one outside.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such list; write the name of a scene per line; check --data_path"
@@ -188,8 +189,8 @@ def read_camera(path: Path, size: tuple[int, int]) -> Intrinsics:
         UserError: missing, no 3x3 numbers, or no camera of such an image.
     """
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_CAMERA_BYTES)
+        with open_regular(path) as file:
+            text = file.read(MAX_CAMERA_BYTES).decode("utf-8-sig")
         rows = [[float(word) for word in line.replace(",", " ").split()] for line in text.splitlines()]
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {CAMERA_CURE}") from None
@@ -242,7 +243,7 @@ def read_frame_index(path: Path, count: int) -> list[int]:
         UserError: missing, or not ascending positions below `count`.
     """
     try:
-        words = path.read_text(encoding="utf-8-sig").split()
+        words = read_text(path).split()
     except FileNotFoundError:
         raise UserError(f"{path}: no such index of frames; {INDEX_CURE}, or leave the index out") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from core.errors import UserError
+from core.files.regular import read_text
 
 SPLITS = Path(__file__).resolve().parent.parent.parent / "splits"
 FACTS = SPLITS / "facts.yml"
@@ -153,7 +154,7 @@ def read_split_file(path: Path) -> Lines:
         UserError: the file is unreadable or lists nothing, or a line is malformed.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a split list: {error}") from error
     rows = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]

@@ -1,6 +1,6 @@
 """Disparities of a whole split in files: one `.npy` for evaluation, or the PNGs that KITTI's benchmark takes."""
 
-import zipfile
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,8 +11,11 @@ from core.disparity import resize_map
 from core.errors import UserError
 from core.files.whole import write_atomically, write_folder_atomically
 from core.options.protocols import PROTOCOLS
+from core.weights.npz import map_npy, read_npy
 
 BENCHMARK_FOLDER = "benchmark_predictions"
+MAX_BYTES = 8 << 30  # the Eigen test at the size of its images has 1.3
+CURE = "save it with np.save"
 KITTI_DEPTH_UNIT = 1 / 256  # metres of one step in KITTI's 16-bit depth images
 
 
@@ -30,15 +33,10 @@ def load_disparities(path: Path, mapped: bool = False) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, or holds something else.
     """
-    try:
-        disparities = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; evaluate_depth.py --save_pred_disps writes one") from None
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: not a readable .npy file of disparities ({error}); save it with np.save"
-        ) from None
-    maps = isinstance(disparities, np.ndarray) and disparities.ndim == 3 and 0 not in disparities.shape[1:]
+    if not os.path.exists(path):
+        raise UserError(f"{path}: no such file; evaluate_depth.py --save_pred_disps writes one")
+    disparities = map_npy(path, CURE) if mapped else read_npy(path, CURE, MAX_BYTES)
+    maps = disparities.ndim == 3 and 0 not in disparities.shape[1:]
     if not maps or disparities.dtype.kind not in "fiu":
         raise UserError(f"{path}: expected one array (images, height, width); save it with np.save")
     return disparities

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from core.errors import UserError
+from core.files.regular import open_regular
 
 # What Pillow raises on a damaged file: OSError covers unknown formats and truncation, the rest its decoders.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
@@ -32,7 +33,7 @@ def open_image(path: Path, cure: str = "check the path") -> Image.Image:
         BadImageError: missing, truncated, or not an image.
     """
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # a telephone stores how it was held
             return image
@@ -49,7 +50,7 @@ def image_size(path: Path) -> tuple[int, int]:
         BadImageError: missing, or not an image.
     """
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             width, height = image.size
             has_exif = image.format != "PNG" or "exif" in image.info  # Pillow decodes a PNG to look for more
             lies_on_its_side = has_exif and image.getexif().get(ORIENTATION, 1) >= 5

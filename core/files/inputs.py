@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from core.errors import UserError
+from core.files.regular import read_text
 
 VIDEO_EXTENSIONS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 # What an earlier run wrote beside the images is no input.
@@ -49,7 +50,7 @@ def find_images(path: str, extensions: list[str]) -> list[Path]:
 
 def _listed_images(path: Path) -> list[Path]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a list of images: {error}") from None
     images: dict[Path, None] = {}  # each once, in their order

@@ -4,16 +4,19 @@ A trajectory is `T_world_camera`: the pose of each frame, camera to world. A mot
 points of camera t to camera t + 1, which is T_source_target of the target t and the source t + 1.
 """
 
-import zipfile
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import UserError
+from core.files.regular import read_text
 from core.files.whole import write_atomically, write_text
 from core.geometry import invert_rigid
+from core.weights.npz import read_npy
 
+MAX_MOTIONS_BYTES = 256 << 20
 RIGID_TOLERANCE = 1e-2  # of R Rᵀ: files carry six digits, or float32; a matrix of something else is far off
 
 
@@ -69,7 +72,7 @@ def read_trajectory(path: Path) -> Trajectory:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file of poses; KITTI's lie in poses/ of the odometry set") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -149,15 +152,10 @@ def load_motions(path: Path) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, or holds something else.
     """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; evaluate_pose.py writes poses.npy") from None
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: not a readable .npy file of poses ({error}); save it with np.save"
-        ) from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+    if not os.path.exists(path):
+        raise UserError(f"{path}: no such file; evaluate_pose.py writes poses.npy")
+    array = read_npy(path, "save it with np.save", MAX_MOTIONS_BYTES)
+    if array.dtype.kind != "f":
         raise UserError(f"{path}: expected one array of floating-point motions; save it with np.save")
     shapes: set[tuple[int, ...]] = {(4, 4), (3, 4), (12,)}
     if array.size == 0 or array.shape[1:] not in shapes:

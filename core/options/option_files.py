@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.files.regular import open_regular
 
 MAX_BYTES = 64 << 10  # all options take four thousand
 REASON_SHOWN = 300
@@ -24,7 +25,7 @@ def read(path: Path) -> dict[str, Any]:
         UserError: unreadable, too large, or neither lines nor YAML.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise UserError(f"{path}: more than {MAX_BYTES >> 10} KiB are no options; check the path")

@@ -1,4 +1,4 @@
-"""Zip files that cannot grow: what they declare is compared with what they are before anything is unpacked."""
+"""Zip files and streams that cannot grow: what they declare is compared with what they are before it is unpacked."""
 
 import io
 import zipfile
@@ -14,6 +14,10 @@ MAX_DIRECTORY_BYTES = 4 << 20  # of the central directory: some ten thousand mem
 # Ground truth compresses 20:1, zeros 1000:1.
 MAX_RATIO = 64
 FREE_BYTES = 256 << 20  # small files may unpack to this, whatever the ratio
+# Of these Python unpacks no more than is asked for; of bzip2 and LZMA a block, whose size the file chooses.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+ENCRYPTED = 1
+MAX_LINE_BYTES = 64 << 10  # of a pickle: names and numbers
 
 
 class _Bounded(io.BufferedReader):
@@ -40,13 +44,16 @@ def open_archive(path: Path, limit: int) -> Iterator[tuple[zipfile.ZipFile, int]
 
     Raises:
         UserError: see `open_file`.
-        zipfile.BadZipFile: damaged, names twice, members that overlap or lie outside, or a bomb.
+        zipfile.BadZipFile: damaged, names twice, members that overlap or lie outside, that are encrypted or
+            packed by another method than "stored" and "deflated", or a bomb.
     """
     file, size = open_file(path, limit=None)
     with file, _Bounded(file, size) as bounded, zipfile.ZipFile(bounded) as archive:
         members = archive.infolist()
         if len({member.filename for member in members}) != len(members):
             raise zipfile.BadZipFile("two members have the same name")
+        for member in members:
+            _require_plain(member)
         if any(not 0 <= member.header_offset < size for member in members):
             raise zipfile.BadZipFile("a member lies beyond the end of the file")
         if sum(member.compress_size for member in members) > size:
@@ -55,6 +62,13 @@ def open_archive(path: Path, limit: int) -> Iterator[tuple[zipfile.ZipFile, int]
         if unpacked > min(FREE_BYTES + MAX_RATIO * size, limit):
             raise zipfile.BadZipFile(f"it claims to unpack to {unpacked} bytes")
         yield archive, size
+
+
+def _require_plain(member: zipfile.ZipInfo) -> None:
+    if member.compress_type not in METHODS:
+        raise zipfile.BadZipFile(f"{member.filename[:80]!r} is compressed in a way that is not allowed")
+    if member.flag_bits & ENCRYPTED:
+        raise zipfile.BadZipFile(f"{member.filename[:80]!r} is encrypted")
 
 
 def require_stored(member: zipfile.ZipInfo) -> None:
@@ -81,15 +95,26 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int | 
 
 
 class BoundedStream:
-    """A stream for the unpickler that hands out no more than `limit` bytes at once."""
+    """A stream for the unpickler that hands out no more than `limit` bytes at once, and never more than there are.
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
-        self._stream, self._limit = stream, limit
+    Args:
+        stream: positioned anywhere.
+        size: bytes from there on.
+        limit: bytes at once.
+    """
+
+    def __init__(self, stream: IO[bytes], size: int, limit: int) -> None:
+        self._stream, self._left, self._limit = stream, size, limit
 
     def read(self, size: int) -> bytes:
-        if size > self._limit:
+        if size > min(self._limit, self._left):
             raise EOFError(f"it asks for {size} bytes at once")
+        self._left -= size
         return self._stream.read(size)
 
     def readline(self) -> bytes:
-        return self._stream.readline(CHUNK)
+        line = self._stream.readline(MAX_LINE_BYTES)
+        self._left -= len(line)
+        if len(line) == MAX_LINE_BYTES:
+            raise EOFError("a line of it is longer than names and numbers are")
+        return line

@@ -10,6 +10,10 @@ from core.errors import UserError
 # Of one file: the largest networks here have a third of a GiB, with an optimiser's two moments of every number one GiB.
 # Some formats are held in memory three times.
 MAX_FILE_BYTES = 1088 << 20
+# Of one tensor: four times the largest here, a convolution of 512x2048x3x3, with room for twice as many numbers.
+MAX_TENSOR_BYTES = 384 << 20
+# What arrays may take beyond the file's own bytes: names that share numbers, bfloat16 that is widened.
+MAX_EXTRA_BYTES = 384 << 20
 TOGETHER_SUFFIXES = (".pth", ".pt", ".tar", ".ckpt")  # of files in which authors keep whole models
 REASON_SHOWN = 160
 CURE = "write or download it again"
@@ -41,19 +45,9 @@ def open_file(path: Path, limit: int | None = MAX_FILE_BYTES) -> tuple[BinaryIO,
     return os.fdopen(handle, "rb"), status.st_size
 
 
-def read_file(path: Path) -> bytes:
-    """The bytes of a file of weights; errors as in `open_file`, and for want of memory."""
-    file, _ = open_file(path)
-    with file:
-        try:
-            return file.read()
-        except MemoryError as error:
-            raise UserError(f"{path}: cannot read the weights: {reason_of(error)}; free some") from None
-
-
 def allowance(size: int) -> int:
     """Bytes of arrays that a file of `size` bytes may become: names may share numbers, but not without limit."""
-    return 4 * size + (16 << 20)
+    return size + min(3 * size + (16 << 20), MAX_EXTRA_BYTES)
 
 
 def unreadable(path: Path, kind: str, error: Exception | str, cure: str = CURE) -> UserError:

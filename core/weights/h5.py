@@ -13,7 +13,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.files.whole import write_atomically
-from core.weights.files import CURE, open_file, unreadable
+from core.weights.files import CURE, MAX_TENSOR_BYTES, open_file, unreadable
 from core.weights.stand_ins import plain_array
 
 REWRITE = "write it again as plain data sets at the root, without compression"
@@ -102,6 +102,8 @@ def _require_present(path: Path, datasets: dict[str, Any], cure: str) -> None:
         declared = math.prod(dataset.shape) * dataset.dtype.itemsize
         if declared > dataset.id.get_storage_size():
             raise UserError(f"{path}: {name!r} declares {declared} bytes that the file does not hold; {cure}")
+        if declared > MAX_TENSOR_BYTES:
+            raise UserError(f"{path}: {name!r} has more than {MAX_TENSOR_BYTES >> 20} MiB; {cure}")
         total += declared
     if total > path.stat().st_size:
         raise UserError(f"{path}: declares {total} bytes, more than the file holds; {cure}")

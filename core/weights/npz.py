@@ -12,11 +12,12 @@ from typing import IO
 import numpy as np
 
 from core.errors import UserError
-from core.weights.archives import BoundedStream, open_archive
-from core.weights.files import CURE, open_file, unreadable
+from core.weights.archives import open_archive
+from core.weights.files import CURE, MAX_TENSOR_BYTES, open_file, unreadable
 from core.weights.pickles import Unpickler
 from core.weights.stand_ins import MAX_DIMENSIONS, OBJECT_ELEMENTS, PLAIN_ELEMENTS, Array
 
+CHUNK = 1 << 20
 MAGIC = b"\x93NUMPY"
 MAX_HEADER_BYTES = 10_000
 HEADER = re.compile(
@@ -72,6 +73,28 @@ def read_npy(path: Path, cure: str = CURE, limit: int = MAX_ARRAYS_BYTES) -> np.
         raise unreadable(path, ".npy file of an array", error, cure) from None
 
 
+def map_npy(path: Path, cure: str = CURE) -> np.ndarray:
+    """A file of one array as `read_npy` reads it, each number when it is looked at; read-only.
+
+    Raises:
+        UserError: unreadable, damaged, or holding objects.
+    """
+    try:
+        stream, size = open_file(path, limit=None)
+        with stream:
+            dtype, column_major, shape = _read_header(stream)
+            start = stream.tell()
+            if dtype.hasobject or math.prod(shape) * dtype.itemsize != size - start:
+                raise ValueError("it holds objects, or another number of bytes than its shape")
+            if start == size:
+                return np.empty(shape, dtype)
+            return np.memmap(stream, dtype, "r", start, shape, "F" if column_major else "C")
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise unreadable(path, ".npy file of an array", error, cure) from None
+
+
 def read_object_maps(path: Path, name: str, cure: str = CURE) -> list[np.ndarray]:
     """Reads an array of arrays, such as the published ground truth; also a plain array, along its first side.
 
@@ -87,7 +110,7 @@ def read_object_maps(path: Path, name: str, cure: str = CURE) -> list[np.ndarray
             member = archive.getinfo(name + SUFFIX)
             with archive.open(member) as stream:
                 if _read_header(stream)[0].hasobject:
-                    loaded = Unpickler(BoundedStream(stream, MAX_MAP_BYTES), member.file_size).load()
+                    loaded = Unpickler(stream, member.file_size, limit=MAX_MAP_BYTES).load()
                     return _maps(loaded, member.file_size)
             return list(np.atleast_1d(_read(archive, member)))
     except UserError:
@@ -119,13 +142,29 @@ def _array(stream: IO[bytes], size: int, name: str) -> np.ndarray:
     wanted = math.prod(shape) * dtype.itemsize
     if wanted > size:
         raise ValueError(f"{name!r} declares {wanted} bytes that the file does not hold")
-    content = bytearray()
-    while chunk := stream.read(1 << 20):
-        content += chunk
-    if len(content) != wanted:
+    plain = dtype.isnative and not column_major
+    if not plain and wanted > MAX_TENSOR_BYTES:  # it would be in memory twice
+        raise ValueError(
+            f"{name!r} has {wanted} bytes in another order than this machine's; save it row by row"
+        )
+    content = _numbers(stream, wanted)
+    if content is None or stream.read(1):
         raise ValueError(f"{name!r} has another number of bytes than its shape")
     array = np.frombuffer(content, dtype).reshape(shape, order="F" if column_major else "C")
     return array.astype(dtype.newbyteorder("="), order="C", copy=False)
+
+
+def _numbers(stream: IO[bytes], wanted: int) -> bytearray | None:
+    """So many bytes of a stream, in no more memory; None where it ends before."""
+    content, at = bytearray(wanted), 0
+    view = memoryview(content)
+    while at < wanted:
+        chunk = stream.read(min(CHUNK, wanted - at))
+        if not chunk:
+            return None
+        view[at : at + len(chunk)] = chunk
+        at += len(chunk)
+    return content
 
 
 def _read_header(stream: IO[bytes]) -> tuple[np.dtype, bool, tuple[int, ...]]:

@@ -1,6 +1,5 @@
 """Paddle's `.pdparams` and `.pdopt`: a pickle of `{name: ndarray}`, read without executing what a pickle may hide."""
 
-import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.files.whole import write_atomically
-from core.weights.files import read_file, unreadable
+from core.weights.files import open_file, unreadable
 from core.weights.pickles import Unpickler, state_arrays
 
 
@@ -23,9 +22,10 @@ def read_pdparams(path: Path) -> dict[str, np.ndarray]:
     Raises:
         UserError: unreadable, damaged, without arrays, or asking for anything but arrays.
     """
-    content = read_file(Path(path))
+    file, size = open_file(Path(path))
     try:
-        return state_arrays(Unpickler(io.BytesIO(content), len(content)).load(), len(content))
+        with file:
+            return state_arrays(Unpickler(file, size).load(), size)
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise unreadable(path, ".pdparams file of arrays", error) from None
 

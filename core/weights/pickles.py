@@ -10,12 +10,13 @@ forever to hash.
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import IO, Any
 
 import numpy as np
 
 from core.weights import families
-from core.weights.files import allowance
+from core.weights.archives import BoundedStream
+from core.weights.files import MAX_TENSOR_BYTES, allowance
 from core.weights.stand_ins import (
     ALLOWED_GLOBALS,
     INERT,
@@ -24,6 +25,7 @@ from core.weights.stand_ins import (
     Names,
     Numbers,
     StandIn,
+    Text,
     require_plain_names,
 )
 
@@ -32,14 +34,9 @@ MAX_ARGUMENTS = 16  # of a call; a tensor takes seven
 # Where checkpoints of whole trainings keep the weights.
 NESTED = ("state_dict", "model")
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+LAST_LEAD = 0xC3  # the greatest byte that UTF-8 needs for Latin-1
+LONG_TEXT = 64 << 10  # bytes from which on a text is none, but numbers
 MAX_PARAMETERS = 10_000  # of an optimiser; a ResNet-152 and what belongs to it has seven hundred
-
-
-class Stream(Protocol):
-    """What the unpickler reads from."""
-
-    def read(self, size: int, /) -> bytes: ...
-    def readline(self) -> bytes: ...
 
 
 # ---- the unpickler ---------------------------------------------------------------------------------------
@@ -51,23 +48,27 @@ class Unpickler(pickle._Unpickler):
 
     Args:
         stream: positioned at the pickle; it is left just behind it.
-        size: bytes of the file, which bounds what may be made of it.
+        size: bytes of the file from there on, which bound what may be made of it.
         allowed: further globals `{(module, name): stand-in}`.
         persistent: what becomes of a persistent id; None refuses them.
+        limit: bytes that it may ask for at once; numbers in a text take up to twice their own.
     """
 
     stack: list[Any]  # since the last mark
+    append: Callable[[Any], None]
     memo: dict[int, Any]
+    read: Callable[[int], bytes]
     readline: Callable[[], bytes]
 
     def __init__(
         self,
-        stream: Stream,
+        stream: IO[bytes],
         size: int,
         allowed: Mapping[tuple[str, str], StandIn] | None = None,
         persistent: Callable[[Any], Any] | None = None,
+        limit: int = 2 * MAX_TENSOR_BYTES,
     ) -> None:
-        super().__init__(stream, encoding="latin1")
+        super().__init__(BoundedStream(stream, size, limit), encoding="latin1")
         # What the readers know themselves comes last: no family changes it.
         self._allowed = {place: INERT[kind] for place, kind in families.stand_ins()}
         self._allowed |= ALLOWED_GLOBALS | dict(allowed or {})
@@ -103,12 +104,14 @@ class Unpickler(pickle._Unpickler):
 
     def _encode(self, text: Any, encoding: Any = None) -> bytes:
         """`_codecs.encode(text, "latin1")`: how protocol 2 holds bytes."""
-        if not isinstance(text, str) or encoding != "latin1":
+        if not isinstance(text, str | Text) or encoding != "latin1":
             raise pickle.UnpicklingError("bytes in an unexpected encoding")
-        self._bytes_left -= len(text)  # the same text may be encoded again and again
+        self._bytes_left -= len(
+            text.content if isinstance(text, Text) else text
+        )  # the same text may be encoded again and again
         if self._bytes_left < 0:
             raise pickle.UnpicklingError("it declares more bytes than the file holds")
-        return text.encode("latin1")
+        return text.content if isinstance(text, Text) else text.encode("latin1")
 
     def _ordered_dict(self, items: Any = ()) -> Names:
         """`OrderedDict(pairs)`."""
@@ -143,6 +146,26 @@ class Unpickler(pickle._Unpickler):
     def check_names(self) -> None:
         require_plain_names(self.stack[::2])
 
+    def skip_frame(self) -> None:
+        """Frames hint at how much to read ahead; one of the whole file would be in memory beside what it holds."""
+        self.read(8)
+
+    def text(self) -> None:
+        self._text(int.from_bytes(self.read(4), "little"))
+
+    def text_of_8_bytes(self) -> None:
+        self._text(int.from_bytes(self.read(8), "little"))
+
+    def _text(self, size: int) -> None:
+        content = self.read(size)
+        if size <= LONG_TEXT:
+            self.append(str(content, "utf-8", "surrogatepass"))
+            return
+        # One character beyond Latin-1 would make each of the others take two or four bytes.
+        if len(content) != size or np.frombuffer(content, np.uint8).max() > LAST_LEAD:
+            raise pickle.UnpicklingError(f"a text of {size} bytes")
+        self.append(Text(content.decode("utf-8").encode("latin1")))
+
     def put(self) -> None:
         index = self.readline()[:-1]
         if len(index) > 9 or not index.isdigit():
@@ -151,10 +174,11 @@ class Unpickler(pickle._Unpickler):
 
 
 Step = Callable[[Any], None]
-# Instructions that weights do not need: sets, classes by number, old classes, buffers outside the file.
+# Instructions that weights do not need: sets, classes by number, old classes, buffers outside the file, integers of
+# more than 255 bytes.
 REFUSED = (
     *(pickle.EMPTY_SET, pickle.FROZENSET, pickle.ADDITEMS, pickle.EXT1, pickle.EXT2, pickle.EXT4),
-    *(pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.BYTEARRAY8),
+    *(pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.BYTEARRAY8, pickle.LONG4),
     *(pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.PERSID),
 )
 
@@ -180,6 +204,9 @@ def _dispatch(original: Mapping[int, Step]) -> dict[int, Step]:
     for code in (pickle.SETITEMS, pickle.DICT):
         parts[code[0]] = (Unpickler.check_names, original[code[0]])
     parts[pickle.PUT[0]] = (Unpickler.put,)
+    parts[pickle.FRAME[0]] = (Unpickler.skip_frame,)
+    parts[pickle.BINUNICODE[0]] = (Unpickler.text,)
+    parts[pickle.BINUNICODE8[0]] = (Unpickler.text_of_8_bytes,)
     for code in (pickle.REDUCE, pickle.NEWOBJ):  # a class is called like a function
         parts[code[0]] = (Unpickler.check_arguments, original[pickle.REDUCE[0]])
     return {code: _counted(*steps) for code, steps in parts.items()}
@@ -218,7 +245,7 @@ def state_arrays(loaded: Any, size: int) -> dict[str, np.ndarray]:
     if not _has_arrays(found):
         raise pickle.UnpicklingError("it holds no arrays by name")
     _require_held(found.values(), size)
-    return {name: _array(value) for name, value in found.items()}
+    return {name: _array(value) for name, value in found.items()}  # in turn: an array lets go of its bytes
 
 
 def _array(value: Any) -> np.ndarray:

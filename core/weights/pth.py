@@ -10,15 +10,24 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from core.errors import UserError
 from core.weights.archives import open_archive, read_member, require_stored
-from core.weights.files import MAX_FILE_BYTES, open_file, read_file, unreadable
+from core.weights.files import MAX_FILE_BYTES, allowance, open_file, unreadable
 from core.weights.pickles import Unpickler, kept_number, optimizer_arrays, state_arrays
-from core.weights.stand_ins import Function, Numbers, StandIn, dropped, plain_array, require_sides, shown
+from core.weights.stand_ins import (
+    Function,
+    Numbers,
+    StandIn,
+    dropped,
+    plain_array,
+    require_sides,
+    require_tensor,
+    shown,
+)
 
 ZIP_START = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -26,7 +35,9 @@ LEGACY_PROTOCOL = 1001
 PICKLE_NAME = "data.pkl"
 MAX_PICKLE_BYTES = 64 << 20
 
-Fetch = Callable[[str], bytes | bytearray | memoryview]
+# Parts of a storage are taken from what is kept of it; a storage of one tensor is never in memory twice.
+MAX_KEPT_BYTES = 512 << 20
+
 Content = TypeVar("Content")
 
 
@@ -61,13 +72,13 @@ def read_number(path: Path, name: str) -> int | None:
 def _read(path: Path, extract: Callable[[Any, int], Content]) -> Content:
     """What `extract` takes from what was unpickled and the size of the file."""
     path = Path(path)
-    file, _ = open_file(path)
-    with file:
-        start = file.read(len(ZIP_START))
+    file, size = open_file(path)
     try:
-        if start == ZIP_START:
-            return _read_zip(path, extract)
-        return _read_legacy(read_file(path), extract)
+        with file:
+            if file.read(len(ZIP_START)) != ZIP_START:
+                file.seek(0)
+                return _read_legacy(file, size, extract)
+        return _read_zip(path, extract)
     except UserError:
         raise
     except Exception as error:  # a damaged file can raise nearly anything
@@ -75,6 +86,40 @@ def _read(path: Path, extract: Callable[[Any, int], Content]) -> Content:
 
 
 # ---- stand-ins -------------------------------------------------------------------------------------------
+
+
+class Storages:
+    """The storages of a file by key, read when they are needed.
+
+    Args:
+        read: the bytes of one, anew.
+        size: of the file, bytes; no more than its arrays may have is ever read.
+    """
+
+    def __init__(self, read: Callable[[str], bytearray], size: int) -> None:
+        self._read, self._left = read, allowance(size)
+        self._kept: dict[str, bytearray] = {}
+
+    def whole(self, key: str) -> bytearray:
+        """For whoever needs all of it: bytes of its own."""
+        content = self._read(key)
+        self._spend(len(content))
+        return content
+
+    def shared(self, key: str) -> bytearray:
+        """For whoever needs a part of it."""
+        if key not in self._kept:
+            self._kept[key] = self._read(key)
+            if sum(map(len, self._kept.values())) > MAX_KEPT_BYTES:
+                raise pickle.UnpicklingError(
+                    "tensors that are small parts of far more numbers; save clones of them"
+                )
+        return self._kept[key]
+
+    def _spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise pickle.UnpicklingError("it declares more numbers than the file holds")
 
 
 class StorageType(StandIn):
@@ -89,16 +134,19 @@ class StorageType(StandIn):
 class Storage(StandIn):
     """Numbers in the file, of which tensors are views; `start` counts elements."""
 
-    __slots__ = ("count", "dtype", "fetch", "key", "start")
+    __slots__ = ("count", "dtype", "key", "start", "storages", "total")
 
-    def __init__(self, dtype: np.dtype[Any], key: str, count: int, fetch: Fetch) -> None:
-        self.dtype, self.key, self.count, self.fetch = dtype, key, count, fetch
-        self.start = 0
+    def __init__(self, dtype: np.dtype[Any], key: str, count: int, storages: Storages) -> None:
+        self.dtype, self.key, self.count, self.storages = dtype, key, count, storages
+        self.start, self.total = 0, count  # `total` of the file, where this is a view of a part
 
     def numbers(self) -> np.ndarray:
         """(count,), a view of what the file holds."""
         return np.frombuffer(
-            self.fetch(self.key), self.dtype, count=self.count, offset=self.start * self.dtype.itemsize
+            self.storages.shared(self.key),
+            self.dtype,
+            count=self.count,
+            offset=self.start * self.dtype.itemsize,
         )
 
 
@@ -126,6 +174,10 @@ class Tensor(Numbers):
     def array(self) -> np.ndarray:
         if 0 in self.size:
             return plain_array(np.zeros(self.size, self.storage.dtype.newbyteorder("=")))
+        require_tensor(self.nbytes)
+        if self._is_whole():
+            numbers = np.frombuffer(self.storage.storages.whole(self.storage.key), self.storage.dtype)
+            return plain_array(numbers.reshape(self.size).astype(numbers.dtype.newbyteorder("="), copy=False))
         numbers = self.storage.numbers()[self.offset :]
         # A side of 1 may have any stride.
         steps = [
@@ -134,6 +186,14 @@ class Tensor(Numbers):
         ]
         view = np.lib.stride_tricks.as_strided(numbers, self.size, steps, writeable=False)
         return plain_array(np.array(view, numbers.dtype.newbyteorder("="), order="C"))
+
+    def _is_whole(self) -> bool:
+        """Whether it is all of a storage, row by row."""
+        steps = [math.prod(self.size[axis + 1 :]) for axis in range(len(self.size))]
+        dense = all(
+            side == 1 or step == own for side, step, own in zip(self.size, self.stride, steps, strict=True)
+        )
+        return dense and math.prod(self.size) == self.storage.total
 
 
 def _parameter(data: Any = None, *_: Any) -> Tensor:
@@ -168,7 +228,7 @@ ALLOWED: dict[tuple[str, str], StandIn] = {
 }
 
 
-def _storage(pid: Any, fetch: Fetch) -> Storage:
+def _storage(pid: Any, storages: Storages) -> Storage:
     """`("storage", type, key, location, count)`; in old files, with a view of it: `(key, start, count)`."""
     if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] != "storage":
         raise pickle.UnpicklingError("it refers to something that is no storage")
@@ -176,7 +236,7 @@ def _storage(pid: Any, fetch: Fetch) -> Storage:
     if not isinstance(kind, StorageType) or not isinstance(key, str):
         raise pickle.UnpicklingError("a storage of an unexpected kind")
     (count,) = require_sides((count,))
-    return Storage(kind.dtype, key, count, fetch)
+    return Storage(kind.dtype, key, count, storages)
 
 
 # ---- since PyTorch 1.6 -----------------------------------------------------------------------------------
@@ -194,15 +254,10 @@ def _read_zip(path: Path, extract: Callable[[Any, int], Content]) -> Content:
         byte_order = members.get(f"{prefix}byteorder")
         if byte_order is not None and read_member(archive, byte_order, limit=16) != b"little":
             raise pickle.UnpicklingError("its numbers are big-endian; save it again on another machine")
-        read: dict[str, bytearray] = {}
-
-        def fetch(key: str) -> bytearray:
-            if key not in read:
-                read[key] = read_member(archive, members[f"{prefix}data/{key}"])
-            return read[key]
+        storages = Storages(lambda key: read_member(archive, members[f"{prefix}data/{key}"]), size)
 
         def storage(pid: Any) -> Storage:
-            found = _storage(pid, fetch)
+            found = _storage(pid, storages)
             member = members.get(f"{prefix}data/{found.key}")
             if member is None or member.file_size != found.count * found.dtype.itemsize:
                 raise pickle.UnpicklingError(f"the storage {shown(found.key)} is absent or of another size")
@@ -216,16 +271,22 @@ def _read_zip(path: Path, extract: Callable[[Any, int], Content]) -> Content:
 # ---- before PyTorch 1.6 ----------------------------------------------------------------------------------
 
 
-def _read_legacy(content: bytes, extract: Callable[[Any, int], Content]) -> Content:
-    stream = io.BytesIO(content)
-    places: dict[str, memoryview] = {}
+def _read_legacy(file: BinaryIO, size: int, extract: Callable[[Any, int], Content]) -> Content:
+    places: dict[str, tuple[int, int]] = {}  # start, bytes
     roots: dict[str, Storage] = {}
 
-    def fetch(key: str) -> memoryview:
-        return places[key]
+    def read(key: str) -> bytearray:
+        start, count = places[key]
+        file.seek(start)
+        content = bytearray(count)
+        if file.readinto(content) != count:  # type: ignore[attr-defined]
+            raise EOFError("it is shorter than it was")
+        return content
+
+    storages = Storages(read, size)
 
     def storage(pid: Any) -> Storage:
-        root, view = _storage(pid, fetch), pid[5] if len(pid) == 6 else None
+        root, view = _storage(pid, storages), pid[5] if len(pid) == 6 else None
         known = roots.setdefault(root.key, root)
         if (known.dtype, known.count) != (root.dtype, root.count):
             raise pickle.UnpicklingError(f"the storage {shown(root.key)} is declared twice, differently")
@@ -233,14 +294,14 @@ def _read_legacy(content: bytes, extract: Callable[[Any, int], Content]) -> Cont
             return root
         if not isinstance(view, tuple) or len(view) != 3:
             raise pickle.UnpicklingError("a view of a storage of an unexpected kind")
-        part = Storage(root.dtype, root.key, 0, fetch)
+        part = Storage(root.dtype, root.key, root.count, storages)
         part.start, part.count = require_sides(view[1:])
         if part.start + part.count > root.count:
             raise pickle.UnpicklingError("a view that reaches beyond its storage")
         return part
 
     def load(persistent: Callable[[Any], Any] | None = None) -> Any:
-        return Unpickler(stream, len(content), ALLOWED, persistent).load()
+        return Unpickler(file, size - file.tell(), ALLOWED, persistent, MAX_PICKLE_BYTES).load()
 
     if load() != LEGACY_MAGIC or load() != LEGACY_PROTOCOL:
         raise pickle.UnpicklingError("it does not start as such files do")
@@ -253,12 +314,13 @@ def _read_legacy(content: bytes, extract: Callable[[Any, int], Content]) -> Cont
         raise pickle.UnpicklingError("its list of storages is none")
     if len(set(keys)) != len(keys) or set(keys) != set(roots):
         raise pickle.UnpicklingError("its list of storages is not the one that its tensors need")
-    position = stream.tell()
+    position = file.tell()
     for key in keys:
-        count = int.from_bytes(content[position : position + 8], "little", signed=True)
+        file.seek(position)
+        count = int.from_bytes(file.read(8), "little", signed=True)
         end = position + 8 + roots[key].count * roots[key].dtype.itemsize
-        if count != roots[key].count or end > len(content):
+        if count != roots[key].count or end > size:
             raise pickle.UnpicklingError(f"the storage {shown(key)} is not whole")
-        places[key] = memoryview(content)[position + 8 : end]
+        places[key] = position + 8, end - position - 8
         position = end
-    return extract(loaded, len(content))
+    return extract(loaded, size)

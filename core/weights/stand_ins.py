@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.weights.families.base import DROPPED, RECORD
+from core.weights.files import MAX_TENSOR_BYTES
 
 MAX_SIDE = 1 << 48
 MAX_DIMENSIONS = 32
@@ -43,6 +44,12 @@ def require_plain_names(names: list[Any]) -> None:
         plain = type(name) in (str, Function) or (isinstance(name, int) and abs(name) < 1 << 63)
         if not plain:
             raise pickle.UnpicklingError("a dict whose names are neither text nor plain integers")
+
+
+def require_tensor(nbytes: int) -> None:
+    """Raises pickle.UnpicklingError for an array of so many bytes if no network has one so large."""
+    if nbytes > MAX_TENSOR_BYTES:
+        raise pickle.UnpicklingError(f"an array of {nbytes} bytes, more than {MAX_TENSOR_BYTES >> 20} MiB")
 
 
 def plain_array(array: np.ndarray) -> np.ndarray:
@@ -133,16 +140,27 @@ class Dtype(StandIn):
         return np.dtype(self.byte_order + self.code)
 
 
+class Text(StandIn):
+    """A long text, as the bytes of its Latin-1: protocol 2 holds numbers so."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+
 class Array(Numbers):
     """`_reconstruct(ndarray, (0,), b"b")`, then its state (version, shape, dtype, column-major, content).
 
-    The content is the bytes of the numbers, or a list when the elements are objects.
+    The content is the bytes of the numbers, or a list when the elements are objects. Bytes are let go of once the array
+    is made: all arrays of a file take little more memory than the file.
     """
 
-    __slots__ = ("column_major", "content", "dtype", "shape")
+    __slots__ = ("_made", "column_major", "content", "dtype", "shape")
 
     def __init__(self, *_: Any) -> None:
         self.content: bytes | list[Any] | None = None
+        self._made: np.ndarray | None = None
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
@@ -160,13 +178,19 @@ class Array(Numbers):
 
     @property
     def nbytes(self) -> int:
-        return len(self._bytes()) * (2 if self.dtype.code == "u2" else 1)
+        held = self._made.nbytes if self._made is not None else len(self._bytes())
+        return held * (2 if self.dtype.code == "u2" and self._made is None else 1)
 
     def array(self) -> np.ndarray:
+        if self._made is not None:
+            return self._made.copy()
+        require_tensor(self.nbytes)
         kind = self.dtype.numpy()
         flat = np.frombuffer(self._bytes(), kind)
         array = flat.reshape(self.shape, order="F" if self.column_major else "C")
-        return plain_array(array.astype(kind.newbyteorder("="), order="C"))
+        self._made = plain_array(array.astype(kind.newbyteorder("="), order="C"))
+        self.content = None
+        return self._made
 
     def items(self) -> list["Array"]:
         """The elements of an array of arrays."""

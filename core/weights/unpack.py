@@ -13,7 +13,6 @@ from core.weights.archives import CHUNK, open_archive
 from core.weights.files import MAX_FILE_BYTES, unreadable
 
 MAX_MEMBERS = 1000
-PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may claim gigabytes of memory to unpack
 
 
 def unpack(archive: Path, folder: Path, files: Sequence[str]) -> None:
@@ -72,8 +71,6 @@ def _check(member: zipfile.ZipInfo) -> None:
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFDIR if member.is_dir() else stat.S_IFREG):
         raise zipfile.BadZipFile(f"{name!r} is a link or a device, not a file")
-    if member.compress_type not in PLAIN:
-        raise zipfile.BadZipFile(f"{name!r} is compressed in a way that is not allowed")
 
 
 def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:

@@ -19,6 +19,7 @@ from core.datasets.kitti import MAX_IMAGE_SIDE
 from core.datasets.splits import LEFT, SplitLine
 from core.errors import UserError
 from core.files.images import UNREADABLE
+from core.files.regular import open_regular
 from core.files.whole import write_atomically
 from core.options.needs import Listing
 from core.weights.npz import read_npy
@@ -144,7 +145,7 @@ def how_it_was_made(path: Path) -> str:
 def _opened(path: Path) -> Iterator[PngImageFile]:
     """A 16-bit PNG, not yet decoded; what is wrong with it inside becomes a UserError."""
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        with open_regular(path) as file, Image.open(file, formats=("PNG",)) as image:
             if not isinstance(image, PngImageFile) or not image.mode.startswith("I"):
                 raise ValueError(f"it has no 16 bits but is of mode {image.mode}")
             if max(image.size) > MAX_IMAGE_SIDE or image.width * image.height > MAX_PIXELS:

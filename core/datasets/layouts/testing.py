@@ -17,6 +17,7 @@ from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.images import load_image
+from core.files.regular import read_text
 from core.options import EvaluationOptions
 from core.options.needs import Needs, Preparation
 
@@ -161,7 +162,7 @@ def read_colours(path: Path) -> np.ndarray:
         UserError: the file is no such list.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a list of colours: {error}; {COLOURS_CURE}") from None
     rows = []

@@ -103,7 +103,7 @@ def test_saved_motions(tmp_path):
         (np.zeros((3, 4, 4)), r"motion 0 \(counted from 0\): no rigid pose"),
         (np.zeros((3, 5)), r"shape \(3, 5\), expected motions"),
         (np.zeros((0, 4, 4)), r"expected motions \(N, 4, 4\), N from 1 on"),
-        (np.array([None]), "not a readable .npy file of poses"),
+        (np.array([None]), "holds objects"),
         (np.array(["a"]), "floating-point motions"),
         (np.array(1.5), r"shape \(\), expected"),
         (b"\x93NUMPY", "not a readable .npy"),
