@@ -10,7 +10,7 @@ from core.errors import UserError
 # Of one file: the largest networks here have a third of a GiB, with an optimiser's two moments of every number one GiB.
 # Some formats are held in memory three times.
 MAX_FILE_BYTES = 1088 << 20
-# Of one tensor: four times the largest here, a convolution of 512x2048x3x3, with room for twice as many numbers.
+# Of one tensor: 100 million numbers of float32; a convolution from 16384 to 512 channels has 75.
 MAX_TENSOR_BYTES = 384 << 20
 # What arrays may take beyond the file's own bytes: names that share numbers, bfloat16 that is widened.
 MAX_EXTRA_BYTES = 384 << 20
