@@ -9,7 +9,8 @@ from PIL import Image
 
 from core.disparity import resize_map
 from core.errors import UserError
-from core.files.whole import write_atomically, write_folder_atomically
+from core.files.arrays import save_array
+from core.files.whole import write_folder_atomically
 from core.options.protocols import PROTOCOLS
 
 BENCHMARK_FOLDER = "benchmark_predictions"
@@ -18,7 +19,7 @@ KITTI_DEPTH_UNIT = 1 / 256  # metres of one step in KITTI's 16-bit depth images
 
 def save_disparities(path: Path, disparities: np.ndarray) -> None:
     """Writes predictions (N, h, w) as `.npy`, atomically; `--ext_disp_to_eval` reads them."""
-    write_atomically(path, lambda temporary: np.save(temporary, disparities))
+    save_array(path, disparities)
 
 
 def load_disparities(path: Path, mapped: bool = False) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
+from core.files.arrays import require_finite
 from core.files.whole import write_atomically
 from core.geometry import backproject
 
@@ -44,10 +45,13 @@ def write_ply(path: Path, vertices: np.ndarray, comments: Iterable[str] = ()) ->
         comments: lines for the header: unit, scale, model.
 
     Raises:
-        UserError: there is no point, or the file cannot be written.
+        UserError: there is no point, one is not finite, or the file cannot be written.
     """
     if len(vertices) == 0:
         raise UserError(f"{path}: no point is left to write; raise --depth_cap")
+    require_finite(
+        vertices["xyz"], f"{path}: not written: points", "check --intrinsics and the depth's factor"
+    )
     lines = [
         "ply",
         "format binary_little_endian 1.0",
