@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.errors import UserError
 
 # What Pillow raises on a damaged file: OSError covers unknown formats and truncation, the rest its decoders.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+# Pillow's names of the formats that are opened, whatever a file is called. It knows some 40 others; EPS starts another
+# program.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
 ORIENTATION = 0x0112  # EXIF's tag: from 5 on the image lies on its side
 
 
@@ -32,14 +35,27 @@ def open_image(path: Path, cure: str = "check the path") -> Image.Image:
         BadImageError: missing, truncated, or not an image.
     """
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # a telephone stores how it was held
             return image
     except FileNotFoundError as error:
         raise BadImageError(path, f"no such image; {cure}") from error
     except UNREADABLE as error:
-        raise BadImageError(path, f"damaged or not an image ({error}); copy or convert it again") from error
+        raise _unreadable(path, error) from error
+
+
+def _opened(path: Path) -> Image.Image:
+    return Image.open(path, formats=FORMATS)
+
+
+def _unreadable(path: Path, error: Exception) -> BadImageError:
+    if isinstance(error, UnidentifiedImageError):
+        kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        return BadImageError(
+            path, f"damaged or not an image of a kind that is read ({kinds}); convert it to PNG"
+        )
+    return BadImageError(path, f"damaged or not an image ({error}); copy or convert it again")
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -49,7 +65,7 @@ def image_size(path: Path) -> tuple[int, int]:
         BadImageError: missing, or not an image.
     """
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             width, height = image.size
             has_exif = image.format != "PNG" or "exif" in image.info  # Pillow decodes a PNG to look for more
             lies_on_its_side = has_exif and image.getexif().get(ORIENTATION, 1) >= 5
@@ -57,7 +73,7 @@ def image_size(path: Path) -> tuple[int, int]:
     except FileNotFoundError as error:
         raise BadImageError(path, "no such image; check the path") from error
     except UNREADABLE as error:
-        raise BadImageError(path, f"damaged or not an image ({error}); copy or convert it again") from error
+        raise _unreadable(path, error) from error
 
 
 def load_image(path: Path, mirrored: bool = False, cure: str = "check the path") -> Image.Image:
