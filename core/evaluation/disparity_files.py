@@ -10,6 +10,7 @@ from PIL import Image
 from core.disparity import resize_map
 from core.errors import UserError
 from core.files.arrays import save_array
+from core.files.images import encoded
 from core.files.whole import write_folder_atomically
 from core.options.protocols import PROTOCOLS
 
@@ -91,6 +92,6 @@ def save_benchmark_images(folder: Path, disparities: Iterable[np.ndarray], scale
     def fill(temporary: Path) -> None:
         for number, disparity in enumerate(disparities):
             pixels = benchmark_pixels(checked_disparity(number, disparity), scale_factor)
-            Image.fromarray(pixels).save(temporary / f"{number:010d}.png")
+            (temporary / f"{number:010d}.png").write_bytes(encoded(Image.fromarray(pixels), ".png"))
 
     write_folder_atomically(folder, fill)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from core.evaluation.comparison import GroundTruth
 from core.files.arrays import require_finite
 from core.files.colour import magma_map
-from core.files.whole import write_atomically
+from core.files.images import write_image
 
 TRUTH = "ground-truth"  # the folder of its pictures
 BESIDE = "disps_vis"  # where those of a file of disparities go
@@ -61,5 +61,4 @@ def _progress(maps: Sequence[Any] | np.ndarray) -> Any:
 
 
 def _save(path: Path, values: np.ndarray) -> None:
-    picture = Image.fromarray(magma_map(values))
-    write_atomically(path, lambda temporary: picture.save(temporary))
+    write_image(path, Image.fromarray(magma_map(values)))

@@ -1,5 +1,6 @@
 """Results in files: arrays and JSON, whole, and of finite numbers only."""
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +36,8 @@ def save_array(path: Path, array: np.ndarray, cure: str = "check the weights and
         UserError: the file cannot be written, or a value is not finite.
     """
     array = require_finite(np.asarray(array), f"{path}: not written", cure)
-    write_atomically(path, lambda temporary: np.save(temporary, array))
+    # NumPy leaves the last bytes to C's buffer, and does not ask what became of them.
+    write_atomically(path, lambda temporary: np.save(temporary, array), lambda file: _is_whole(file, array))
 
 
 def save_arrays(
@@ -73,3 +75,9 @@ def write_json(path: Path, content: Any, end: str = "") -> None:
             f"{path}: not written: a number is not finite (NaN or infinite); check predictions, truth and factors"
         ) from None
     write_text(path, text + end)
+
+
+def _is_whole(path: Path, array: np.ndarray) -> bool:
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
+    return path.stat().st_size == len(head.getvalue()) + array.nbytes

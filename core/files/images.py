@@ -1,5 +1,6 @@
 """Reading images and making their pyramid, bit for bit as the published program: Pillow, 8 bit, LANCZOS."""
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.errors import UserError
+from core.files.whole import write_bytes
 
 # What Pillow raises on a damaged file: OSError covers unknown formats and truncation, the rest its decoders.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
@@ -92,6 +94,30 @@ def load_image(path: Path, mirrored: bool = False, cure: str = "check the path")
     if image.mode != "RGB":
         image = image.convert("RGB")
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else image
+
+
+def encoded(image: Image.Image, extension: str, **settings: Any) -> bytes:
+    """The bytes of an image's file: Pillow, which takes a short write for a whole one, writes none itself.
+
+    Args:
+        extension: such as `.png`; says the format.
+        settings: of Pillow's `save`.
+    """
+    content = io.BytesIO()
+    image.save(content, format=Image.registered_extensions()[extension.lower()], **settings)
+    return content.getvalue()
+
+
+def write_image(path: Path, image: Image.Image, **settings: Any) -> None:
+    """Writes an image, whole or not at all; the extension says the format.
+
+    Args:
+        settings: of Pillow's `save`.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_bytes(path, encoded(image, path.suffix, **settings))
 
 
 def resize(image: Image.Image, height: int, width: int) -> Image.Image:

@@ -14,8 +14,7 @@ from core.errors import UserError
 from core.evaluation.disparity_files import KITTI_DEPTH_UNIT
 from core.files.arrays import require_finite, save_array, save_arrays, write_json
 from core.files.colour import colour_map, jet_map
-from core.files.images import resize_array
-from core.files.whole import write_atomically
+from core.files.images import resize_array, write_image
 from core.geometry import relative_intrinsics
 from core.options import PredictionOptions
 from core.prediction.point_cloud import point_cloud, write_ply
@@ -126,13 +125,12 @@ class PredictionWriter:
 
     def save_depth_colours(self, path: Path, prediction: Prediction) -> None:
         """The depth in colours, from red, near, to blue, far."""
-        colours = Image.fromarray(jet_map(prediction.depth))
-        write_atomically(path, lambda temporary: colours.save(temporary, format="JPEG", quality=95))
+        write_image(path, Image.fromarray(jet_map(prediction.depth)), quality=95)
 
     def save_colour(self, path: Path, prediction: Prediction) -> None:
         """The disparity in colours, at the size of the image as it came."""
-        colours = Image.fromarray(colour_map(prediction.disparity, prediction.image_size))
-        write_atomically(path, lambda temporary: colours.save(temporary, quality=95))
+        colours = colour_map(prediction.disparity, prediction.image_size)
+        write_image(path, Image.fromarray(colours), quality=95)
 
     def save_png(self, path: Path, prediction: Prediction) -> None:
         """Depth in 16 bits; the file's text says what one step is. Depth beyond 16 bits has the largest value."""
@@ -141,7 +139,7 @@ class PredictionWriter:
         for key, value in {"depth": f"value * {self.pixel_unit!r}", **self.record}.items():
             text.add_text(key, str(value))
         text.add_text("limit", f"{LARGEST_PIXEL}: that far or farther")
-        write_atomically(path, lambda temporary: Image.fromarray(pixels).save(temporary, pnginfo=text))
+        write_image(path, Image.fromarray(pixels), pnginfo=text)
 
     def save_points(self, path: Path, prediction: Prediction) -> None:
         """Every pixel as a point in its colour, in camera coordinates."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.files.arrays import require_finite
-from core.files.whole import write_atomically
+from core.files.whole import write_bytes
 from core.geometry import backproject
 
 VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
@@ -61,8 +61,4 @@ def write_ply(path: Path, vertices: np.ndarray, comments: Iterable[str] = ()) ->
         "end_header",
     ]
     header = "".join(f"{line}\n" for line in lines).encode("ascii", "backslashreplace")
-    write_atomically(path, lambda temporary: _write(temporary, header + vertices.tobytes()))
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    write_bytes(path, header + vertices.tobytes())
