@@ -29,7 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     from core.evaluation.disparity_files import load_disparities
     from core.evaluation.metrics import METRIC_NAMES
     from core.evaluation.report import load_frames, picture, spread, table, yardsticks
-    from core.files.whole import write_atomically, write_text
+    from core.files.images import write_image
+    from core.files.whole import write_text
     from core.options.needs import Needs, Preparation
     from core.options.protocols import PROTOCOLS, Protocol, on_list
 
@@ -84,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     images = load_frames([dataset.image_path(lines[i], 0) for i in chosen])
     shown = picture(images, [disparities[i] for i in chosen], [truth[i] for i in chosen], protocol, scaling)
     write_text(output / "report.md", text + "\n")
-    write_atomically(output / "report.png", lambda path: shown.save(path))
+    write_image(output / "report.png", shown)
     print(text)
     print(f"{output / 'report.md'}, {output / 'report.png'}")
 

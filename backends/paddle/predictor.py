@@ -14,10 +14,14 @@ from core.datasets.preparation import network_images
 from core.disparity import blend_mirrored
 from core.errors import UserError
 from core.evaluation.comparison import z_disparity
+from core.files.arrays import require_finite
 from core.odometry.windows import PoseWindows
 from core.weights.folder import Folder, model_options, require_agreement
 
 IMAGE = "image"  # the input that every method takes
+NOT_FINITE = (
+    "the weights are damaged or do not fit their options; take others, such as those of an earlier epoch"
+)
 
 
 class Predictor:
@@ -129,7 +133,8 @@ class Predictor:
         assert len(images) == len(self.pose_frames())
         with paddle.no_grad():
             found = self.method.T_sources_target([to_image(image, self.device) for image in images])
-        return np.stack([to_array(T) for T in found], axis=1)
+        T = np.stack([to_array(T) for T in found], axis=1)
+        return require_finite(T, f"{self.folder}: motion", NOT_FINITE)
 
     def _load(self, names: Iterable[str], files: Folder, overrides: Mapping[str, Any]) -> None:
         """Fills networks from their files, once it is known that all are there and contradict no option."""
@@ -157,4 +162,6 @@ class Predictor:
         with paddle.no_grad():
             predicted = {name: to_array(tensor) for name, tensor in self.method.predict(given).items()}
         disparity = predicted["disparity"]
-        return (z_disparity(disparity, predicted["rays"]) if "rays" in predicted else disparity)[:, 0]
+        if "rays" in predicted:
+            disparity = z_disparity(disparity, predicted["rays"])
+        return require_finite(disparity[:, 0], f"{self.folder}: disparity", NOT_FINITE)

@@ -19,7 +19,7 @@ from core.datasets.kitti import (
 )
 from core.datasets.splits import SplitLine
 from core.errors import UserError
-from core.files.whole import write_atomically
+from core.files.arrays import save_arrays
 from core.options.base import list_name
 from core.weights.archives import open_archive
 from core.weights.files import unreadable
@@ -192,12 +192,7 @@ def save_ground_truth(path: Path, maps: Sequence[SparseDepth]) -> None:
         "values": np.concatenate([depth.values for depth in maps] or [np.empty(0, np.float32)]),
         "lines": np.array([depth.line for depth in maps], np.str_),
     }
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-
-    write_atomically(path, write)
+    save_arrays(path, arrays, compressed=True, cure="mend the depth that it comes from")
 
 
 def load_ground_truth(path: Path, lines: Sequence[SplitLine] | None = None) -> list[SparseDepth]:

@@ -87,10 +87,13 @@ def _write_frames(video: Path, folder: Path, extension: str) -> tuple[int, float
     from PIL import Image
     from tqdm import tqdm
 
+    from core.files.images import encoded
+
     reader, count = VideoReader(video), 0
     with closing(reader):
         for frame in tqdm(reader, desc=video.name, total=reader.length, unit="frame", disable=None):
-            Image.fromarray(frame).save(folder / f"{count:06d}{extension}", quality=JPEG_QUALITY)
+            content = encoded(Image.fromarray(frame), extension, quality=JPEG_QUALITY)
+            (folder / f"{count:06d}{extension}").write_bytes(content)
             count += 1
     if count < LEAST_SHARE * (reader.length or 0):
         raise UserError(

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from core.evaluation.comparison import GroundTruth, Known, Pixels, Scaling, meas
 from core.evaluation.disparity_files import checked_disparity
 from core.evaluation.metrics import IN_LOG
 from core.evaluation.regions import REGIONS, RegionMetrics, region_metrics, without_nan
+from core.files.arrays import require_finite, write_json
 from core.files.whole import write_text
 from core.options.protocols import PROTOCOLS, Protocol
 
@@ -277,7 +277,7 @@ def save_json(
         for sequence, (count, median, deviation) in metrics.scale_by_sequence(sequences or []).items()
     }
     content = metrics.to_json() | {"lines": list(lines), "scale_by_sequence": scales}
-    write_text(path, json.dumps(content, indent=1))
+    write_json(path, content)
 
 
 def save_csv(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:
@@ -287,6 +287,8 @@ def save_csv(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:
         lines: the split's line of each image.
     """
     ratios = [math.nan] * len(lines) if metrics.scale_ratios is None else metrics.scale_ratios.tolist()
+    known = np.where(np.isnan(metrics.per_image), 0, metrics.per_image)  # NaN: skipped, an empty cell
+    require_finite(known, f"{path}: not written: metrics", "check predictions, truth and factors")
     columns = zip(lines, metrics.per_image.tolist(), ratios, metrics.valid_pixels.tolist(), strict=True)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

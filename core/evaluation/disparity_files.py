@@ -9,7 +9,9 @@ from PIL import Image
 
 from core.disparity import resize_map
 from core.errors import UserError
-from core.files.whole import write_atomically, write_folder_atomically
+from core.files.arrays import save_array
+from core.files.images import encoded
+from core.files.whole import write_folder_atomically
 from core.options.protocols import PROTOCOLS
 from core.weights.npz import map_npy, read_npy
 
@@ -21,7 +23,7 @@ KITTI_DEPTH_UNIT = 1 / 256  # metres of one step in KITTI's 16-bit depth images
 
 def save_disparities(path: Path, disparities: np.ndarray) -> None:
     """Writes predictions (N, h, w) as `.npy`, atomically; `--ext_disp_to_eval` reads them."""
-    write_atomically(path, lambda temporary: np.save(temporary, disparities))
+    save_array(path, disparities)
 
 
 def load_disparities(path: Path, mapped: bool = False) -> np.ndarray:
@@ -88,6 +90,6 @@ def save_benchmark_images(folder: Path, disparities: Iterable[np.ndarray], scale
     def fill(temporary: Path) -> None:
         for number, disparity in enumerate(disparities):
             pixels = benchmark_pixels(checked_disparity(number, disparity), scale_factor)
-            Image.fromarray(pixels).save(temporary / f"{number:010d}.png")
+            (temporary / f"{number:010d}.png").write_bytes(encoded(Image.fromarray(pixels), ".png"))
 
     write_folder_atomically(folder, fill)

@@ -9,8 +9,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from core.evaluation.comparison import GroundTruth
+from core.files.arrays import require_finite
 from core.files.colour import magma_map
-from core.files.whole import write_atomically
+from core.files.images import write_image
 
 TRUTH = "ground-truth"  # the folder of its pictures
 BESIDE = "disps_vis"  # where those of a file of disparities go
@@ -23,10 +24,14 @@ def save_disparity_pictures(folder: Path, disparities: Sequence[np.ndarray] | np
         disparities: maps (h, w), each painted at its own size from its minimum to its 95th percentile.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: a file cannot be written, or a disparity is not finite.
     """
     for number, disparity in enumerate(_progress(disparities)):
-        _save(folder / f"disp{number}.png", np.asarray(disparity))
+        path = folder / f"disp{number}.png"
+        _save(
+            path,
+            require_finite(np.asarray(disparity), f"{path}: not written", "mend the file of disparities"),
+        )
 
 
 def save_truth_pictures(folder: Path, truths: Sequence[GroundTruth] | Sequence[np.ndarray]) -> None:
@@ -56,5 +61,4 @@ def _progress(maps: Sequence[Any] | np.ndarray) -> Any:
 
 
 def _save(path: Path, values: np.ndarray) -> None:
-    picture = Image.fromarray(magma_map(values))
-    write_atomically(path, lambda temporary: picture.save(temporary))
+    write_image(path, Image.fromarray(magma_map(values)))

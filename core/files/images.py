@@ -1,17 +1,23 @@
 """Reading images and making their pyramid, bit for bit as the published program: Pillow, 8 bit, LANCZOS."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.errors import UserError
 from core.files.regular import open_regular
+from core.files.whole import write_bytes
 
 # What Pillow raises on a damaged file: OSError covers unknown formats and truncation, the rest its decoders.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+# Pillow's names of the formats that are opened, whatever a file is called. It knows some 40 others; EPS starts another
+# program.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
 ORIENTATION = 0x0112  # EXIF's tag: from 5 on the image lies on its side
 
 
@@ -33,14 +39,30 @@ def open_image(path: Path, cure: str = "check the path") -> Image.Image:
         BadImageError: missing, truncated, or not an image.
     """
     try:
-        with open_regular(path) as file, Image.open(file) as image:
+        with _opened(path) as image:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # a telephone stores how it was held
             return image
     except FileNotFoundError as error:
         raise BadImageError(path, f"no such image; {cure}") from error
     except UNREADABLE as error:
-        raise BadImageError(path, f"damaged or not an image ({error}); copy or convert it again") from error
+        raise _unreadable(path, error) from error
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image of a kind that is read, not yet decoded."""
+    with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+        yield image
+
+
+def _unreadable(path: Path, error: Exception) -> BadImageError:
+    if isinstance(error, UnidentifiedImageError):
+        kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        return BadImageError(
+            path, f"damaged or not an image of a kind that is read ({kinds}); convert it to PNG"
+        )
+    return BadImageError(path, f"damaged or not an image ({error}); copy or convert it again")
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -50,7 +72,7 @@ def image_size(path: Path) -> tuple[int, int]:
         BadImageError: missing, or not an image.
     """
     try:
-        with open_regular(path) as file, Image.open(file) as image:
+        with _opened(path) as image:
             width, height = image.size
             has_exif = image.format != "PNG" or "exif" in image.info  # Pillow decodes a PNG to look for more
             lies_on_its_side = has_exif and image.getexif().get(ORIENTATION, 1) >= 5
@@ -58,7 +80,7 @@ def image_size(path: Path) -> tuple[int, int]:
     except FileNotFoundError as error:
         raise BadImageError(path, "no such image; check the path") from error
     except UNREADABLE as error:
-        raise BadImageError(path, f"damaged or not an image ({error}); copy or convert it again") from error
+        raise _unreadable(path, error) from error
 
 
 def load_image(path: Path, mirrored: bool = False, cure: str = "check the path") -> Image.Image:
@@ -77,6 +99,30 @@ def load_image(path: Path, mirrored: bool = False, cure: str = "check the path")
     if image.mode != "RGB":
         image = image.convert("RGB")
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else image
+
+
+def encoded(image: Image.Image, extension: str, **settings: Any) -> bytes:
+    """The bytes of an image's file: Pillow, which takes a short write for a whole one, writes none itself.
+
+    Args:
+        extension: such as `.png`; says the format.
+        settings: of Pillow's `save`.
+    """
+    content = io.BytesIO()
+    image.save(content, format=Image.registered_extensions()[extension.lower()], **settings)
+    return content.getvalue()
+
+
+def write_image(path: Path, image: Image.Image, **settings: Any) -> None:
+    """Writes an image, whole or not at all; the extension says the format.
+
+    Args:
+        settings: of Pillow's `save`.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_bytes(path, encoded(image, path.suffix, **settings))
 
 
 def resize(image: Image.Image, height: int, width: int) -> Image.Image:

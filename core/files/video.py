@@ -94,7 +94,7 @@ def write_video(path: Path, frames: Iterable[np.ndarray], frame_rate: float) -> 
         The number of frames, and whether Ctrl-C ended it.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: the file cannot be written, or has not all frames.
         KeyboardInterrupt: before the first frame; then nothing is written.
     """
     count, interrupted = 0, False
@@ -115,8 +115,34 @@ def write_video(path: Path, frames: Iterable[np.ndarray], frame_rate: float) -> 
             if writer is not None:
                 writer.release()
 
-    write_atomically(path, write)
+    write_atomically(path, write, lambda written: _holds(written, count))
     return count, interrupted
+
+
+def _holds(path: Path, count: int) -> bool:
+    """Whether an `.mp4` is whole, and so many frames can be read from it: its writer says nothing of a full disk."""
+    if not _boxes_fit(path):
+        return False
+    reader = _open(path)
+    try:
+        return reader.isOpened() and all(reader.grab() for _ in range(count))
+    finally:
+        reader.release()
+
+
+def _boxes_fit(path: Path) -> bool:
+    """Whether the boxes of an `.mp4` end where it ends: each says its length in 4 bytes, or 1 and 8 bytes."""
+    end, place = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while place < end:
+            file.seek(place)
+            head = file.read(16)
+            short, long = int.from_bytes(head[:4], "big"), int.from_bytes(head[8:], "big")
+            length = long if short == 1 else short
+            if length < 8:
+                return False
+            place += length
+    return 0 < end == place
 
 
 def _even(frame: np.ndarray) -> np.ndarray:

@@ -21,16 +21,19 @@ CONVERTED = (".safetensors", ".h5")
 Shape = tuple[int, ...]
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(
+    path: Path, write: Callable[[Path], None], is_whole: Callable[[Path], bool] | None = None
+) -> None:
     """Writes a file so that it is never seen half-written: temporary file in the same folder, fsync, rename.
 
     Args:
         path: the file; its folder is made when absent.
         write: writes the content to the path it is given, which has the same extension.
+        is_whole: reads back what `write` wrote, where that is a library that says nothing of a full disk.
 
     Raises:
-        UserError: the folder or the file cannot be written (any OSError, also one of `write`). What else
-            `write` raises passes through. In either case an older file stays as it was.
+        UserError: the folder or the file cannot be written (any OSError, also one of `write`), or is not
+            whole. What else `write` raises passes through. In either case an older file stays as it was.
     """
     path = Path(path)
     temporary = None
@@ -42,6 +45,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         os.close(handle)
         write(temporary)
         _synchronise(temporary)
+        if is_whole is not None and not is_whole(temporary):
+            raise UserError(_is_short(path))
         os.replace(temporary, path)
         _synchronise(path.parent)
     except OSError as error:
@@ -49,6 +54,23 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _is_short(path: Path) -> str:
+    free = shutil.disk_usage(path.parent).free >> 20
+    return (
+        f"{path}: cannot be written whole: {free} MiB are free on the disk of {path.parent.absolute()} (or a limit on "
+        "the size of files is reached); make room, or choose another folder"
+    )
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file by `write_atomically`: what a library makes in memory is whole in the file, or an error."""
+    write_atomically(path, lambda temporary: _write_bytes(temporary, content))
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def require_writable_folder(folder: Path, name: str) -> None:

@@ -1,8 +1,9 @@
 """A picture of a path seen from above."""
 
+import io
 from pathlib import Path
 
-from core.files.whole import write_atomically
+from core.files.whole import write_bytes
 from core.odometry.metrics import aligned
 from core.odometry.trajectories import Trajectory
 
@@ -25,4 +26,6 @@ def save_path_plot(path: Path, name: str, trajectory: Trajectory, truth: Traject
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid(alpha=0.3)
     axes.legend()
-    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=100, format="png"))
+    content = io.BytesIO()
+    figure.savefig(content, dpi=100, format="png")
+    write_bytes(path, content.getvalue())

@@ -1,7 +1,6 @@
 """The errors of a trajectory as `evaluate_pose.py` reports them."""
 
 import dataclasses
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
-from core.files.whole import write_text
+from core.files.arrays import write_json
 from core.odometry.metrics import (
     ALIGNMENTS,
     SEGMENT_LENGTHS,
@@ -88,7 +87,7 @@ class OdometryReport:
 
     def save(self, path: Path) -> None:
         """Writes `to_json()`, atomically."""
-        write_text(path, json.dumps(self.to_json(), indent=1))
+        write_json(path, self.to_json())
 
 
 def _cell(value: float) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
+from core.files.arrays import require_finite, save_array
 from core.files.regular import read_text
-from core.files.whole import write_atomically, write_text
+from core.files.whole import write_text
 from core.geometry import invert_rigid
 from core.weights.npz import read_npy
 
@@ -140,6 +141,7 @@ def are_rotations(R: np.ndarray) -> np.ndarray:
 def write_trajectory(path: Path, trajectory: Trajectory) -> None:
     """Writes KITTI's pose format, atomically: 12 numbers a row, the frame first unless frames are 0, 1, …"""
     rows = trajectory.T_world_camera[:, :3].reshape(-1, 12)
+    require_finite(rows, f"{path}: not written: poses", "check the motions that they come from")
     numbered = not np.array_equal(trajectory.frames, np.arange(len(rows)))
     heads = [f"{frame} " if numbered else "" for frame in trajectory.frames]
     lines = [head + " ".join(f"{value:.9e}" for value in row) for head, row in zip(heads, rows, strict=True)]
@@ -166,4 +168,4 @@ def load_motions(path: Path) -> np.ndarray:
 
 def save_motions(path: Path, T_next_current: np.ndarray) -> None:
     """Writes motions (N, 4, 4) as `.npy`, atomically."""
-    write_atomically(path, lambda temporary: np.save(temporary, T_next_current))
+    save_array(path, T_next_current)

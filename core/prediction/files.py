@@ -1,6 +1,5 @@
 """What `predict.py` writes of an image: files that state their unit, scale and model."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from PIL.PngImagePlugin import PngInfo
 from core.disparity import STEREO_SCALE_FACTOR, resize_map
 from core.errors import UserError
 from core.evaluation.disparity_files import KITTI_DEPTH_UNIT
+from core.files.arrays import require_finite, save_array, save_arrays, write_json
 from core.files.colour import colour_map, jet_map
-from core.files.images import resize_array
-from core.files.whole import write_atomically, write_text
+from core.files.images import resize_array, write_image
 from core.geometry import relative_intrinsics
 from core.options import PredictionOptions
 from core.prediction.point_cloud import point_cloud, write_ply
@@ -91,14 +90,18 @@ class PredictionWriter:
             disparity: (H, W) 1 / depth, at the size of the network.
 
         Raises:
-            UserError: a file cannot be written, or a point cloud is empty.
+            UserError: a file cannot be written, a point cloud is empty, or disparity or depth is not finite.
         """
         image_size = image.shape[:2]
         if self.options.size == "original":  # first resized, then inverted, as in evaluation
             disparity = resize_map(disparity, *image_size)
         else:
             image = resize_array(image, *disparity.shape)
-        depth = (self.scale_factor / disparity).astype(np.float32)
+        what = f"{stem.name}: nothing written: "
+        require_finite(disparity, f"{what}disparity", "check the weights")
+        with np.errstate(divide="ignore", over="ignore"):
+            depth = (self.scale_factor / disparity).astype(np.float32)
+        require_finite(depth, f"{what}depth", "lower --pred_depth_scale_factor, or check the weights")
         prediction = Prediction(image, disparity, depth, image_size)
         for kind in self.kinds:
             write = IN_FOLDERS[kind][1] if kind in IN_FOLDERS else WRITERS[kind][1]
@@ -107,28 +110,27 @@ class PredictionWriter:
     def save_disparity(self, path: Path, prediction: Prediction) -> None:
         """(1, 1, H, W) float32 as published programs write it, and a `.json` beside it with what it means."""
         array = prediction.disparity[None, None].astype(np.float32)
-        write_atomically(path, lambda temporary: np.save(temporary, array))
+        save_array(path, array)
         record = DISPARITY | self.record
-        write_text(path.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
+        write_json(path.with_suffix(".json"), record, end="\n")
 
     def save_depth(self, path: Path, prediction: Prediction) -> None:
         """`depth` (H, W) float32 and the record, as arrays of one file."""
         arrays = {"depth": prediction.depth, **self.record}
-        write_atomically(path, lambda temporary: np.savez(temporary, **arrays))
+        save_arrays(path, arrays)
 
     def save_plain_depth(self, path: Path, prediction: Prediction) -> None:
         """(H, W) float32 of depth and nothing else."""
-        write_atomically(path, lambda temporary: np.save(temporary, prediction.depth))
+        save_array(path, prediction.depth)
 
     def save_depth_colours(self, path: Path, prediction: Prediction) -> None:
         """The depth in colours, from red, near, to blue, far."""
-        colours = Image.fromarray(jet_map(prediction.depth))
-        write_atomically(path, lambda temporary: colours.save(temporary, format="JPEG", quality=95))
+        write_image(path, Image.fromarray(jet_map(prediction.depth)), quality=95)
 
     def save_colour(self, path: Path, prediction: Prediction) -> None:
         """The disparity in colours, at the size of the image as it came."""
-        colours = Image.fromarray(colour_map(prediction.disparity, prediction.image_size))
-        write_atomically(path, lambda temporary: colours.save(temporary, quality=95))
+        colours = colour_map(prediction.disparity, prediction.image_size)
+        write_image(path, Image.fromarray(colours), quality=95)
 
     def save_png(self, path: Path, prediction: Prediction) -> None:
         """Depth in 16 bits; the file's text says what one step is. Depth beyond 16 bits has the largest value."""
@@ -137,7 +139,7 @@ class PredictionWriter:
         for key, value in {"depth": f"value * {self.pixel_unit!r}", **self.record}.items():
             text.add_text(key, str(value))
         text.add_text("limit", f"{LARGEST_PIXEL}: that far or farther")
-        write_atomically(path, lambda temporary: Image.fromarray(pixels).save(temporary, pnginfo=text))
+        write_image(path, Image.fromarray(pixels), pnginfo=text)
 
     def save_points(self, path: Path, prediction: Prediction) -> None:
         """Every pixel as a point in its colour, in camera coordinates."""

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
-from core.files.whole import write_atomically
+from core.files.arrays import require_finite
+from core.files.whole import write_bytes
 from core.geometry import backproject
 
 VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
@@ -44,10 +45,13 @@ def write_ply(path: Path, vertices: np.ndarray, comments: Iterable[str] = ()) ->
         comments: lines for the header: unit, scale, model.
 
     Raises:
-        UserError: there is no point, or the file cannot be written.
+        UserError: there is no point, one is not finite, or the file cannot be written.
     """
     if len(vertices) == 0:
         raise UserError(f"{path}: no point is left to write; raise --depth_cap")
+    require_finite(
+        vertices["xyz"], f"{path}: not written: points", "check --intrinsics and the depth's factor"
+    )
     lines = [
         "ply",
         "format binary_little_endian 1.0",
@@ -57,8 +61,4 @@ def write_ply(path: Path, vertices: np.ndarray, comments: Iterable[str] = ()) ->
         "end_header",
     ]
     header = "".join(f"{line}\n" for line in lines).encode("ascii", "backslashreplace")
-    write_atomically(path, lambda temporary: _write(temporary, header + vertices.tobytes()))
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    write_bytes(path, header + vertices.tobytes())

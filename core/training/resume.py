@@ -3,6 +3,7 @@
 Imports neither NumPy nor a framework.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -12,7 +13,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +43,7 @@ HARMLESS = {
 
 PATHS = {"split", "load_weights_folder"}  # of those that may not differ
 
+CHECKPOINT = re.compile(r"(weights|step)_\d+")
 # Names of files and folders in the making, as `core.files.whole` gives them.
 LEFTOVER = re.compile(
     r"\.((weights|step|nonfinite)_\w+|options|run|scalars|opt)-(old-|removed-)?[a-z0-9_]{8}(\.\w+)?"
@@ -166,7 +168,9 @@ class Checkpoint:
 
     def seal(self) -> None:
         """Writes the record, with a digest of every file, beside the files of the folder."""
-        record = dataclasses.asdict(self) | {"files": digests(self.folder)}
+        record = dataclasses.asdict(self) | {
+            "files": digests(self.folder, [path.name for path in self.folder.iterdir()])
+        }
         record.pop("folder")
         (self.folder / RECORD_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
@@ -187,13 +191,17 @@ def _plain(name: str, value: Any) -> Any:
     return os.path.normpath(value) if name in PATHS and isinstance(value, str) else value
 
 
-def digests(folder: Path) -> dict[str, str]:
-    """`{name: SHA-256}` of the files in a folder, except that of the record itself."""
+def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """`{name: SHA-256}` of the files of these names in a folder; those are left out that cannot be read as files.
+
+    What else lies there, put by a user or by a command, is not looked at.
+    """
     found = {}
-    for path in sorted(folder.iterdir()):
-        if path.name != RECORD_FILE:
-            with path.open("rb") as file:
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    for name in sorted(names):
+        path = folder / name
+        if path.is_file():  # a pipe would wait for ever
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
 
 
@@ -229,7 +237,7 @@ def newest_checkpoint(run_folder: Path, run: Run, tell: Callable[[str], None]) -
     """The whole checkpoint of a run with the most steps, or None; says what is skipped, a line each."""
     found = []
     folders = sorted((run_folder / "models").glob("*"))
-    for folder in (folder for folder in folders if re.fullmatch(r"weights_\d+|step_\d+", folder.name)):
+    for folder in (folder for folder in folders if CHECKPOINT.fullmatch(folder.name) and folder.is_dir()):
         try:
             checkpoint, files = Checkpoint.read(folder)
         except FileNotFoundError:
@@ -240,7 +248,7 @@ def newest_checkpoint(run_folder: Path, run: Run, tell: Callable[[str], None]) -
         if checkpoint.run == run.started:
             found.append((checkpoint, files))
     for checkpoint, files in sorted(found, key=lambda pair: -pair[0].step):
-        present = digests(checkpoint.folder)
+        present = digests(checkpoint.folder, files)
         damaged = [name for name, digest in files.items() if present.get(name) != digest]
         if not damaged:
             return checkpoint
@@ -265,7 +273,8 @@ def step_folder(run_folder: Path, step: int) -> Path:
 def remove_steps(run_folder: Path, newest: Path) -> None:
     """Removes the checkpoints in the middle of epochs, except the newest; none is ever seen half-removed."""
     for folder in (run_folder / "models").glob("step_*"):
-        if folder != newest:
+        ours = CHECKPOINT.fullmatch(folder.name) and (folder / RECORD_FILE).is_file()
+        if folder != newest and ours:
             aside = tempfile.mkdtemp(prefix=f".{folder.name}-removed-", dir=folder.parent)
             os.rename(folder, aside)
             shutil.rmtree(aside, ignore_errors=True)

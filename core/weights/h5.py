@@ -62,10 +62,13 @@ def write_h5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     import h5py
 
     def write(temporary: Path) -> None:
-        with h5py.File(temporary, "w") as file:
-            for name, array in arrays.items():
-                assert "/" not in name  # it would become a group
-                file.create_dataset(name, data=np.asarray(array, order="C"))
+        try:
+            with h5py.File(temporary, "w") as file:
+                for name, array in arrays.items():
+                    assert "/" not in name  # it would become a group
+                    file.create_dataset(name, data=np.asarray(array, order="C"))
+        except RuntimeError as error:  # what a full disk is to the library, when it closes the file
+            raise OSError(f"{error}") from error
 
     write_atomically(Path(path), write)
 

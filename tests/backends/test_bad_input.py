@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import evaluate_depth
 import predict
@@ -244,3 +245,33 @@ def test_prediction_refuses(backend, tiny_trained, tmp_path):
         with pytest.raises(UserError, match=match):
             predict.main([*words, "--image_path", str(tmp_path / path)])
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+
+
+# ---- weights that hold a number that is none --------------------------------------------------------------------
+
+
+@pytest.fixture
+def spoilt_weights(backend, tiny_trained, tmp_path):
+    """One NaN in a parameter, as a training that failed, or a damaged disk, leaves it."""
+    checkpoint = backend.module("checkpoint")
+    folder = link_weights(tiny_trained, tmp_path / "spoilt", (f"tiny{checkpoint.EXTENSION}",))
+    state = checkpoint.read_weights(tiny_trained / f"tiny{checkpoint.EXTENSION}")
+    name = next(name for name in state if name.endswith("body.weight"))
+    state[name] = state[name].copy()
+    state[name].ravel()[0] = np.nan
+    checkpoint.write_weights(folder / f"tiny{checkpoint.EXTENSION}", state, {})
+    return folder
+
+
+def test_no_result_of_weights_with_nan(backend, drive, spoilt_weights, tmp_path):
+    """Prediction, saved disparities, the benchmark's upload: refused, and nothing is left behind."""
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "photo.png")
+    where = ["--backend", backend.name, "--device", "cpu", "--load_weights_folder", spoilt_weights]
+    given = ["--data_path", drive, "--eval_split", drive / "splits", "--num_workers", 0, "--eval_mono"]
+    for script, words in (
+        ("predict.py", ["--image_path", tmp_path / "photo.png"]),
+        ("predict.py", ["--image_path", tmp_path / "photo.png", "--save", "png", "vis"]),
+        ("evaluate_depth.py", [*given, "--save_pred_disps", "--no_eval"]),
+    ):
+        message = refused(script, *where, *words, folder=tmp_path, here=True)
+        assert_says(message, spoilt_weights, "disparity", "values are not finite", "the weights are damaged")

@@ -18,9 +18,9 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from core.datasets.kitti import MAX_IMAGE_SIDE
 from core.datasets.splits import LEFT, SplitLine
 from core.errors import UserError
-from core.files.images import UNREADABLE
+from core.files.images import UNREADABLE, encoded
 from core.files.regular import open_regular
-from core.files.whole import write_atomically
+from core.files.whole import write_bytes
 from core.options.needs import Listing
 from core.weights.npz import read_npy
 
@@ -180,7 +180,7 @@ def write_hint(path: Path, coded: Coded, made: str) -> None:
         texts.add_text(name, repr(float(number)))
     texts.add_text(MADE, made)
     image = Image.fromarray(np.ascontiguousarray(coded.steps, np.uint16))
-    write_atomically(path, lambda temporary: image.save(temporary, format="PNG", pnginfo=texts))
+    write_bytes(path, encoded(image, ".png", pnginfo=texts))
 
 
 def code(disparity: np.ndarray, numerator: float) -> Coded:

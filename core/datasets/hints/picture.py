@@ -7,8 +7,7 @@ from PIL import Image
 
 from core.datasets.preparation import scatter
 from core.files.colour import colour_map, robust_limits
-from core.files.images import resize_array
-from core.files.whole import write_atomically
+from core.files.images import resize_array, write_image
 
 DOT = 3  # pixels of a measured point
 
@@ -56,4 +55,4 @@ def compare(hint: np.ndarray, truth: np.ndarray) -> str:
 
 def save(path: Path, picture: np.ndarray) -> None:
     """Writes a picture whole or not at all; raises UserError."""
-    write_atomically(path, lambda temporary: Image.fromarray(picture).save(temporary))
+    write_image(path, Image.fromarray(picture))

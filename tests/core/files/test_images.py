@@ -1,11 +1,16 @@
 """Images: bits as recorded, and damaged files."""
 
+import ast
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from core.datasets.depth_files import read_map
 from core.errors import UserError
-from core.files.images import load_image, pyramid, resize, to_array
+from core.files.images import FORMATS, image_size, load_image, open_image, pyramid, resize, to_array
+from tests.conftest import ROOT
 from tests.core.kitti_folder import noise
 
 DRIVE = "data/kitti_raw_mono/2011_09_26/2011_09_26_drive_9001_sync/image_02/data"
@@ -97,6 +102,70 @@ def test_other_unusable_files(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(deep)
     with pytest.raises(UserError, match="more than 8 bits"):
         load_image(deep)
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+def foreign(kind):
+    """A whole image of a format that is not read."""
+    if kind == "EPS":
+        return EPS
+    content = io.BytesIO()
+    Image.fromarray(noise(16, 16, 4)).save(content, format=kind)
+    return content.getvalue()
+
+
+@pytest.fixture
+def no_program(monkeypatch):
+    """Whoever starts another program fails the test."""
+
+    def started(*words, **_):
+        raise AssertionError(f"started {words}")
+
+    monkeypatch.setattr("subprocess.Popen", started)
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", started)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "ICO", "TGA", "PCX", "SGI", "JPEG2000", "DDS"])
+def test_only_the_formats_of_the_readme_are_opened(tmp_path, no_program, kind):
+    """Under whatever name: a photograph, a data set's image, or depth of 16 bits."""
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(foreign(kind))
+    for read in (load_image, open_image, image_size):
+        with pytest.raises(
+            UserError, match=r"photo\.jpg: damaged or not an image of a kind that is read \(JPEG, PNG"
+        ):
+            read(photo)
+    depth = photo.rename(tmp_path / "depth.png")
+    with pytest.raises(UserError, match=r"depth\.png: damaged or not an image"):
+        read_map(depth)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_formats_of_the_readme_are_opened(tmp_path, kind):
+    """Also by another format's name, as photographs from elsewhere have it."""
+    pixels = noise(16, 24, 5)
+    Image.fromarray(pixels).save(tmp_path / "photo.jpg", format=kind)
+    assert load_image(tmp_path / "photo.jpg").size == (24, 16) and image_size(tmp_path / "photo.jpg") == (
+        16,
+        24,
+    )
+    if kind not in ("JPEG", "WEBP"):  # those lose a little
+        np.testing.assert_array_equal(to_array(load_image(tmp_path / "photo.jpg")), pixels)
+
+
+def test_nobody_opens_images_of_all_formats():
+    """Every call of Pillow's `open` says which."""
+    calls = [
+        (path, node)
+        for folder in ("core", "backends")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open"
+    ]
+    assert len(calls) >= 2
+    assert [path for path, node in calls if not any(word.arg == "formats" for word in node.keywords)] == []
 
 
 def test_photos_are_turned_upright(tmp_path):

@@ -2,8 +2,11 @@
 
 import dataclasses
 import json
+import os
+import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,6 +96,62 @@ def test_what_is_no_checkpoint_of_this_run_is_left_alone(tmp_path: Path, run: Ru
     checkpoint(models / ".weights_3-abcdefgh", run, 80)  # was about to be renamed
     (models / "weights_7").mkdir()  # downloaded weights
     assert find_run(tmp_path, begin(), DEFAULTS)[1].step == 50  # type: ignore[union-attr]
+
+
+def put_folder(folder: Path) -> None:
+    """As `evaluate_depth.py --eval_split benchmark` does."""
+    (folder / "benchmark_predictions").mkdir()
+    (folder / "benchmark_predictions" / "0000000000.png").write_bytes(b"png")
+
+
+def put_file(folder: Path) -> None:
+    (folder / "disps_eigen_split.npy").write_bytes(b"npy")
+
+
+def put_pipe(folder: Path) -> None:
+    """Whoever opened it would wait for ever."""
+    os.mkfifo(folder / "pipe")
+
+
+def put_dead_link(folder: Path) -> None:
+    (folder / "link").symlink_to(folder / "absent")
+
+
+@pytest.mark.parametrize("put", [put_folder, put_file, put_pipe, put_dead_link])
+def test_what_lies_beside_a_checkpoint_does_not_hurt_it(
+    tmp_path: Path, run: Run, put: Callable[[Path], None]
+) -> None:
+    for name in ("weights_1", "step_50"):
+        put(tmp_path / "models" / name)
+    _, newest, notes = find_run(tmp_path, begin(), DEFAULTS)
+    assert newest is not None and newest.step == 50 and len(notes) == 1
+
+
+def test_a_file_of_a_checkpoint_that_is_a_folder_now(tmp_path: Path, run: Run) -> None:
+    file = tmp_path / "models" / "step_50" / "encoder.pth"
+    file.unlink()
+    file.mkdir()
+    _, newest, notes = find_run(tmp_path, begin(), DEFAULTS)
+    assert newest is not None and newest.step == 40
+    assert notes[0] == f"{file.parent}: skipped, encoder.pth is damaged"
+
+
+def test_what_lies_beside_checkpoints(tmp_path: Path, run: Run) -> None:
+    """Files that have their names, and a user's copies, are not touched and not in the way."""
+    models = tmp_path / "models"
+    (models / "weights_5").write_text("a note")
+    (models / "step_60").write_text("a note")
+    (models / "step_good").mkdir()
+    (models / "step_7").mkdir()
+    shutil.copytree(models / "step_50", models / "step_50 copy")
+    _, newest, notes = find_run(tmp_path, begin(), DEFAULTS)
+    assert newest is not None and newest.step == 50 and len(notes) == 1
+    before = sorted(path.name for path in models.iterdir())
+    remove_steps(tmp_path, newest.folder)
+    assert sorted(path.name for path in models.iterdir()) == before
+    remove_steps(tmp_path, models / "weights_1")
+    before.remove("step_50")
+    assert sorted(path.name for path in models.iterdir()) == before
 
 
 def test_no_checkpoint_yet(tmp_path: Path) -> None:

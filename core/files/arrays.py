@@ -1,0 +1,83 @@
+"""Results in files: arrays and JSON, whole, and of finite numbers only."""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import UserError
+from core.files.whole import write_atomically, write_text
+
+
+def require_finite(values: np.ndarray, what: str, cure: str) -> np.ndarray:
+    """The values themselves.
+
+    Args:
+        values: of any shape and type.
+        what: whose values, such as a file; begins the message.
+        cure: ends the message.
+
+    Raises:
+        UserError: one of them is NaN or infinite.
+    """
+    if values.dtype.kind in "fc" and not np.isfinite(values).all():
+        count = int(np.count_nonzero(~np.isfinite(values)))
+        raise UserError(f"{what}: {count} of {values.size} values are not finite (NaN or infinite); {cure}")
+    return values
+
+
+def save_array(path: Path, array: np.ndarray, cure: str = "check the weights and the options") -> None:
+    """Writes a result as `.npy`, atomically.
+
+    Raises:
+        UserError: the file cannot be written, or a value is not finite.
+    """
+    array = require_finite(np.asarray(array), f"{path}: not written", cure)
+    # NumPy leaves the last bytes to C's buffer, and does not ask what became of them.
+    write_atomically(path, lambda temporary: np.save(temporary, array), lambda file: _is_whole(file, array))
+
+
+def save_arrays(
+    path: Path,
+    arrays: Mapping[str, Any],
+    compressed: bool = False,
+    cure: str = "check the weights and the options",
+) -> None:
+    """Writes results as `.npz`, atomically.
+
+    Raises:
+        UserError: the file cannot be written, or a value is not finite.
+    """
+    plain = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in plain.items():
+        require_finite(array, f"{path}: not written: {name}", cure)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            (np.savez_compressed if compressed else np.savez)(file, allow_pickle=False, **plain)
+
+    write_atomically(path, write)
+
+
+def write_json(path: Path, content: Any, end: str = "") -> None:
+    """Writes a result as JSON, atomically.
+
+    Raises:
+        UserError: the file cannot be written, or a number is not finite, which JSON does not know.
+    """
+    try:
+        text = json.dumps(content, indent=1, allow_nan=False)
+    except ValueError:
+        raise UserError(
+            f"{path}: not written: a number is not finite (NaN or infinite); check predictions, truth and factors"
+        ) from None
+    write_text(path, text + end)
+
+
+def _is_whole(path: Path, array: np.ndarray) -> bool:
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
+    return path.stat().st_size == len(head.getvalue()) + array.nbytes
