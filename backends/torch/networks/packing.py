@@ -8,6 +8,7 @@ from backends.torch.tensors import Draw, draw
 
 GROUPS = 16
 EPSILON = 1e-5
+FUSED_FROM = 1024  # pixels of a packed map: measured, smaller ones are slower with the larger kernel on a CPU
 LARGEST_DISPARITY = 2.0  # 1 / m: depth from half a metre
 
 
@@ -69,9 +70,8 @@ class ResidualConv(nn.Module):
 class Pack(nn.Module):
     """Space to depth, a 3-D convolution and a 2-D convolution: half the size (section 4.1).
 
-    In evaluation, without gradients, the two convolutions are one where that takes fewer multiplications. They are
-    linear with nothing in between, so only the border differs, where the second pads what the first gave: strips of it
-    are computed by both.
+    In evaluation, without gradients, the two convolutions are one where that is faster. They are linear with nothing in
+    between, so only the border differs, where the second pads what the first gave: strips of it are computed by both.
 
     Args:
         channels: of input and output.
@@ -117,12 +117,12 @@ class Pack(nn.Module):
         return result
 
     def fusing_saves(self, height: int, width: int) -> bool:
-        """Whether `fused` takes fewer multiplications for a packed map of this size, strips included."""
+        """Whether `fused` takes fewer multiplications, strips included, for a packed map that is large enough."""
         one_step = (self.size + 2) ** 2
         two_steps = self.features * (self.size**2 + 27 / self.conv.conv_base.out_channels)
         cut = self.size // 2 * 2 + 1
         strips = 2 * cut * (height + width)
-        large = min(height, width) >= cut
+        large = min(height, width) >= cut and height * width >= FUSED_FROM
         return large and height * width * one_step + strips * two_steps < height * width * two_steps
 
     def fused_weights(self) -> tuple[Tensor, Tensor]:
