@@ -27,3 +27,13 @@ def initialize_decoder(module: nn.Layer) -> None:
             Uniform(-bound, bound)(layer.weight)
             if layer.bias is not None:
                 Uniform(-bound, bound)(layer.bias)
+
+
+def initialize_xavier(module: nn.Layer) -> None:
+    """Convolutions of two and three dimensions: weights uniform ±√(6 / (fan_in + fan_out)), biases 0 (Glorot 2010)."""
+    for layer in module.sublayers(include_self=True):
+        if isinstance(layer, nn.Conv2D | nn.Conv3D):
+            outputs, inputs, *sides = layer.weight.shape
+            bound = math.sqrt(6 / (math.prod(sides) * (inputs + outputs)))
+            Uniform(-bound, bound)(layer.weight)
+            Constant(0.0)(layer.bias)

@@ -25,3 +25,13 @@ def initialize_decoder(module: nn.Module) -> None:
             nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5))
             if layer.bias is not None:
                 nn.init.uniform_(layer.bias, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
+
+
+def initialize_xavier(module: nn.Module) -> None:
+    """Convolutions of two and three dimensions: weights uniform ±√(6 / (fan_in + fan_out)), biases 0 (Glorot 2010)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Conv3d):
+            positions = math.prod(layer.kernel_size)
+            bound = math.sqrt(6 / (positions * (layer.in_channels + layer.out_channels)))
+            nn.init.uniform_(layer.weight, -bound, bound)
+            nn.init.zeros_(layer.bias)

@@ -1,0 +1,164 @@
+"""Self-supervised terms over several scales, each as large as its map (Guizilini et al. 2020, eq. 2 to 6).
+
+SSIM has its usual constants, 1e-4 and 9e-4.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from backends.torch.losses.photometric import WindowStatistics, ssim_loss, window_statistics
+from backends.torch.losses.reprojection import minimum_error
+from backends.torch.losses.view_synthesis import inverse, resize_corners, scaled_intrinsics, warp
+
+LEAST_MEAN = 1e-6  # disparity
+
+
+@dataclass(frozen=True)
+class PhotometricSettings:
+    """Of the photometric term.
+
+    Attributes:
+        ssim_weight: of the SSIM loss, the rest is the absolute difference's; 0: its three channels stay apart.
+        clip: errors above mean + clip · standard deviation of their map are cut to that; 0: none.
+        minimum: per pixel the least error of all maps counts; otherwise the mean of all.
+        automask: the errors of the unwarped sources are among them; only with the minimum.
+        padding: zeros or border, outside the sources.
+    """
+
+    ssim_weight: float = 0.85
+    clip: float = 0.0
+    minimum: bool = True
+    automask: bool = True
+    padding: str = "zeros"
+
+
+@dataclass
+class View:
+    """A target at one scale: the image, its sources, intrinsics, and what errors against it share."""
+
+    image: Tensor
+    sources: list[Tensor]
+    K: Tensor
+    statistics: WindowStatistics | None
+    identity: list[Tensor]
+
+
+def scales_in_use(progress: float, progressive_scaling: float, scales: int) -> int:
+    """How many scales, the finest first, count at a progress in [0, 1]: all, then one less after each part."""
+    if progressive_scaling <= 0:
+        return scales
+    ends = [*(progressive_scaling * part for part in range(1, scales)), 1.0]
+    return max(1, scales - sum(end < progress for end in ends))
+
+
+def photometric_loss(
+    disparities: list[Tensor],
+    target: Tensor,
+    sources: list[Tensor],
+    K: Tensor,
+    motions: list[Tensor],
+    settings: PhotometricSettings,
+) -> tuple[Tensor, list[list[Tensor]], list[list[Tensor]]]:
+    """The photometric term, a scalar.
+
+    Args:
+        disparities: (B, 1, h, w) of the scales that count; images are resized to smaller ones.
+        target, sources: (B, 3, H, W) in [0, 1], their colours as they are.
+        K: (B, 3, 3) at H × W.
+        motions: T_source_target (B, 4, 4) of each source.
+
+    Returns:
+        The loss; per scale the errors: source 0 warped, unwarped where they are masked, source 1 warped, …; and per
+        scale the warped sources.
+    """
+    losses, errors, warped = [], [], []
+    view = None
+    for disparity in disparities:
+        if view is None or view.image.shape[2:] != disparity.shape[2:]:
+            view = _view(target, sources, K, disparity.shape[2], disparity.shape[3], settings)
+        depth = inverse(disparity)
+        views = [
+            warp(source, depth, view.K, T, settings.padding)
+            for source, T in zip(view.sources, motions, strict=True)
+        ]
+        maps = [clipped(photometric_error(one, view, settings.ssim_weight), settings.clip) for one in views]
+        if view.identity:
+            maps = [one for pair in zip(maps, view.identity, strict=True) for one in pair]
+        losses.append(reduced(maps, settings.minimum))
+        errors.append(maps)
+        warped.append(views)
+    return torch.stack(losses).mean(), errors, warped
+
+
+def _view(
+    target: Tensor,
+    sources: list[Tensor],
+    K: Tensor,
+    height: int,
+    width: int,
+    settings: PhotometricSettings,
+) -> View:
+    """At one size. The factor of the width is that of both axes, as published."""
+    scale = width / target.shape[3]
+    image = resize_corners(target, height, width)
+    statistics = window_statistics(image) if settings.ssim_weight > 0 else None
+    view = View(
+        image,
+        [resize_corners(source, height, width) for source in sources],
+        K if scale == 1 else scaled_intrinsics(K, scale, scale),
+        statistics,
+        [],
+    )
+    if settings.automask and settings.minimum:
+        view.identity = [
+            clipped(photometric_error(source, view, settings.ssim_weight), settings.clip)
+            for source in view.sources
+        ]
+    return view
+
+
+def photometric_error(image: Tensor, view: View, ssim_weight: float) -> Tensor:
+    """(B, 3, H, W) against the target → (B, 1, H, W), or the three channels where SSIM has no weight (eq. 3)."""
+    difference = (image - view.image).abs()
+    if view.statistics is None:
+        return difference
+    structure = ssim_loss(window_statistics(image), view.statistics).mean(dim=1, keepdim=True)
+    return ssim_weight * structure + (1 - ssim_weight) * difference.mean(dim=1, keepdim=True)
+
+
+def clipped(error: Tensor, clip: float) -> Tensor:
+    """An error map of a whole batch, cut to mean + clip · standard deviation, which has no gradient; 0: as it is."""
+    if clip <= 0:
+        return error
+    values = error.detach()
+    return torch.minimum(error, values.mean() + clip * values.std(unbiased=True))
+
+
+def reduced(errors: list[Tensor], minimum: bool) -> Tensor:
+    """Mean of the least error of each pixel, the first of equals; or of all maps (eq. 4)."""
+    if minimum:
+        return minimum_error(torch.cat(errors, dim=1), None)[0].mean()
+    return torch.stack([error.mean() for error in errors]).mean()
+
+
+def weighted_differences(disparity: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+    """|∂x d*| exp(−|∂x I|), (B, 1, H, W − 1), and in y, (B, 1, H − 1, W); d* is d over its mean of an image."""
+    normal = disparity / disparity.mean(dim=(2, 3), keepdim=True).clamp(min=LEAST_MEAN)
+    disparity_x = (normal[:, :, :, :-1] - normal[:, :, :, 1:]).abs()
+    disparity_y = (normal[:, :, :-1] - normal[:, :, 1:]).abs()
+    image_x = (image[:, :, :, :-1] - image[:, :, :, 1:]).abs().mean(dim=1, keepdim=True)
+    image_y = (image[:, :, :-1] - image[:, :, 1:]).abs().mean(dim=1, keepdim=True)
+    return disparity_x * torch.exp(-image_x), disparity_y * torch.exp(-image_y)
+
+
+def smoothness_loss(disparities: list[Tensor], target: Tensor) -> Tensor:
+    """Mean over the scales i of the mean weighted differences / 2^i, unweighted, a scalar (eq. 6)."""
+    parts = []
+    for scale, disparity in enumerate(disparities):
+        image = resize_corners(target, disparity.shape[2], disparity.shape[3])
+        in_x, in_y = weighted_differences(disparity, image)
+        parts.append((in_x.mean() + in_y.mean()) / math.pow(2, scale))
+    return torch.stack(parts).mean()

@@ -1,0 +1,54 @@
+"""PackNet's large networks against the recorded outputs of the published program: half a gigabyte each, 40 s.
+
+The classes and their parts are compared in tests/backends/methods/test_packnet_networks.py, at smaller widths.
+"""
+
+import pytest
+
+from tests.backends.methods.test_packnet_networks import (
+    FUSED,
+    OUTPUT,
+    check_depth_resnet,
+    check_parts,
+    images_of,
+    keep_outputs,
+    names,
+    recorded,
+)
+from tests.tolerances import assert_close
+
+__all__ = ["names", "recorded"]  # fixtures
+
+WIDTHS, FEATURES = (64, 64, 64, 128, 256, 512), 8
+
+
+@pytest.mark.parametrize("version", ["A", "B"])
+def test_the_whole_network(backend, arrays, recorded, names, version):
+    name = f"packnet01_1{version}"
+    network = backend.module("networks.packnet").PackNet(WIDTHS, FEATURES, version == "A")
+    seed, gain = f"golden/packnet/{name}", float(recorded["gain"])
+    # Made one by one: `arrays.weights` keeps what it makes.
+    state = {
+        parameter: arrays.weight(parameter, tuple(shape), seed, False, gain)
+        for parameter, shape in names[name].items()
+    }
+    backend.fill(network, state)
+    del state
+    parts = [part.split("/")[1] for part in recorded if part.startswith(name) and "_slice" in part]
+    kept = keep_outputs(backend, network, [part.removesuffix("_slice") for part in parts])
+    image = images_of(backend, recorded, 0)
+    with backend.no_gradients():
+        network.fuse_packing(False)
+        disparities = [backend.array(disparity) for disparity in network(image)]
+        check_parts(backend, kept, recorded, name)
+        for number, disparity in enumerate(disparities):
+            assert_close(disparity, recorded[f"{name}/inverse_depth_{number}"], OUTPUT, label=str(number))
+        network.fuse_packing(True)
+        fused = backend.array(network.disparity(image))
+    # Recorded: evaluation equals training. Ours differs by the fusing alone.
+    assert recorded[f"{name}/evaluation_maximum_difference"] == 0
+    assert_close(fused, disparities[0], FUSED)
+
+
+def test_the_depth_resnet_50(backend, arrays, recorded, names):
+    check_depth_resnet(backend, arrays, recorded, names, 50)
