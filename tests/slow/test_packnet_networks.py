@@ -52,3 +52,29 @@ def test_the_whole_network(backend, arrays, recorded, names, version):
 
 def test_the_depth_resnet_50(backend, arrays, recorded, names):
     check_depth_resnet(backend, arrays, recorded, names, 50)
+
+
+def test_an_exported_network(backend, arrays):
+    """Of a small width: dark images, whose variances are of the size of epsilon, show whether the graph has it."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript" if backend.name == "torch" else "paddle2onnx")
+    Method = backend.module("methods.base").Method
+    PackNet = backend.module("networks.packnet").PackNet
+
+    class Small(Method):
+        def __init__(self):
+            super().__init__(None)
+            self.network = PackNet((16, 16, 16, 32, 64, 128), 2)
+
+        def predict(self, inputs):
+            return {"disparity": self.network.disparity(inputs["image"])}
+
+    method = Small()
+    method.eval()
+    model = backend.module("export").to_onnx(method, 1, 32, 64)
+    image = arrays.uniform("export/image", (1, 3, 32, 64), 0, 0.01)
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"image": image})
+    with backend.no_gradients():
+        wanted = backend.array(method.predict({"image": backend.tensor(image)})["disparity"])
+    assert_close(found, wanted, OUTPUT)

@@ -12,9 +12,23 @@ FUSED_FROM = 1024  # pixels of a packed map: measured, smaller ones are slower w
 LARGEST_DISPARITY = 2.0  # 1 / m: depth from half a metre
 
 
+class _GroupNorm(nn.GroupNorm):
+    """GroupNorm whose exported graph has its epsilon: `paddle2onnx` writes a number of its own in its place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → the same shape."""
+        if paddle.in_dynamic_mode():
+            return super().forward(x)
+        grouped = x.reshape([x.shape[0], GROUPS, -1])
+        centred = grouped - grouped.mean(axis=2, keepdim=True)
+        deviation = paddle.sqrt(paddle.square(centred).mean(axis=2, keepdim=True) + EPSILON)
+        normal = (centred / deviation).reshape(x.shape)
+        return normal * self.weight.reshape([1, -1, 1, 1]) + self.bias.reshape([1, -1, 1, 1])
+
+
 def group_norm(channels: int) -> nn.GroupNorm:
     """Normalisation of 16 groups of channels; their number must be a multiple of 16."""
-    return nn.GroupNorm(GROUPS, channels, epsilon=EPSILON)
+    return _GroupNorm(GROUPS, channels, epsilon=EPSILON)
 
 
 class NormalizedConv(nn.Layer):
@@ -67,6 +81,15 @@ class ResidualConv(nn.Layer):
         return F.elu(self.normalize(self.conv2(self.conv1(x)) + shortcut), alpha=1.0)
 
 
+def space_to_depth(x: Tensor) -> Tensor:
+    """(B, C, H, W) → (B, 4 · C, H / 2, W / 2): channel 4 c + 2 dy + dx holds row dy, column dx of 2×2 pixels."""
+    if paddle.in_dynamic_mode():
+        return F.pixel_unshuffle(x, 2)
+    batch, channels, height, width = x.shape  # a graph to export: `paddle2onnx` aborts at the operator
+    x = x.reshape([batch, channels, height // 2, 2, width // 2, 2]).transpose([0, 1, 3, 5, 2, 4])
+    return x.reshape([batch, 4 * channels, height // 2, width // 2])
+
+
 class Pack(nn.Layer):
     """Space to depth, a 3-D convolution and a 2-D convolution: half the size (section 4.1).
 
@@ -94,7 +117,7 @@ class Pack(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) → (B, channels, H / 2, W / 2)."""
-        packed = F.pixel_unshuffle(x, 2)
+        packed = space_to_depth(x)
         if self.training:
             self._fused = self._made_of = None
         elif self.fused_packing and self.fusing_saves(*packed.shape[2:]) and not _recorded():

@@ -67,6 +67,11 @@ class ResidualConv(nn.Module):
         return F.elu(self.normalize(self.conv2(self.conv1(x)) + shortcut), alpha=1.0)
 
 
+def space_to_depth(x: Tensor) -> Tensor:
+    """(B, C, H, W) → (B, 4 · C, H / 2, W / 2): channel 4 c + 2 dy + dx holds row dy, column dx of 2×2 pixels."""
+    return F.pixel_unshuffle(x, 2)
+
+
 class Pack(nn.Module):
     """Space to depth, a 3-D convolution and a 2-D convolution: half the size (section 4.1).
 
@@ -94,7 +99,7 @@ class Pack(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) → (B, channels, H / 2, W / 2)."""
-        packed = F.pixel_unshuffle(x, 2)
+        packed = space_to_depth(x)
         if self.training:
             self._fused = self._made_of = None
         elif self.fused_packing and self.fusing_saves(*packed.shape[2:]) and not _recorded():
