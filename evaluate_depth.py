@@ -25,10 +25,12 @@ def main(argv: list[str] | None = None) -> None:
     from core.evaluation.depth import evaluate_depth, printed_scales, save_csv, save_json
     from core.evaluation.disparity_files import save_disparities
     from core.evaluation.pictures import save_disparity_pictures, save_truth_pictures
+    from core.files.inputs import require_no_input
     from core.files.whole import require_writable_folder
     from core.weights.folder import results_folder
     from core.weights.zoo import with_weights
 
+    require_no_input(options, "output", "csv")
     for option in ("disps_path", "pictures"):
         if getattr(options, option) is not None:
             require_writable_folder(Path(getattr(options, option)), option)

@@ -13,12 +13,14 @@ def main(argv: list[str] | None = None) -> None:
     """Parses, exports, compares, writes."""
     options = parse(with_choices(OnnxOptions), argv, __doc__ or "")
     from backends import BACKENDS, load_backend
+    from core.files.inputs import require_no_input
     from core.files.whole import write_atomically
     from core.prediction import onnx_file
     from core.weights.zoo import with_weights
 
     assert options.load_weights_folder is not None  # validated by the parser
     onnx_file.require_packages(options.backend)
+    require_no_input(options, "output")
     os.environ.setdefault("GLOG_minloglevel", "2")  # PaddlePaddle warns of every graph that it makes
     options = with_weights(options)
     predictor = load_backend(options.backend, "predictor").Predictor(

@@ -40,11 +40,15 @@ def predict_images(options: PredictionOptions, image_path: str) -> None:
     from core.files.images import load_image, to_array
     from core.files.inputs import find_images, in_batches, numbered_stems, output_stems
     from core.prediction.files import IN_FOLDERS
+    from core.prediction.overwriting import files_of, require_replaceable
 
     images = find_images(image_path, options.ext)
     kinds = ["disparity", "depth", "colour"] if options.save == ["auto"] else options.save
     name = numbered_stems if all(kind in IN_FOLDERS for kind in kinds) else output_stems
     stems = name(images, options.output)
+    foreign = require_replaceable(
+        files_of(stems.values(), kinds), [*images, *listed(image_path)], options.overwrite
+    )
     predictor, writer = load_model(options, kinds)
     with tqdm(total=len(images), desc="predict", unit="image", disable=None) as progress:
         for paths in in_batches(images, options.batch_size):
@@ -53,7 +57,21 @@ def predict_images(options: PredictionOptions, image_path: str) -> None:
             for path, array, disparity in zip(paths, arrays, disparities, strict=True):
                 writer.save(stems[path], array, disparity)
                 progress.update()
-    print(f"{len(images)} images: {writer.describe()} in {stems[images[0]].parent}")
+    print(f"{len(images)} images: {writer.describe()} in {stems[images[0]].parent}{replaced(foreign)}")
+
+
+def listed(image_path: str) -> list[Path]:
+    """The list of images, where that is what was named."""
+    return [Path(image_path)] if Path(image_path).is_file() else []
+
+
+def replaced(foreign: list[Path]) -> str:
+    """The end of the last line, where files of others were replaced."""
+    if not foreign:
+        return ""
+    return f"; replaced, though not written by predict.py: {foreign[0]}" + (
+        f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+    )
 
 
 def predict_video(options: PredictionOptions, source: Path | int) -> None:
@@ -61,12 +79,17 @@ def predict_video(options: PredictionOptions, source: Path | int) -> None:
     from tqdm import tqdm
 
     from core.files.video import VideoReader, write_video
+    from core.prediction.overwriting import files_of_frames, require_replaceable
 
     reader = VideoReader(source)
     camera = isinstance(source, int)
     stem = Path("webcam") if isinstance(source, int) else source.with_suffix("")
     stem = Path(options.output or stem.parent) / stem.name
     kinds = ["colour"] if options.save == ["auto"] else options.save
+    outputs = files_of_frames(stem, [kind for kind in kinds if kind != "colour"])
+    outputs += [Path(f"{stem}_disp.mp4")] if "colour" in kinds else []
+    inputs = [source] if isinstance(source, Path) else []
+    foreign = require_replaceable(outputs, inputs, options.overwrite)
     predictor, writer = load_model(options, [kind for kind in kinds if kind != "colour"])
     limits = [number for number in (options.frames, reader.length) if number is not None]
     total = min(limits, default=None)
@@ -80,7 +103,7 @@ def predict_video(options: PredictionOptions, source: Path | int) -> None:
     reader.close()
     made += [f"{writer.describe()} in {stem}_predictions"] if writer.kinds else []
     announced = f" of {total} announced" if total is not None and count < total else ""
-    print(f"{count} frames{announced}: {'; '.join(made)}", flush=True)
+    print(f"{count} frames{announced}: {'; '.join(made)}{replaced(foreign)}", flush=True)
     if interrupted and not camera:  # Ctrl-C is how a camera's video ends
         raise KeyboardInterrupt
 

@@ -15,6 +15,7 @@ from core.files.whole import write_bytes
 
 # What Pillow raises on a damaged file: OSError covers unknown formats and truncation, the rest its decoders.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+COMMENT = b"self-supervised monocular depth"  # in the JPEG files of ours: they may be replaced
 # Pillow's names of the formats that are opened, whatever a file is called. It knows some 40 others; EPS starts another
 # program.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")

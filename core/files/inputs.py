@@ -1,11 +1,13 @@
 """What `--image_path` of `predict.py` may name, and where the results of each input go."""
 
+import dataclasses
 import glob
+import os
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from core.errors import UserError
 from core.files.regular import read_text
@@ -16,6 +18,8 @@ OUTPUTS = (
     *("_disp.npy", "_disp.json", "_depth.npz", "_disp.jpeg", "_depth.png", "_points.ply"),
     *(f"_disp{extension}" for extension in VIDEO_EXTENSIONS),
 )
+
+WEIGHTS = (".pth", ".pdparams", ".safetensors", ".h5", ".npz", ".ckpt", ".tar")
 
 Item = TypeVar("Item")
 
@@ -111,6 +115,36 @@ def numbered_stems(images: list[Path], output: str | None) -> dict[Path, Path]:
     if not differ or sorted(names, key=lambda name: f"{name}.") != names:
         names = [f"{number:06d}_{name}" for number, name in enumerate(names)]
     return {image: Path(output or image.parent) / name for image, name in zip(images, names, strict=True)}
+
+
+def require_no_input(options: Any, *names: str) -> None:
+    """Makes sure that no result replaces what the same command reads.
+
+    Args:
+        options: a dataclass; every text in it that is a file, or a folder of weights, counts as read.
+        names: of the options that name files to write.
+
+    Raises:
+        UserError: two options name one file, or one the file of a checkpoint in the folder that another names.
+    """
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    read = {
+        name: Path(value) for name, value in values.items() if isinstance(value, str) and name not in names
+    }
+    for name in names:
+        path = None if values[name] is None else Path(values[name])
+        if path is None or not path.is_file():
+            continue
+        for other, source in read.items():
+            inside = source.is_dir() and path.resolve().parent == source.resolve() and _is_of_checkpoint(path)
+            if inside or (source.is_file() and os.path.samefile(path, source)):
+                raise UserError(
+                    f"option {name}: {path} belongs to --{other}, and the result would replace it; name another file"
+                )
+
+
+def _is_of_checkpoint(path: Path) -> bool:
+    return path.suffix in WEIGHTS or path.resolve().name in ("options.yaml", "checkpoint.json")
 
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

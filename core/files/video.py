@@ -12,6 +12,8 @@ from core.files.whole import write_atomically
 
 CODEC = "mp4v"  # the one for .mp4 that OpenCV's wheels bring; H.264 is not among them
 DEFAULT_FRAME_RATE = 25.0  # of cameras that state none
+_WHOSE = b"self-supervised monocular depth"
+MARK = (8 + len(_WHOSE)).to_bytes(4, "big") + b"free" + _WHOSE  # a last box, which players pass over
 
 
 class VideoReader:
@@ -114,8 +116,10 @@ def write_video(path: Path, frames: Iterable[np.ndarray], frame_rate: float) -> 
         finally:
             if writer is not None:
                 writer.release()
+                if _holds(temporary, count):
+                    _append(temporary, MARK)
 
-    write_atomically(path, write, lambda written: _holds(written, count))
+    write_atomically(path, write, is_marked)
     return count, interrupted
 
 
@@ -130,8 +134,20 @@ def _holds(path: Path, count: int) -> bool:
         reader.release()
 
 
+def _append(path: Path, content: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(content)
+
+
+def is_marked(path: Path) -> bool:
+    """Whether a video was written by `write_video`."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(MARK)))
+        return file.read() == MARK
+
+
 def _boxes_fit(path: Path) -> bool:
-    """Whether the boxes of an `.mp4` end where it ends: each says its length in 4 bytes, or 1 and 8 bytes."""
+    """Whether the boxes that an `.mp4` consists of end where it ends; each says its length, in 4 bytes or in 8 more."""
     end, place = path.stat().st_size, 0
     with path.open("rb") as file:
         while place < end:

@@ -3,9 +3,13 @@
 Imports neither NumPy nor a framework.
 """
 
+import contextlib
+import ctypes
 import difflib
 import os
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -19,6 +23,11 @@ NAME_LENGTH = 80
 CONVERTED = (".safetensors", ".h5")
 
 Shape = tuple[int, ...]
+
+ASIDE = re.compile(
+    r"\.(.+?)(?:-unfinished)?-old-[a-z0-9_]{8}"
+)  # an older folder, while a new one takes its place
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 
 def write_atomically(
@@ -111,7 +120,8 @@ def write_yaml(path: Path, record: Mapping[str, Any]) -> None:
 def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
     """Writes a folder so that it is never seen half-filled: temporary sibling, fsync of all files, rename.
 
-    An existing folder is moved aside, replaced, then removed; it comes back if the rename fails.
+    An existing folder changes places with the new one in one step, where the system can do that; else it is moved
+    aside, and comes back if the rename fails. Then it is removed.
 
     Args:
         folder: the folder; its parents are made when absent.
@@ -169,9 +179,26 @@ def add_files_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def restore_folders(parent: Path, is_whole: Callable[[Path], bool]) -> None:
+    """Brings back the older folder where a process was killed between moving it aside and putting a new one there.
+
+    Args:
+        parent: the folder that they lie in.
+        is_whole: whether that may be done: it is no rest of a folder that was being removed.
+    """
+    for aside in Path(parent).glob(".*-old-????????"):
+        match = ASIDE.fullmatch(aside.name)
+        target = aside.with_name(match[1]) if match else aside
+        if not os.path.lexists(target) and aside.is_dir() and is_whole(aside):
+            with contextlib.suppress(OSError):
+                os.rename(aside, target)
+
+
 def _swap_folders(temporary: Path, folder: Path) -> None:
     if not folder.exists():
         os.rename(temporary, folder)
+        return
+    if not folder.is_symlink() and _exchange(temporary, folder):
         return
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
     try:
@@ -185,6 +212,21 @@ def _swap_folders(temporary: Path, folder: Path) -> None:
         os.rename(old, folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Gives each of two folders the name of the other, in one step; False where the system has no such call.
+
+    Python has none for it; Linux's is renameat2. Elsewhere the older folder is moved aside first.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    sys.audit("os.rename", str(one), str(other), -1, -1)  # as of every other rename
+    return int(function(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE)) == 0
 
 
 def _umask() -> int:

@@ -40,6 +40,7 @@ class PredictionOptions:
     )
     model_name: str | None = option(None, "name of a release: the same as --load_weights_folder NAME")
     output: str | None = option(None, "folder for the results; none: beside each image", path=True)
+    overwrite: bool = option(False, "replace files that predict.py did not write; its own it always replaces")
     save: list[str] = option(
         ("auto",),
         "disparity .npy, depth .npz, colour map .jpeg (of a video .mp4), 16-bit depth .png, coloured points .ply; "

@@ -12,9 +12,9 @@ from PIL.PngImagePlugin import PngInfo
 from core.disparity import STEREO_SCALE_FACTOR, resize_map
 from core.errors import UserError
 from core.evaluation.disparity_files import KITTI_DEPTH_UNIT
-from core.files.arrays import require_finite, save_array, save_arrays, write_json
+from core.files.arrays import require_finite, save_array, save_arrays, save_marked_array, write_json
 from core.files.colour import colour_map, jet_map
-from core.files.images import resize_array, write_image
+from core.files.images import COMMENT, resize_array, write_image
 from core.geometry import relative_intrinsics
 from core.options import PredictionOptions
 from core.prediction.point_cloud import point_cloud, write_ply
@@ -121,16 +121,16 @@ class PredictionWriter:
 
     def save_plain_depth(self, path: Path, prediction: Prediction) -> None:
         """(H, W) float32 of depth and nothing else."""
-        save_array(path, prediction.depth)
+        save_marked_array(path, prediction.depth)
 
     def save_depth_colours(self, path: Path, prediction: Prediction) -> None:
         """The depth in colours, from red, near, to blue, far."""
-        write_image(path, Image.fromarray(jet_map(prediction.depth)), quality=95)
+        write_image(path, Image.fromarray(jet_map(prediction.depth)), quality=95, comment=COMMENT)
 
     def save_colour(self, path: Path, prediction: Prediction) -> None:
         """The disparity in colours, at the size of the image as it came."""
         colours = colour_map(prediction.disparity, prediction.image_size)
-        write_image(path, Image.fromarray(colours), quality=95)
+        write_image(path, Image.fromarray(colours), quality=95, comment=COMMENT)
 
     def save_png(self, path: Path, prediction: Prediction) -> None:
         """Depth in 16 bits; the file's text says what one step is. Depth beyond 16 bits has the largest value."""

@@ -21,7 +21,7 @@ from typing import Any
 
 from core.datasets.splits import Lines
 from core.errors import UserError
-from core.files.whole import write_text
+from core.files.whole import restore_folders, write_text
 from core.training.processes import Processes
 
 RUN_FILE = "run.json"
@@ -43,10 +43,24 @@ HARMLESS = {
 
 PATHS = {"split", "load_weights_folder"}  # of those that may not differ
 
+STATE_FILE = "training_state.safetensors"  # as the backends write it
+SEAL = "sha256"  # of the record itself
+MAX_RECORD_BYTES = 8 << 20
+# What reading a record may raise, whatever is in it.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+)
 CHECKPOINT = re.compile(r"(weights|step)_\d+")
 # Names of files and folders in the making, as `core.files.whole` gives them.
 LEFTOVER = re.compile(
-    r"\.((weights|step|nonfinite)_\w+|options|run|scalars|opt)-(old-|removed-)?[a-z0-9_]{8}(\.\w+)?"
+    r"\.((weights|step|nonfinite)_\w+|options|run|scalars|opt)-(unfinished-)?(old-|removed-)?[a-z0-9_]{8}(\.\w+)?"
 )
 
 
@@ -96,20 +110,31 @@ class Run:
         """
         path = run_folder / RUN_FILE
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            found = cls(**_unsealed(path))
+            found.require_types()
+            return found
         except FileNotFoundError:
             raise UserError(
                 f"{run_folder}: no run to continue (no {RUN_FILE}); check --log_dir and --model_name, "
                 "or leave out --resume"
             ) from None
-        except (OSError, ValueError, TypeError) as error:
+        except UNREADABLE as error:
             raise UserError(
                 f"{path}: not the record of a run ({error}); start anew without --resume"
             ) from None
 
     def write(self, run_folder: Path) -> None:
         """Writes `run.json`."""
-        write_text(run_folder / RUN_FILE, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        write_text(run_folder / RUN_FILE, _sealed(dataclasses.asdict(self)))
+
+    def require_types(self) -> None:
+        """Raises TypeError if a value, of a file, is of another type than it should be."""
+        texts = (self.started, self.environment, self.lists)
+        counts = (self.samples, self.processes)
+        if not (all(isinstance(text, str) for text in texts) and all(map(_is_count, counts))):
+            raise TypeError("a value is of another type than it should be")
+        if not isinstance(self.options, dict):
+            raise TypeError("its options are none")
 
     def check_unchanged(self, now: "Run", defaults: Mapping[str, Any]) -> None:
         """Makes sure that going on means the same run.
@@ -169,21 +194,95 @@ class Checkpoint:
     def seal(self) -> None:
         """Writes the record, with a digest of every file, beside the files of the folder."""
         record = dataclasses.asdict(self) | {
-            "files": digests(self.folder, [path.name for path in self.folder.iterdir()])
+            "files": digests(self.folder, {path.name for path in self.folder.iterdir()} - {RECORD_FILE})
         }
         record.pop("folder")
-        (self.folder / RECORD_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        (self.folder / RECORD_FILE).write_text(_sealed(record), encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> tuple["Checkpoint", dict[str, str]]:
         """A checkpoint and the digests of its files.
 
         Raises:
-            OSError, ValueError, TypeError: there is no record, or it is damaged.
+            OSError, ValueError, TypeError, RecursionError: there is no record, or it is damaged.
         """
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-        files = record.pop("files")
-        return cls(folder=folder, **record), files
+        record = _unsealed(folder / RECORD_FILE)
+        files = record.pop("files", None)
+        checkpoint = cls(folder=folder, **record)
+        checkpoint.require_types()
+        if not isinstance(files, dict) or not all(_is_name(name) for name in files):
+            raise TypeError("its files are no table of digests")
+        return checkpoint, files
+
+    def require_types(self) -> None:
+        """Raises TypeError if a value, of a file, is of another type than it should be."""
+        values = self.values if isinstance(self.values, dict) else {"": None}
+        scale = self.loss_scale if isinstance(self.loss_scale, list) else [None]
+        numbers = [*values.values(), *scale]
+        if not (isinstance(self.run, str) and _is_count(self.step) and all(map(_is_number, numbers))):
+            raise TypeError("a value is of another type than it should be")
+        if len(scale) not in (0, 2) or not all(number >= 0 for number in scale):
+            raise TypeError("its loss scale is none")
+
+
+def _has_record(folder: Path) -> bool:
+    return (folder / RECORD_FILE).is_file()
+
+
+def _sealed(record: dict[str, Any]) -> str:
+    """The text of a record, with a digest of what it says."""
+    record = json.loads(json.dumps(record))  # as it will be read: keys are texts, tuples are lists
+    return json.dumps(record | {SEAL: _digest(record)}, indent=1) + "\n"
+
+
+def _unsealed(path: Path) -> dict[str, Any]:
+    """What a record says. One of an older version has no digest.
+
+    Raises:
+        OSError, ValueError, RecursionError: there is none, or a bit of it has changed.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("not a file")
+    with path.open("rb") as file:
+        content = file.read(MAX_RECORD_BYTES + 1)
+    record = json.loads(content) if len(content) <= MAX_RECORD_BYTES else None
+    if not isinstance(record, dict):
+        raise ValueError("not a record")
+    if SEAL in record and record.pop(SEAL) != _digest(record):
+        raise ValueError("it was changed, or is damaged")
+    return record
+
+
+def _digest(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_name(name: str) -> bool:
+    """Whether it is the name of a file in a folder, and not a way to another."""
+    return name == os.path.basename(name) and name not in ("", ".", "..")
+
+
+def _step_of_state(path: Path) -> int | None:
+    """The step that a training state says, read without a framework; None where it says none.
+
+    It is a `.safetensors`: the length of a head, which names types and places of the arrays, and their bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            entry = json.loads(file.read(min(length, MAX_RECORD_BYTES)))["step"]
+            file.seek(8 + length + entry["data_offsets"][0])
+            return int.from_bytes(file.read(8), "little", signed=True) if entry["dtype"] == "I64" else None
+    except UNREADABLE:
+        return None
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -221,6 +320,7 @@ def find_run(
     Raises:
         UserError: there is no run, or something changed that may not.
     """
+    restore_folders(run_folder / "models", _has_record)
     run, notes = Run.read(run_folder), []
     run.check_unchanged(now, defaults)
     if run.environment != now.environment:
@@ -242,7 +342,7 @@ def newest_checkpoint(run_folder: Path, run: Run, tell: Callable[[str], None]) -
             checkpoint, files = Checkpoint.read(folder)
         except FileNotFoundError:
             continue  # a folder of weights, but not one of ours
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except UNREADABLE:
             tell(f"{folder}: skipped, its {RECORD_FILE} is damaged")
             continue
         if checkpoint.run == run.started:
@@ -250,17 +350,23 @@ def newest_checkpoint(run_folder: Path, run: Run, tell: Callable[[str], None]) -
     for checkpoint, files in sorted(found, key=lambda pair: -pair[0].step):
         present = digests(checkpoint.folder, files)
         damaged = [name for name, digest in files.items() if present.get(name) != digest]
-        if not damaged:
+        if not damaged and _agrees(checkpoint, files):
             return checkpoint
+        damaged = damaged or [f"{RECORD_FILE}, which is of another step than {STATE_FILE},"]
         tell(f"{checkpoint.folder}: skipped, {', '.join(damaged)} is damaged")
     return None
+
+
+def _agrees(checkpoint: Checkpoint, files: Mapping[str, str]) -> bool:
+    """Whether record and training state are of one step; if not, a step would be done twice or left out."""
+    return STATE_FILE not in files or _step_of_state(checkpoint.folder / STATE_FILE) == checkpoint.step
 
 
 def best_so_far(folder: Path, run: Run) -> dict[str, float]:
     """The validation of `weights_best`; empty where there is none of this run."""
     try:
         checkpoint, _ = Checkpoint.read(folder)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except UNREADABLE:
         return {}
     return checkpoint.values if checkpoint.run == run.started else {}
 
@@ -281,7 +387,11 @@ def remove_steps(run_folder: Path, newest: Path) -> None:
 
 
 def remove_leftovers(run_folder: Path) -> None:
-    """Removes what a killed process was writing: temporary files and folders beside those they were to become."""
+    """Removes what a killed process was writing: temporary files and folders beside those they were to become.
+
+    An older folder that was moved aside for a new one comes back first, where none has its name.
+    """
+    restore_folders(run_folder / "models", _has_record)
     for path in [*run_folder.glob(".*"), *(run_folder / "models").glob(".*")]:
         if LEFTOVER.fullmatch(path.name):
             if path.is_dir():

@@ -1,6 +1,7 @@
 """Files and folders that are whole or absent; names and shapes compared strictly."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,44 @@ def test_failing_fill_keeps_the_older_folder(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["weights_0"]
 
 
+def names_at_every_call(tmp_path: Path, name: str) -> list[bool]:
+    """Whether a folder of that name was there at every call that Python's audit saw while it was replaced."""
+    seen: list[bool] = []
+    watching = True
+
+    def hook(event: str, arguments: tuple) -> None:
+        if watching and event in ("open", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"):
+            seen.append((tmp_path / name / "encoder.pth").exists())
+
+    sys.addaudithook(hook)
+    write_folder_atomically(tmp_path / name, lambda new: (new / "encoder.pth").write_text("new"))
+    watching = False
+    return seen
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="only Linux exchanges two folders in one step"
+)
+def test_a_folder_is_there_at_every_moment(tmp_path: Path) -> None:
+    write_folder_atomically(tmp_path / "best", lambda new: (new / "encoder.pth").write_text("old"))
+    seen = names_at_every_call(tmp_path, "best")
+    assert len(seen) > 3 and all(seen)
+    assert (tmp_path / "best" / "encoder.pth").read_text() == "new" and os.listdir(tmp_path) == ["best"]
+
+
+def test_without_an_exchange_the_folder_is_replaced_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.files.whole._exchange", lambda one, other: False)
+    for text in ("old", "new"):
+        write_folder_atomically(
+            tmp_path / "best", lambda new, text=text: (new / "encoder.pth").write_text(text)
+        )
+    assert (tmp_path / "best" / "encoder.pth").read_text() == "new" and os.listdir(tmp_path) == ["best"]
+
+
 def test_failing_rename_brings_the_older_folder_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.files.whole._exchange", lambda one, other: False)
     folder = tmp_path / "weights_0"
     write_folder_atomically(folder, lambda new: (new / "encoder.pth").write_text("old"))
     rename, calls = os.rename, []

@@ -213,11 +213,124 @@ def test_another_machine_is_noted(tmp_path: Path, run: Run) -> None:
 
 def test_an_older_record_lacks_new_options(tmp_path: Path, run: Run) -> None:
     record = json.loads((tmp_path / "run.json").read_text())
-    del record["options"]["precision"]
+    del record["options"]["precision"], record["sha256"]
     (tmp_path / "run.json").write_text(json.dumps(record))
     find_run(tmp_path, begin(), DEFAULTS)
     with pytest.raises(UserError, match=r"precision bf16 \(was 32\)"):
         find_run(tmp_path, begin(precision="bf16"), DEFAULTS)
+
+
+BITS = [pytest.param(bit, id=f"bit {bit}") for bit in range(7)]
+
+
+@pytest.mark.parametrize("bit", BITS)
+def test_one_changed_bit_in_a_record(tmp_path: Path, run: Run, bit: int) -> None:
+    """Wherever it is, the checkpoint is skipped: no step is done twice, no validation believed that was not."""
+    folder = tmp_path / "models" / "step_50"
+    checkpoint_record(folder, run, {"loss": 0.25}, [65536.0, 7])
+    path = folder / "checkpoint.json"
+    content = path.read_bytes()
+    assert Checkpoint.read(folder)[0].step == 50
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ (1 << bit)]) + content[place + 1 :])
+        try:
+            assert Checkpoint.read(folder)[0] == Checkpoint(
+                folder, run.started, 50, {"loss": 0.25}, [65536.0, 7]
+            )
+            assert content[place : place + 1].isspace()  # blanks between words say nothing
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            pass
+
+
+def checkpoint_record(folder: Path, run: Run, values: dict, loss_scale: list) -> None:
+    Checkpoint(folder, run.started, 50, values, loss_scale).seal()
+
+
+def test_one_changed_bit_in_the_record_of_a_run(tmp_path: Path, run: Run) -> None:
+    """`started` of another run would hide all checkpoints, and the run begin anew over them."""
+    path = tmp_path / "run.json"
+    content = path.read_text()
+    path.write_text(content.replace(run.started, run.started.replace("20", "21", 1)))
+    with pytest.raises(
+        UserError, match=r"run\.json: not the record of a run \(it was changed, or is damaged\)"
+    ):
+        find_run(tmp_path, begin(), DEFAULTS)
+
+
+def rewritten(path: Path, **changes: object) -> None:
+    """As an older version, whose records had no digest, would have left it."""
+    record = json.loads(path.read_text())
+    del record["sha256"]
+    path.write_text(json.dumps(record | changes))
+
+
+def state_of(step: int) -> bytes:
+    """A training state: two arrays, the second of which is the step."""
+    entries = {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    entries["step"] = {"dtype": "I64", "shape": [], "data_offsets": [4, 12]}
+    head = json.dumps(entries).encode()
+    return len(head).to_bytes(8, "little") + head + bytes(4) + step.to_bytes(8, "little", signed=True)
+
+
+@pytest.mark.parametrize("step", [49, 51, 50 ^ 32])
+def test_a_record_of_another_step_than_its_state(tmp_path: Path, run: Run, step: int) -> None:
+    for name, number in (("weights_1", 40), ("step_50", 50)):
+        folder = tmp_path / "models" / name
+        (folder / "training_state.safetensors").write_bytes(state_of(number))
+        Checkpoint(folder, run.started, number).seal()
+    assert find_run(tmp_path, begin(), DEFAULTS)[1].step == 50  # type: ignore[union-attr]
+    rewritten(tmp_path / "models" / "step_50" / "checkpoint.json", step=step)
+    _, newest, notes = find_run(tmp_path, begin(), DEFAULTS)
+    assert newest is not None and newest.step == 40
+    damage = next((note for note in notes if "skipped" in note), "")
+    assert (
+        step < 40
+        or "checkpoint.json, which is of another step than training_state.safetensors, is damaged" in damage
+    )
+
+
+ODD = [
+    ("step", "50"),
+    ("step", True),
+    ("step", -1),
+    ("step", 5.5),
+    ("run", 3),
+    ("values", [1]),
+    ("values", {"loss": "x"}),
+]
+ODD += [
+    ("values", {"loss": None}),
+    ("loss_scale", {"a": 1}),
+    ("loss_scale", ["a", "b"]),
+    ("loss_scale", [1.0]),
+]
+ODD += [("files", []), ("files", {"../../run.json": "0"}), ("files", None), ("more", 1)]
+
+
+@pytest.mark.parametrize(("name", "value"), ODD)
+def test_odd_types_in_a_record(tmp_path: Path, run: Run, name: str, value: object) -> None:
+    folder = tmp_path / "models" / "step_50"
+    rewritten(folder / "checkpoint.json", **{name: value})
+    _, newest, notes = find_run(tmp_path, begin(), DEFAULTS)
+    assert newest is not None and newest.step == 40
+    assert notes[0] == f"{folder}: skipped, its checkpoint.json is damaged"
+    assert best_so_far(folder, run) == {}
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b"1" * 5000, b" " * (9 << 20)])
+def test_records_that_are_none(tmp_path: Path, run: Run, content: bytes) -> None:
+    (tmp_path / "models" / "step_50" / "checkpoint.json").write_bytes(content)
+    assert find_run(tmp_path, begin(), DEFAULTS)[1].step == 40  # type: ignore[union-attr]
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"run\.json: not the record of a run"):
+        find_run(tmp_path, begin(), DEFAULTS)
+
+
+@pytest.mark.parametrize("name", ["options", "samples", "started", "processes"])
+def test_odd_types_in_the_record_of_a_run(tmp_path: Path, run: Run, name: str) -> None:
+    rewritten(tmp_path / "run.json", **{name: [1]})
+    with pytest.raises(UserError, match=r"run\.json: not the record of a run"):
+        find_run(tmp_path, begin(), DEFAULTS)
 
 
 def test_no_run(tmp_path: Path) -> None:
@@ -254,6 +367,21 @@ def test_leftovers_of_a_killed_process_go_and_nothing_else(tmp_path: Path, run: 
     remove_leftovers(tmp_path)
     assert not any(path.exists() for path in (*left, *files)) and all(path.exists() for path in kept)
     assert sorted(models.glob("[!.]*")) == before
+
+
+@pytest.mark.parametrize("name", ["weights_best", "weights_1"])
+@pytest.mark.parametrize("tidy", [True, False])
+def test_a_kill_between_two_renames(tmp_path: Path, run: Run, name: str, tidy: bool) -> None:
+    """The older folder was moved aside, the new one not yet put in its place: the older one comes back."""
+    models = tmp_path / "models"
+    if name == "weights_best":
+        checkpoint(models / name, run, 20, {"loss": 0.5})
+    (models / name).rename(models / f".{name}-old-abcd1234")
+    checkpoint(models / f".{name}-wxyz1234", run, 60)
+    (remove_leftovers(tmp_path) if tidy else find_run(tmp_path, begin(), DEFAULTS))
+    assert (models / name / "encoder.pth").is_file() and Checkpoint.read(models / name)[0].step in (20, 40)
+    remove_leftovers(tmp_path)
+    assert not list(models.glob(".*")) and (models / name).is_dir()
 
 
 def test_older_steps_go(tmp_path: Path, run: Run) -> None:
