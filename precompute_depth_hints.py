@@ -1,5 +1,6 @@
 """Makes the depth hints that training may ask for: of stereo pairs by matching, or from any other source."""
 
+import sys
 from pathlib import Path
 
 from core.errors import run
@@ -13,6 +14,8 @@ def main(argv: list[str] | None = None) -> None:
     from core.datasets.hints import making
 
     plan = making.plan(options)
+    for note in plan.notes:
+        print(note, file=sys.stderr)
     making.run(plan)
     print(plan.describe(), flush=True)
     if options.picture is not None:

@@ -19,7 +19,8 @@ class Extra:
 
     Attributes:
         find: root of the data set, its listing and line → the file, whether or not it is there.
-        load: the file → (…, h, w); raises FileNotFoundError where it was not made, UserError where it is damaged.
+        load: the file, and the focal length times the baseline of the stereo pair in widths of the image and units of
+            depth, or None → (…, h, w); raises FileNotFoundError where it was not made, UserError where it is damaged.
         resize: (…, h, w), height, width → (…, height, width).
         mirror: (…, h, w) → the map of the mirrored image.
         command: what makes the files, for whoever lacks them.
@@ -27,7 +28,7 @@ class Extra:
     """
 
     find: Callable[[Path, Listing, SplitLine], Path]
-    load: Callable[[Path], np.ndarray]
+    load: Callable[[Path, float | None], np.ndarray]
     resize: Callable[[np.ndarray, int, int], np.ndarray]
     mirror: Callable[[np.ndarray], np.ndarray]
     command: str
@@ -58,19 +59,22 @@ def check_extras(name: str, paths: list[Path]) -> None:
         raise UserError(f"{missing[0]}: no such file{count}; make it with: {EXTRAS[name].command}")
 
 
-def load_extra(name: str, path: Path, view: View, image_size: tuple[int, int]) -> np.ndarray:
+def load_extra(
+    name: str, path: Path, view: View, image_size: tuple[int, int], numerator: float | None = None
+) -> np.ndarray:
     """An extra of a line on the way of its images, (…, H, W).
 
     Args:
         path: its file, by `Extra.find`.
         image_size: (height, width) of the image's file; the map may have another.
+        numerator: focal length times baseline of the stereo pair, see `Extra.load`.
 
     Raises:
         UserError: it was not made; names the file and the command.
     """
     extra = EXTRAS[name]
     try:
-        array = extra.load(path)
+        array = extra.load(path, numerator)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; make it with: {extra.command}") from None
     return np.ascontiguousarray(view.apply(array, maps(extra.resize, extra.mirror), image_size))

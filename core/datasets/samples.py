@@ -14,6 +14,7 @@ from core.datasets.splits import LEFT, SplitLine, load_split
 from core.errors import UserError
 from core.files.images import BadImageError, image_size, pyramid, to_array
 from core.geometry import (
+    NOMINAL_FOCAL_LENGTHS,
     mapped_intrinsics,
     nominal_intrinsics,
     relative_intrinsics,
@@ -75,6 +76,20 @@ class SequenceDataset(MeasuredMotion):
         if self._calibrated(line) is not None:
             return "the calibration"
         return "nominal, the same for all of KITTI" if self.K_is_its_mirror else "the data set"
+
+    def focal_length(self, line: SplitLine) -> float:
+        """Of a line's images, in units of their width."""
+        if self.K_is_its_mirror:
+            return NOMINAL_FOCAL_LENGTHS[0]
+        return float((self._calibrated(line) or self.intrinsics(line))[0])
+
+    def numerator(self, line: SplitLine) -> float | None:
+        """Depth times disparity of a line's stereo pair, units of depth times widths of the image; None without one."""
+        if "s" not in self.frames:
+            return None
+        known = self.metres_per_unit is not None
+        baseline = abs(float(self.T_source_target(line, "s")[0, 3])) if known else self.needs.baseline
+        return self.focal_length(line) * baseline
 
     def side(self, line: SplitLine) -> int:
         """-1 where the left camera of the pair took the target, 1 where the right one did."""
@@ -156,7 +171,7 @@ class SequenceDataset(MeasuredMotion):
             sample["input_depth"] = self._scattered(line, self.listing.input_depth, view)
         for name in needs.extras:
             size = image_size(self.image_path(line, 0))
-            sample[name] = load_extra(name, self.extra_path(name, line), view, size)
+            sample[name] = load_extra(name, self.extra_path(name, line), view, size, self.numerator(line))
         return sample
 
     def _images(

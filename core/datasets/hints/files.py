@@ -34,6 +34,8 @@ LEAST_NUMBER, MOST_NUMBER = 1e-12, 1e12  # of a text
 NUMBERS = ("numerator", "step")
 MADE = "made"  # the text that says how
 LONGEST_TEXT = 200
+# Of focal length times baseline; those of a calibration stray from nominal ones by a hundredth or two.
+OTHER_CAMERA = 0.03
 
 
 @dataclass(frozen=True)
@@ -92,16 +94,30 @@ def find_in(folder: Path, line: SplitLine) -> Path:
     return npy if not png.is_file() and npy.is_file() else png
 
 
-def read_hint(path: Path) -> np.ndarray:
+def read_hint(path: Path, numerator: float | None = None) -> np.ndarray:
     """Reads a hint of either form: float32 (1, h, w), depth in the unit of the network, 0 where there is none.
+
+    Args:
+        numerator: focal length times baseline of the pair, widths times the unit of depth; None: unknown. A `.npy` does
+            not say what its own was.
 
     Raises:
         FileNotFoundError: there is no such file.
-        UserError: it is damaged, or no hint.
+        UserError: it is damaged, no hint, or of another numerator.
     """
     if not path.is_file():
         raise FileNotFoundError(path)
-    return _read_npy(path) if path.suffix == ".npy" else read_coded(path).depth()
+    if path.suffix == ".npy":
+        return _read_npy(path)
+    coded = read_coded(path)
+    own = coded.numerator / coded.steps.shape[1]
+    if numerator is not None and abs(own / numerator - 1) > OTHER_CAMERA:
+        raise UserError(
+            f"{path}: was made for another camera: focal length times baseline is {own:.4g}, in training "
+            f"{numerator:.4g} (widths of the image times units of depth); make it again with --overwrite and the "
+            "--intrinsics of training; with --known_poses leave --baseline out"
+        )
+    return coded.depth()
 
 
 def _read_npy(path: Path) -> np.ndarray:

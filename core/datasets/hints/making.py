@@ -31,7 +31,6 @@ from core.datasets.samples import SequenceDataset
 from core.datasets.splits import PARTS, SplitLine, has_part
 from core.errors import UserError
 from core.files.images import load_image, resize, to_array
-from core.geometry import NOMINAL_FOCAL_LENGTHS
 from core.options.base import NOMINAL_BASELINE
 from core.options.hints import UNITS, HintOptions
 from core.options.needs import Listing, Needs, Preparation
@@ -119,6 +118,7 @@ class Run:
     Attributes:
         jobs: those to make.
         kept: how many were there already.
+        notes: what the user should know of the data, a line each.
         made: what came of the jobs, in any order.
     """
 
@@ -127,6 +127,7 @@ class Run:
     dataset: SequenceDataset
     jobs: list[Job]
     kept: int
+    notes: list[str] = dataclasses.field(default_factory=list)
     made: list[Made] = dataclasses.field(default_factory=list)
 
     def describe(self) -> str:
@@ -158,9 +159,11 @@ def open_lines(options: HintOptions) -> tuple[SequenceDataset, list[SplitLine]]:
     listing = Listing(options.dataset, options.data_path, options.split)
     source, needs = reader(options.dataset), Needs(frames=(0, "s"), augmented=False)
     parts = [part for part in ("train", "val") if not source.takes_split or has_part(options.split, part)]
-    lines = []
+    lines: list[SplitLine] = []
+    notes: list[str] = []
     for part in parts or [next((part for part in PARTS if has_part(options.split, part)), "train")]:
-        lines += source.split_lines(listing, part, needs)[0]
+        found, said = source.split_lines(listing, part, needs)
+        lines, notes = lines + found, notes + said
         if options.split.lower().endswith(".txt"):
             break
     dataset = source(
@@ -171,6 +174,7 @@ def open_lines(options: HintOptions) -> tuple[SequenceDataset, list[SplitLine]]:
         png=options.png or None,
         given_intrinsics=options.intrinsics,
     )
+    dataset.notes[:0] = notes
     dataset.image_path(lines[0], "s")  # raises where there is no pair
     return dataset, lines
 
@@ -197,7 +201,7 @@ def plan(options: HintOptions) -> Run:
             kept += 1
         else:
             jobs.append(job)
-    return Run(options, rule, dataset, jobs, kept)
+    return Run(options, rule, dataset, jobs, kept, list(dict.fromkeys(dataset.news())))
 
 
 def _rule(options: HintOptions, dataset: SequenceDataset) -> Rule:
@@ -216,9 +220,7 @@ def _rule(options: HintOptions, dataset: SequenceDataset) -> Rule:
 
 def _job(dataset: SequenceDataset, line: SplitLine, folder: Path, values: Path | None) -> Job:
     stem = folder / relative_path(line)
-    # In double precision: the published numerator is 0.58 · W · 0.1, rounded once.
-    nominal = dataset.K_is_its_mirror
-    focal_length = NOMINAL_FOCAL_LENGTHS[0] if nominal else float(dataset.intrinsics(line)[0])
+    focal_length = dataset.focal_length(line)  # in double precision: the published numerator is rounded once
     images = dataset.image_path(line, 0), dataset.image_path(line, "s")
     output = stem.with_name(f"{stem.name}.png")
     return Job(str(line), output, *images, values, focal_length, dataset.side(line))

@@ -96,7 +96,7 @@ def test_where_a_hint_lies(tmp_path):
 @pytest.mark.parametrize("size", [(12, 40), (47, 130)])
 def test_a_sample_holds_it(tmp_path, size):
     root = write_drive(tmp_path, scans=False)
-    hint = Coded(steps(*size), 1 / 16, 6.0)
+    hint = Coded(steps(*size), 1 / 16, 0.58 * size[1] * 0.1)
     write_hint(files.find_in(tmp_path / "mine", LEFT), hint, "test")
     listing = Listing("kitti", str(root), "", depth_hints=str(tmp_path / "mine"))
     dataset = open_lines("kitti", listing, [LEFT], frames=(0, "s"), extras=("hint",), augment=True)

@@ -188,6 +188,30 @@ def test_own_stereo_pairs_have_their_own_camera(root):
     assert_says(refused(SCRIPT, *where, *SIZE, folder=own, here=True), "has one camera")
 
 
+def test_an_estimated_camera_is_said(root, capsys):
+    """Without intrinsics the focal length is a guess, and so is all depth."""
+    own = root.parent / "own"
+    for camera, name in ((2, "left"), (3, "right")):
+        (own / "walk" / name).mkdir(parents=True)
+        Image.open(path_of(root, camera, 0)).save(own / "walk" / name / "00.png")
+    (own / "list.txt").write_text("walk 0 l\n")
+    where = [
+        "--dataset",
+        "folder",
+        "--data_path",
+        own,
+        "--split",
+        own / "list.txt",
+        "--num_workers",
+        1,
+        *SIZE,
+    ]
+    precompute_depth_hints.main([*map(str, where)])
+    assert "an estimate: 60° horizontal field of view" in capsys.readouterr().err
+    precompute_depth_hints.main([*map(str, where), "--overwrite", "--intrinsics", "0.5", "1", "0.5", "0.5"])
+    assert "estimate" not in capsys.readouterr().err
+
+
 def test_a_rendered_street(tmp_path):
     """Median error of the hints against true depth, and the picture of both."""
     rig = Rig(160, 512)

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from core.datasets.augmentation import Augmentation
-from core.datasets.hints.files import find_in
+from core.datasets.hints.files import Coded, find_in, write_hint
 from core.datasets.splits import SplitLine
+from core.errors import UserError
 from tests.core.samples import open_lines
 
 FOLDER = "2011_09_26/2011_09_26_drive_0001_sync"
@@ -67,3 +68,31 @@ def test_an_item(golden, root, monkeypatch, number):
         assert furthest(np.asarray(image_after)[::2, ::2], item[f"jitter_after_{count}"]) <= bound, name
     if number == 1:  # the jitter does something
         assert furthest(sample["augmented_0"], sample["image_0_0"]) > 10
+
+
+@pytest.mark.parametrize(
+    ("reader", "intrinsics", "focal_length"),
+    [("kitti", None, 0.58), ("folder", [0.8, 1.9, 0.5, 0.5], 0.8)],
+    ids=["kitti", "own"],
+)
+def test_a_hint_of_another_camera_is_refused(root, tmp_path, reader, intrinsics, focal_length):
+    """Its depths would be too near or too far by the ratio of the focal lengths."""
+    line = SplitLine("a", 0, "l")
+    for camera, name in ((2, "left"), (3, "right")):
+        image = Image.open(root / FOLDER / f"image_{camera:02d}/data/0000000000.png")
+        for path in (tmp_path / f"a/image_{camera:02d}/data/0000000000.png", tmp_path / f"b/{name}/0.png"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path)
+    line = line if reader == "kitti" else SplitLine("b", 0, "l")
+    given = {"given_intrinsics": intrinsics} if intrinsics else {}
+    dataset = open_lines(reader, tmp_path, [line], frames=(0, "s"), extras=("hint",), **given)
+    path = find_in(tmp_path / "depth_hints", line)
+    path.parent.mkdir(parents=True)
+    for ratio in (1.0, 1.02):
+        write_hint(path, Coded(np.full((32, 64), 80, np.uint16), 1 / 16, focal_length * ratio * 64 * 0.1), "")
+        expected = focal_length * ratio * 64 * 0.1 / 5
+        np.testing.assert_allclose(dataset[0, 0]["hint"], expected, rtol=1e-5)
+    for ratio in (0.7, 1.05):
+        write_hint(path, Coded(np.full((32, 64), 80, np.uint16), 1 / 16, focal_length * ratio * 64 * 0.1), "")
+        with pytest.raises(UserError, match=r"was made for another camera: .*--intrinsics"):
+            _ = dataset[0, 0]
