@@ -103,7 +103,7 @@ class SequenceDataset(MeasuredMotion):
         """Makes sure that the files are there, see `MeasuredMotion.check_files`; also those of extras."""
         super().check_files()
         for name in self.needs.extras:
-            check_extras(name, [self.extra_path(name, line) for line in self.lines])
+            check_extras(name, self.listing, [self.extra_path(name, line) for line in self.lines])
 
     # --- samples ---
 
@@ -171,7 +171,9 @@ class SequenceDataset(MeasuredMotion):
             sample["input_depth"] = self._scattered(line, self.listing.input_depth, view)
         for name in needs.extras:
             size = image_size(self.image_path(line, 0))
-            sample[name] = load_extra(name, self.extra_path(name, line), view, size, self.numerator(line))
+            sample[name] = load_extra(
+                name, self.listing, self.extra_path(name, line), view, size, self.numerator(line)
+            )
         return sample
 
     def _images(

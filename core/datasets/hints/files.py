@@ -7,6 +7,7 @@ float32 (1, h, w), the depth itself, as published programs write it; where both 
 
 import contextlib
 import math
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,8 +26,9 @@ from core.options.needs import Listing
 from core.weights.npz import read_npy
 
 FOLDER = "depth_hints"
-COMMAND = "precompute_depth_hints.py --data_path DATA --split SPLIT"
-CURE = f"make it again: {COMMAND} --overwrite"
+SCRIPT = "precompute_depth_hints.py"
+COMMAND = f"{SCRIPT} --data_path DATA --split SPLIT"
+CURE = f"delete it and make it again: {COMMAND}"
 MAX_PIXELS = 1 << 24
 MOST = 65535  # the greatest number of 16 bits
 MATCHED_STEP = 1 / 16  # of the disparities of OpenCV's matchers
@@ -67,6 +69,15 @@ def depth_of(disparity: np.ndarray, numerator: float) -> np.ndarray:
 def hint_folder(root: Path, listing: Listing) -> Path:
     """Where the hints of a listing lie."""
     return root / FOLDER if listing.depth_hints is None else Path(listing.depth_hints)
+
+
+def command_for(listing: Listing) -> str:
+    """What makes the hints of a listing, where training looks for them."""
+    dataset = "" if listing.dataset == "kitti" else listing.dataset
+    words = {"data_path": listing.path, "dataset": dataset, "split": listing.split}
+    words["save_path"] = listing.depth_hints or ""
+    given = [(f"--{name}", word) for name, word in words.items() if word]
+    return shlex.join([SCRIPT, *(word for pair in given for word in pair)])
 
 
 def relative_path(line: SplitLine) -> PurePosixPath:

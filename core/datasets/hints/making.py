@@ -139,6 +139,8 @@ class Run:
         if good:
             known, size = (sum(getattr(one, name) for one in good) / len(good) for name in ("known", "size"))
             text += f"; {known:.0%} of the pixels have one, {size / 1e3:.0f} kB each"
+            empty = sum(one.known == 0 for one in good)
+            text += f"; {empty} of them know no pixel" if empty else ""
         if good and self.rule.unit is not None:
             worst = max(one.step for one in good) / 2
             text += f"; disparities of {self.rule.width} pixels within {worst:.2g} pixel of those given"

@@ -34,7 +34,7 @@ def root(tmp_path, monkeypatch):
         lambda path, numerator: np.load(path),
         nearest,
         lambda array: array[..., ::-1] * np.array([-1, 1])[:, None, None],
-        "make_it.py --now",
+        lambda listing: "make_it.py --now",
         lambda generator, height, width: generator.uniform(1, 2, (2, height, width)),
     )
     monkeypatch.setitem(EXTRAS, "normal", extra)

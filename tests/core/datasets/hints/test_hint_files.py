@@ -116,6 +116,16 @@ def test_a_missing_one_names_the_command(tmp_path):
         dataset.check_files()
 
 
+def test_the_command_makes_them_where_training_looks(tmp_path):
+    root = write_drive(tmp_path, scans=False)
+    listing = Listing("folder", str(root), "my list.txt", depth_hints="elsewhere")
+    dataset = open_lines("kitti", listing, [LEFT], extras=("hint",))
+    words = f"--data_path {root} --dataset folder --split 'my list.txt' --save_path elsewhere"
+    for look in (dataset.check_files, lambda: dataset[0, 0]):
+        with pytest.raises(UserError, match=re.escape(f"precompute_depth_hints.py {words}")):
+            look()
+
+
 def test_hints_for_parity_are_depths_with_holes():
     made = EXTRAS["hint"].make_up(np.random.default_rng(0), 8, 12)
     assert made.shape == (1, 8, 12) and (made == 0).any() and made.max() > 1
@@ -147,7 +157,9 @@ def png(path: Path, mode: str = "I;16", **texts: str) -> None:
 )
 def test_a_png_without_possible_numbers(tmp_path, texts):
     png(tmp_path / "a.png", **texts)
-    with pytest.raises(UserError, match=r"a\.png: not a readable depth hint .* --overwrite") as error:
+    with pytest.raises(
+        UserError, match=r"a\.png: not a readable depth hint .*; delete it and make it again"
+    ) as error:
         read_hint(tmp_path / "a.png")
     assert len(str(error.value)) < 400
 

@@ -122,7 +122,7 @@ def test_hints_of_another_kind_are_not_mixed(root):
     assert_says(
         refused(SCRIPT, *words(root), folder=root.parent, here=True),
         "not a readable depth hint",
-        "--overwrite",
+        "delete it and make it again",
     )
 
 
@@ -163,6 +163,16 @@ def test_jpeg_and_names_of_splits(root):
     (lists / "val_files.txt").unlink()
     said = succeeds(SCRIPT, "--data_path", root, "--split", lists, *SIZE, "--num_workers", 1, here=True)
     assert_says(said, "1 hints made")
+
+
+def test_hints_that_know_nothing_are_counted(root):
+    """A wrong unit or an empty file would train without a word."""
+    folder = root.parent / "zeros"
+    folder.mkdir()
+    for number in range(7):
+        np.save(folder / f"{number}.npy", np.full((HEIGHT, WIDTH), float(number > 4), np.float32))
+    said = run(root, "--from", folder, "--unit", "metres")
+    assert_says(said, "6 hints made", "; 5 of them know no pixel")
 
 
 def test_own_stereo_pairs_have_their_own_camera(root):
