@@ -37,6 +37,13 @@ def continued(words: list[str]) -> dict[str, Any]:
     return {"load_weights_folder": words[0], "start_epoch": -1}
 
 
+def one_gpu(words: list[str]) -> dict[str, Any]:
+    """What `--gpu_id 0` and the like are in ours, for `TRANSLATED`."""
+    if len(words) != 1 or not words[0].isdigit():
+        raise ValueError("several GPUs take a process each, started by torchrun or paddle.distributed.launch")
+    return {"device": f"cuda:{words[0]}"}
+
+
 @dataclass
 class Options:
     """Training, for every method."""

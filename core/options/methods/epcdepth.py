@@ -9,18 +9,12 @@ from core.options.base import KITTI_BASELINE, option, require
 from core.options.mixins import DepthHints, ResNetOptions, SigmoidRange, StepDecay
 from core.options.needs import AugmentationPolicy, Frame, Needs, Preparation
 from core.options.protocols import measuring_names
-from core.options.training import continued, method_names
+from core.options.training import continued, method_names, one_gpu
 
 NETWORKS = ("encoder", "depth")
 # Least sides where reflection needs three pixels of the coarsest map.
 LEAST_REFLECTED = 160
 EVALUATE = "use evaluate_depth.py"
-
-
-def _gpu(words: list[str]) -> dict[str, Any]:
-    if len(words) != 1 or not words[0].isdigit():
-        raise ValueError("several GPUs take a process each, started by torchrun or paddle.distributed.launch")
-    return {"device": f"cuda:{words[0]}"}
 
 
 def _no_words(values: Mapping[str, Any]) -> Callable[[list[str]], dict[str, Any]]:
@@ -73,7 +67,7 @@ class EPCDepthOptions(DepthHints, ResNetOptions, SigmoidRange, StepDecay):
         "resume": continued,
         "pretrained": _no_words({"weights_init": "pretrained"}),
         "no_cuda": _no_words({"device": "cpu"}),
-        "gpu_id": _gpu,
+        "gpu_id": one_gpu,
         "val_split": _validation_split,
     }
     REJECTED: ClassVar[Mapping[str, str]] = {

@@ -11,7 +11,7 @@ from core.options.base import RESNET_LAYERS, option, require, require_at_least
 from core.options.mixins import ResNetOptions, VideoSources
 from core.options.needs import AugmentationPolicy, Frame, Listing, Needs, Order, Preparation
 from core.options.protocols import PROTOCOLS, measuring_names
-from core.options.training import DEPTH_METRIC, method_names
+from core.options.training import DEPTH_METRIC, method_names, one_gpu
 
 NETWORKS = ("encoder", "depth", "pose_encoder", "pose")
 LARGEST_ZOOM = 1.15
@@ -76,12 +76,6 @@ def _sources(words: list[str]) -> dict[str, Any]:
 def _start(words: list[str]) -> str:
     """Of an encoder."""
     return "pretrained" if _truth(words) else "scratch"
-
-
-def _device(words: list[str]) -> dict[str, Any]:
-    if len(words) != 1 or not words[0].isdigit():
-        raise ValueError("several GPUs take a process each, started by torchrun or paddle.distributed.launch")
-    return {"device": f"cuda:{words[0]}"}
 
 
 def _version(words: list[str]) -> dict[str, Any]:
@@ -164,7 +158,7 @@ class SCDepthOptions(VideoSources, ResNetOptions):
         "ref_ids": _sources,
         "sources": _sources,
         "sequence_length": lambda words: {"frame_ids": _offsets(words)},
-        "devices": _device,
+        "devices": one_gpu,
         "cuda": lambda words: {} if _truth(words) else {"device": "cpu"},  # whatever devices says
     }
     REJECTED: ClassVar[Mapping[str, str]] = dict.fromkeys(

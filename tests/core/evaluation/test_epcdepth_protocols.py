@@ -16,7 +16,7 @@ import core.weights.zoo
 import evaluate_depth
 import visualize_disparities
 from core.datasets.ground_truth import SparseDepth, save_ground_truth
-from core.datasets.layouts.nyu_h5 import NyuSamples
+from core.datasets.layouts.nyu_h5 import NyuSamples, cut, read_depth
 from core.disparity import blend_mirrored, disparity_to_depth, sigmoid_to_disparity
 from core.errors import UserError
 from core.evaluation.comparison import Known, Scaling, resized_truth
@@ -124,6 +124,9 @@ def test_recorded_images_of_nyu(
     subject = PROTOCOLS["epcdepth_nyu"].subject
     whole = NyuSamples(files, subject, Preparation(427, 561))[0, 0]["image_0_0"]
     assert_close(whole[::4], numbers["sample_0/rgb_cropped_rows_every_4"], "exact")
+    for number, path in enumerate(files):
+        expected = numbers[f"sample_{number}/depth_millimetres"].astype(np.float32) / np.float32(1000)
+        assert_close(cut(read_depth(path), subject), expected, "exact")
     samples = NyuSamples(files, subject, Preparation(288, 384))
     assert_close(samples[0, 0]["image_0_0"], numbers["sample_0/rgb_resized"], "exact")
     assert_close(samples[0, 1]["image_0_0"][::4, ::4], numbers["sample_1/rgb_resized_stride4"], "exact")
