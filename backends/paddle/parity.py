@@ -17,6 +17,7 @@ from backends.paddle.methods import make_method
 from backends.paddle.methods.base import Method
 from backends.paddle.tensors import choose_device, to_array, to_batch, to_tensor
 from backends.paddle.trainer import make_optimizer
+from core.cores import end_with_parent
 from core.errors import run
 from core.parity.bounds import LEARNING_RATE, PRECISIONS, is_compared, jumps
 from core.parity.request import PROGRESS, Request
@@ -185,6 +186,8 @@ def measure(request: Request, precision: str) -> dict[str, Result]:
 
 def main(argv: list[str] | None = None) -> None:
     """Reads a request, writes the result; prints what it is about to do, for whoever has to explain a crash."""
+    if argv is None:
+        end_with_parent()
     request_file, result_file = sys.argv[1:] if argv is None else argv
     request = Request.load(Path(request_file))
     result = {"version": np.array(paddle.__version__)}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.files import stale
 
 EXTENSIONS = {"torch": ".pth", "paddle": ".pdparams"}
 NAMES_SHOWN = 5
@@ -45,13 +46,12 @@ def write_atomically(
             whole. What else `write` raises passes through. In either case an older file stays as it was.
     """
     path = Path(path)
-    temporary = None
+    temporary, lock = None, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        temporary = Path(name)
-        os.fchmod(handle, 0o666 & ~_umask())  # mkstemp's 0600 would keep colleagues from reading the result
-        os.close(handle)
+        stale.clear(path.parent)
+        temporary, lock = stale.make_file(path)
+        os.chmod(temporary, 0o666 & ~_umask())  # 0600 would keep colleagues from reading the result
         write(temporary)
         _synchronise(temporary)
         if is_whole is not None and not is_whole(temporary):
@@ -63,6 +63,7 @@ def write_atomically(
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        stale.release(lock)
 
 
 def _is_short(path: Path) -> str:
@@ -132,10 +133,11 @@ def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
             passes through. In either case the older folder stays.
     """
     folder = Path(folder)
-    temporary = None
+    temporary, lock = None, None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        stale.clear(folder.parent)
+        temporary, lock = stale.make_folder(folder.name, folder.parent)
         os.chmod(temporary, 0o777 & ~_umask())
         fill(temporary)
         for file in [*temporary.rglob("*"), temporary]:
@@ -147,6 +149,7 @@ def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+        stale.release(lock)
 
 
 def add_files_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -160,9 +163,10 @@ def add_files_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
         UserError: a file cannot be written (any OSError, also one of `fill`), or a folder has its name. What else
             `fill` raises passes through. In either case the folder stays as it was.
     """
-    temporary = None
+    temporary, lock = None, None
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+        stale.clear(folder)
+        temporary, lock = stale.make_folder("new", folder)
         fill(temporary)
         files = sorted(temporary.iterdir())
         for file in files:
@@ -177,6 +181,7 @@ def add_files_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+        stale.release(lock)
 
 
 def restore_folders(parent: Path, is_whole: Callable[[Path], bool]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from core.cores import available_cores
+from core.cores import available_cores, end_with_parent
 from core.errors import UserError
 from core.rendering import writer
 from core.rendering.camera import render
@@ -196,6 +196,7 @@ def _start(counter: Any) -> None:
     global _counter
     import cv2
 
+    end_with_parent()
     cv2.setNumThreads(1)
     _counter = counter
 

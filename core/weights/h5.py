@@ -63,7 +63,7 @@ def write_h5(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
     def write(temporary: Path) -> None:
         try:
-            with h5py.File(temporary, "w") as file:
+            with h5py.File(temporary, "w", locking=False) as file:  # it is locked already, by us
                 for name, array in arrays.items():
                     assert "/" not in name  # it would become a group
                     file.create_dataset(name, data=np.asarray(array, order="C"))

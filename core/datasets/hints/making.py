@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.cores import available_cores
+from core.cores import available_cores, end_with_parent
 from core.datasets import reader
 from core.datasets.hints import foreign, fusion, matching, picture
 from core.datasets.hints.files import (
@@ -349,6 +349,7 @@ def _start() -> None:
     """What a process does first: Ctrl-C is for its parent, and the processes are the threads."""
     import cv2
 
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 
