@@ -22,9 +22,7 @@ except ImportError:  # Windows
 
 MARK = "-unfinished-"
 NAME = re.compile(rf"\..*{MARK}[a-z0-9_]{{8}}(\.\w+)?", re.DOTALL)
-LONGEST_NAME = (
-    40  # characters of the file's own name in that of its temporary one: that may be no longer than 255 bytes
-)
+LONGEST_NAME = 40  # characters of the file's own name in the temporary one, which may have 255 bytes
 INTERVAL = 60.0  # seconds after which a folder is looked at again: it may hold 100,000 files
 _looked: dict[Path, float] = {}
 
