@@ -50,6 +50,7 @@ def load_predictor(options: EvaluationOptions | PredictionOptions) -> Any:
         options.device,
         untold={name: value for name, value in sizes.items() if name not in preferred},
         preferred=preferred,
+        precision=options.precision,
         num_layers=options.num_layers,
         min_depth=options.min_depth,
         max_depth=options.max_depth,

@@ -104,6 +104,12 @@ def check_precision(precision: str, device: paddle.CPUPlace | paddle.CUDAPlace) 
         )
 
 
+def order_additions(device: paddle.CPUPlace | paddle.CUDAPlace) -> None:
+    """From now on convolutions add in one order on a GPU; PaddlePaddle does not say which other kernels do not."""
+    if not isinstance(device, paddle.CPUPlace):
+        paddle.set_flags({"FLAGS_cudnn_deterministic": True})  # a build without CUDA does not know it
+
+
 def autocast(precision: str, device: paddle.CPUPlace | paddle.CUDAPlace) -> AbstractContextManager:
     """Inside, convolutions and products compute in bfloat16 or float16, with `precision` 32 as ever."""
     if precision == "32":

@@ -19,6 +19,7 @@ from backends.paddle.tensors import (
     choose_device,
     device_name,
     draw_on,
+    order_additions,
     seed_everything,
     to_array,
     to_batch,
@@ -95,6 +96,8 @@ class Trainer:
         self.processes.check_device(options.device)
         self.device = choose_device(options.device, self.processes.local_rank)
         check_precision(options.precision, self.device)
+        if options.deterministic:
+            order_additions(self.device)
         self.train_set = open_dataset(options, "train")
         self.options = options = with_baseline(options, self.train_set)  # as files keep them
         self.val_set = open_dataset(options, "val")

@@ -9,7 +9,15 @@ import torch
 
 from backends.torch import checkpoint
 from backends.torch.methods import make_method
-from backends.torch.tensors import choose_device, to_array, to_image, to_tensor
+from backends.torch.tensors import (
+    autocast,
+    check_precision,
+    choose_device,
+    to_array,
+    to_image,
+    to_tensor,
+    widen,
+)
 from core.datasets.preparation import network_images
 from core.disparity import blend_mirrored
 from core.errors import UserError
@@ -35,10 +43,11 @@ class Predictor:
         preferred: options that replace those the folder was trained with, where the method has them.
         overrides: options that replace those the folder was trained with (`num_layers`, `min_depth`, `max_depth`,
             those that the method's `PREDICTION` names); None leaves them.
+        precision: bits of the depth networks' numbers, 32, bf16 or, on a GPU, 16; disparity is float32, motion has 32.
 
     Raises:
         UserError: the folder lacks a file, a file is damaged, or of another network; the method has no such option, or
-            predicts no depth.
+            predicts no depth; the device does not compute in this precision.
     """
 
     def __init__(
@@ -47,9 +56,12 @@ class Predictor:
         device: str = "auto",
         untold: Mapping[str, Any] | None = None,
         preferred: Mapping[str, Any] | None = None,
+        precision: str = "32",
         **overrides: Any,
     ) -> None:
         self.device = choose_device(device)
+        check_precision(precision, self.device)
+        self.precision = precision
         self.folder = Path(folder)
         files = Folder(self.folder, checkpoint.EXTENSION)
         files.paths(())  # whether it is a folder at all
@@ -159,8 +171,9 @@ class Predictor:
         """Prepared images (N, height, width, 3) and further inputs → 1 / z (N, height, width)."""
         given = {name: to_tensor(array, self.device) for name, array in inputs.items()}
         given[IMAGE] = to_image(images, self.device)
-        with torch.no_grad():
-            predicted = {name: to_array(tensor) for name, tensor in self.method.predict(given).items()}
+        with torch.no_grad(), autocast(self.precision, self.device):
+            found = self.method.predict(given)
+        predicted = {name: to_array(widen(tensor)) for name, tensor in found.items()}
         disparity = predicted["disparity"]
         if "rays" in predicted:
             disparity = z_disparity(disparity, predicted["rays"])

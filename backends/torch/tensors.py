@@ -1,5 +1,6 @@
 """Arrays to tensors and back, the device, and the random state."""
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -91,6 +92,14 @@ def check_precision(precision: str, device: torch.device) -> None:
     """Raises UserError for a precision that the device cannot compute in."""
     if precision == "16" and device.type == "cpu":
         raise UserError("--precision 16 is for GPUs: a CPU is slower in float16; choose bf16 or 32")
+
+
+def order_additions(device: torch.device) -> None:
+    """From now on kernels add in one order where PyTorch has such; it warns by name of one that has none (CUDA)."""
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first product
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:

@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from backends.torch.predictor import Predictor
-from backends.torch.tensors import autocast, widen
 from backends.torch.trainer import Trainer
 from benchmarks import Row
 from benchmarks.frames import images, make_frames, options_on
@@ -30,7 +28,9 @@ def measure(setting: Setting) -> None:
     paths = (images(frames) * count)[:count]
     arrays = [to_array(load_image(path)) for path in paths]
     plain = Plain(Predictor(weights, str(setting.device)))
-    predictors = {precision: predictor_in(precision, weights, setting) for precision in PRECISIONS}
+    predictors = {
+        precision: Predictor(weights, str(setting.device), precision=precision) for precision in PRECISIONS
+    }
     for source in ("arrays", "files"):
         for batch in BATCHES if not setting.small else BATCHES[-1:]:
             compare(setting, source, batch, plain, predictors, arrays if source == "arrays" else paths)
@@ -74,19 +74,6 @@ def in_batches(predictor: Predictor, inputs: list[np.ndarray] | list[Path], batc
 def loaded(source: np.ndarray | Path) -> np.ndarray:
     """The image itself, or that of a file."""
     return to_array(load_image(source)) if isinstance(source, Path) else source
-
-
-def predictor_in(precision: str, weights: Path, setting: Setting) -> Predictor:
-    """A predictor whose networks compute in a precision; its results are float32."""
-    predictor = Predictor(weights, str(setting.device))
-    predict = predictor.method.predict
-
-    def narrow(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        with autocast(precision, setting.device):
-            return {name: widen(tensor) for name, tensor in predict(inputs).items()}
-
-    predictor.method.predict = narrow
-    return predictor
 
 
 class Plain:

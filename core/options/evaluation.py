@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from core.options.base import (
     DATASETS,
+    PRECISION,
     RESNET_LAYERS,
     list_name,
     option,
@@ -137,6 +138,7 @@ class EvaluationOptions:
     png: bool = option(False, "read .png images; off: .jpg or .png, whichever the first line has")
     batch_size: int = option(16, "images per pass")
     num_workers: int = option(12, "threads that load images; 0 loads in the main thread")
+    precision: str = option("32", PRECISION, choices=("32", "bf16", "16"))
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
 
     def validate(self) -> None:

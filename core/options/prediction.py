@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from core.options.base import (
+    PRECISION,
     RESNET_LAYERS,
     option,
     require,
@@ -82,6 +83,7 @@ class PredictionOptions:
         None, "of the ResNet; none: as in the weights' folder, else 18", choices=RESNET_LAYERS
     )
     batch_size: int = option(1, "images per pass")
+    precision: str = option("32", PRECISION, choices=("32", "bf16", "16"))
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
 
     def validate(self) -> None:

@@ -103,6 +103,10 @@ class Options:
     precision: str = option(
         "32", "bits of the networks' numbers; the losses always have 32", choices=("32", "bf16", "16")
     )
+    deterministic: bool = option(
+        False,
+        "on a GPU, kernels that add in one order, where the framework has them, slower; a CPU's always do",
+    )
     learning_rate: float = option(1e-4, "rate of Adam")
     num_epochs: int = option(20, "passes over the training list; 0 only writes the initial weights")
     load_weights_folder: str | None = option(

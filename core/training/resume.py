@@ -31,6 +31,7 @@ RECORD_FILE = "checkpoint.json"
 HARMLESS = {
     *("data_path", "log_dir", "model_name", "device"),  # where things lie
     *("num_workers", "cache_images"),  # how fast they come
+    "deterministic",  # in which order a GPU adds: without it, in none that is known
     "bad_images",  # a run that met one failed, and may go on without it
     *(
         "num_epochs",

@@ -107,3 +107,39 @@ def test_bfloat16(backend, drive, runs, samples):
 def test_float16_is_for_gpus(backend, drive, runs):
     with pytest.raises(UserError, match=r"--precision 16:? .*GPUs"):
         make(backend, drive, runs, "run", "mono", "--precision", 16)
+
+
+def test_prediction_in_bfloat16(backend, drive, runs, tmp_path):
+    """float32 comes out, near that of float32 networks; a CPU of PaddlePaddle refuses."""
+    make(backend, drive, runs, "run", "mono", "--width", 64).save(tmp_path / "weights_0")
+    predictor = backend.module("predictor").Predictor
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    if backend.name == "paddle":
+        with pytest.raises(
+            UserError, match="--precision bf16: PaddlePaddle computes with 16 bits on GPUs only"
+        ):
+            predictor(tmp_path / "weights_0", "cpu", precision="bf16")
+        return
+    single = predictor(tmp_path / "weights_0", "cpu").disparity([image])
+    half = predictor(tmp_path / "weights_0", "cpu", precision="bf16").disparity([image])
+    assert half.dtype == single.dtype == np.float32
+    assert not np.array_equal(half, single)
+    np.testing.assert_allclose(half, single, rtol=0.05)
+    with pytest.raises(UserError, match=r"--precision 16:? .*GPUs"):
+        predictor(tmp_path / "weights_0", "cpu", precision="16")
+
+
+def test_deterministic_changes_no_bit_on_a_cpu(backend, drive, runs, samples):
+    """Whose kernels add in one order anyway; PyTorch is told all the same."""
+    trainers = [make(backend, drive, runs, "run", "mono", "--width", 64)]
+    trainers.append(make(backend, drive, runs, "run", "mono", "--width", 64, "--deterministic"))
+    try:
+        if backend.name == "torch":
+            import torch
+
+            assert torch.are_deterministic_algorithms_enabled()
+        values = [trainer.train_step(0, samples[:1])[0] for trainer in trainers]
+        assert values[0] == values[1]
+    finally:
+        if backend.name == "torch":
+            torch.use_deterministic_algorithms(False)
