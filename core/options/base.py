@@ -10,7 +10,9 @@ from core.errors import UserError
 
 RESNET_LAYERS = (18, 34, 50, 101, 152)
 DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "scenes", "folder")
-PRECISION = "bits of the depth networks' numbers: bf16, or 16, is faster on a GPU, disparity good to two digits"
+PRECISION = (
+    "bits of the depth networks' numbers: bf16, or 16, is faster on a GPU, disparity good to two digits"
+)
 NOMINAL_BASELINE = 0.1  # what training usually calls the distance of the stereo cameras
 KITTI_BASELINE = 0.54  # metres
 
