@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,8 +188,9 @@ def evaluate_depth(
     if len(truths) == 0:
         raise UserError("no image to evaluate: the ground truth is empty")
     masks = [None] * len(truths) if moving is None else moving
+    checked = partial(checked_disparity, may_be_zero=protocol.rule.floor > 0)
     rows = [
-        _evaluate_image(number, checked_disparity(number, prediction), truth, protocol, scaling, mask)
+        _evaluate_image(number, checked(number, prediction), truth, protocol, scaling, mask)
         for number, (prediction, truth, mask) in enumerate(zip(predictions, truths, masks, strict=True))
     ]
     metrics, counts, ratios, parts = zip(*rows, strict=True)

@@ -85,6 +85,15 @@ class EvaluationOptions:
         "metres; predictions are clamped to it, and with a crop ground truth beyond is left out; none: that of the "
         "protocol, such as 80, for make3d 70",
     )
+    least_depth: float | None = option(
+        None,
+        "metres; predictions are clamped to it, and ground truth that the protocol limits is left out up to it; 0: "
+        "none is too near; none: that of the protocol, such as 0.001",
+    )
+    count_empty_images: bool = option(
+        False,
+        "an image without ground truth that counts has 0 in every column of the means, whatever the protocol",
+    )
     min_depth: float | None = option(
         None, "depth where the sigmoid is 1; none: as in the weights' folder, else 0.1"
     )
@@ -146,6 +155,10 @@ class EvaluationOptions:
         require_device(self.device)
         require_depth_range(self.min_depth, self.max_depth)
         require_depth_range(1e-3, self.depth_cap, "depth_cap")
+        require(
+            self.least_depth is None or 0 <= self.least_depth < self.chosen_protocol.subject.cap,
+            f"option least_depth: {self.least_depth} must be at least 0 and below the greatest depth",
+        )
         require(self.pred_depth_scale_factor > 0, "option pred_depth_scale_factor: must be above 0")
         require(self.eval_mono != self.eval_stereo, "choose exactly one of --eval_mono and --eval_stereo")
         protocol = self.chosen_protocol  # refuses contradictions
@@ -259,7 +272,8 @@ class EvaluationOptions:
             protocol = PROTOCOLS[self.protocol]
         else:
             protocol = on_list(self.protocol, self.eval_split)
-        return change(protocol, CROPS.get(self.crop), self.depth_cap)
+        empty: Literal["zeros"] | None = "zeros" if self.count_empty_images else None
+        return change(protocol, CROPS.get(self.crop), self.depth_cap, self.least_depth, empty)
 
     @property
     def scaling(self) -> Literal["median", "unit", "none"]:

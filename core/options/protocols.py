@@ -89,6 +89,7 @@ class Rule:
     Attributes:
         name: of the rule.
         quantity: what is resized. "disparity": 1 / depth, inverted after it; "depth": inverted before it.
+        floor: least disparity that is inverted, before anything else; 0: it must be above 0 as it comes.
         interpolation: of what is resized. "bilinear": half-pixel centres, no antialiasing. "align_corners": bilinear
             between the centres of the corners. "nearest": index floor(i n / N). "nearest_centres": index
             floor((i + 1/2) n / N). "top_center": nothing is resized; the prediction lies at the bottom of the image,
@@ -116,6 +117,7 @@ class Rule:
     limit_truth: bool = True
     empty: Empty = "error"
     metrics: tuple[str, ...] = SEVEN
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
         if self.resize == "truth" and not self.interpolation.startswith("nearest"):
@@ -350,6 +352,7 @@ def change(
     crop: Crop | None = None,
     depth_cap: float | None = None,
     min_depth: float | None = None,
+    empty: Empty | None = None,
 ) -> Protocol:
     """The protocol with other values, each of which is named in `changed`; None leaves what is there.
 
@@ -357,7 +360,8 @@ def change(
         crop: truth beyond the cap is left out with a crop, and counts without one, by the rules of
             `LIMITED_BY_CROP`.
         depth_cap: greatest depth, metres.
-        min_depth: least depth of predictions, and of truth that is limited, metres.
+        min_depth: least depth of predictions, and of truth that is limited, metres; 0 is none.
+        empty: what becomes of an image without truth that counts.
     """
     subject, rule, changed = protocol.subject, protocol.rule, [*protocol.changed]
     if crop is not None and crop != subject.crop:
@@ -371,4 +375,7 @@ def change(
     if min_depth is not None and (min_depth, min_depth) != (rule.min_truth, rule.clamp):
         rule = replace(rule, min_truth=min_depth, clamp=min_depth)
         changed.append(f"min_depth {min_depth:g}")
+    if empty is not None and empty != rule.empty:
+        rule = replace(rule, empty=empty)
+        changed.append(f"images without truth: {empty}")
     return replace(protocol, subject=subject, rule=rule, changed=tuple(changed))
