@@ -24,10 +24,11 @@ from core.options.protocols import PROTOCOLS, Protocol
 MEDIAN = Scaling()
 
 
-def describe(protocol: Protocol, scaling: Scaling, images: int | None = None, empty: int = 0) -> str:
+def describe(protocol: Protocol, scaling: Scaling | str, images: int | None = None, empty: int = 0) -> str:
     """One line for the report: what was changed of the protocol, split, crop, cap, scaling and number of images.
 
     Args:
+        scaling: or words for several.
         empty: images without truth.
     """
     subject, rule = protocol.subject, protocol.rule
@@ -36,7 +37,8 @@ def describe(protocol: Protocol, scaling: Scaling, images: int | None = None, em
     plain = protocol.title == split or protocol.name not in PROTOCOLS
     head = f"split {split}" if plain else f"protocol {protocol.title} | split {split}"
     cap = f"cap {subject.cap:g} m" + ("" if rule.limit_truth else " (predictions only)")
-    line = f"{head} | crop {subject.crop.name} | {cap} | {scaling.describe()}"
+    words = scaling if isinstance(scaling, str) else scaling.describe()
+    line = f"{head} | crop {subject.crop.name} | {cap} | {words}"
     if images is None:
         return line
     what = "skipped" if rule.empty == "skip" else "counted as zeros"
@@ -115,10 +117,10 @@ class DepthMetrics:
         if summary is not None:
             lines.append(f" Scaling ratios | med: {summary[0]:0.3f} | std: {summary[1]:0.3f}")
         lines.append("  " + "".join(f"{name:>8} | " for name in self.names))
-        lines.append(_latex(self.mean))
+        lines.append(latex(self.mean))
         for name, region in self.regions.items():
             lines.append(f" {name} pixels of {region.images} images")
-            lines += [_latex(region.mean)] if region.images else []
+            lines += [latex(region.mean)] if region.images else []
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -158,7 +160,8 @@ def _scale_summary(ratios: np.ndarray) -> tuple[float, float]:
     return median, float(np.std(ratios / median))
 
 
-def _latex(values: np.ndarray) -> str:
+def latex(values: np.ndarray) -> str:
+    """A row of a table."""
     return "".join(f"&{value:8.3f}  " for value in values) + "\\\\"
 
 
@@ -274,12 +277,16 @@ def save_json(
         lines: the split's line of each image.
         sequences: the video that each is of, where that is known: each gets its `scale_by_sequence`.
     """
-    scales = {
+    scales = scales_to_json(metrics, sequences)
+    write_json(path, metrics.to_json() | {"lines": list(lines), "scale_by_sequence": scales})
+
+
+def scales_to_json(metrics: DepthMetrics, sequences: Sequence[str] | None) -> dict[str, dict[str, float]]:
+    """`DepthMetrics.scale_by_sequence`, as types that `json` writes; {} where no videos are known."""
+    return {
         sequence: {"images": count, "median": median, "relative_deviation": deviation}
         for sequence, (count, median, deviation) in metrics.scale_by_sequence(sequences or []).items()
     }
-    content = metrics.to_json() | {"lines": list(lines), "scale_by_sequence": scales}
-    write_json(path, content)
 
 
 def save_csv(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:

@@ -111,6 +111,12 @@ class EvaluationOptions:
     disable_median_scaling: bool = option(False, "no scaling by medians")
     pred_depth_scale_factor: float = option(1.0, "multiplies the predicted depth")
     post_process: bool = option(False, "average with the prediction of the mirrored image")
+    variants: bool = option(
+        False,
+        "a table of one protocol with a row for each: the prediction, and averaged with that of the mirrored image "
+        "(_pp), both also scaled by medians (_gt); of saved predictions without _pp; with --eval_stereo all others are "
+        "in the model's metres",
+    )
     ext_disp_to_eval: str | None = option(None, ".npy of disparities (1 / depth); no network runs", path=True)
     pred_depth: str | None = option(
         None,
@@ -198,6 +204,21 @@ class EvaluationOptions:
             not self.scale_by_sequence or (self.scaling == "median" and not self.no_eval),
             "option scale_by_sequence: there are no scale ratios without scaling by medians; leave it out",
         )
+        if self.variants:
+            for name in ("post_process", "disable_median_scaling"):
+                require(
+                    not getattr(self, name),
+                    f"option {name}: one of the variants; leave it out, or --variants",
+                )
+            for name in ("no_eval", "csv", "scale_by_sequence"):
+                require(
+                    not getattr(self, name),
+                    f"option {name}: not of several variants; leave it out, or --variants",
+                )
+            require(
+                bool(protocol.rule.metrics),
+                f"option variants: {protocol.name} measures nothing; leave it out",
+            )
         self._validate_test_folder(protocol)
         if self.eval_eigen_to_benchmark:
             require(
