@@ -233,6 +233,28 @@ OF_ONE_SIZE = Rule("epcdepth_eigen", resize=(375, 1242))
 OF_OWN_SIZE = Rule("epcdepth_eigen_native")
 INDOORS = Rule("epcdepth_nyu", quantity="depth", clamp=0.1, limit_truth=False, metrics=EIGHT)
 
+# Guizilini et al. 2020: resized, or laid into the image; an image without truth may be counted as zeros by a switch.
+AT_CORNERS = Rule(
+    "packnet",
+    quantity="depth",
+    interpolation="align_corners",
+    median="lower",
+    min_truth=0.0,
+    clamp=0.0,
+    empty="skip",
+    floor=1e-6,
+)
+LAID_IN = Rule(
+    "packnet_top_center",
+    quantity="depth",
+    interpolation="top_center",
+    median="lower",
+    min_truth=0.0,
+    clamp=0.0,
+    empty="skip",
+    floor=1e-6,
+)
+
 LIMITED_BY_CROP = tuple(rule.name for rule in (LIMITED, UNLIMITED, UPLOAD, LOG))
 
 # Folders of test images, all in one layout. No other rule cuts NYU like this.
@@ -289,6 +311,15 @@ PROTOCOLS = {
         *(
             Protocol(rule.name, Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0, FORWARD_SCAN), rule)
             for rule in (OF_ONE_SIZE, OF_OWN_SIZE)
+        ),
+        *(
+            Protocol(rule.name, Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0), rule)
+            for rule in (AT_CORNERS, LAID_IN)
+        ),
+        Protocol(
+            f"{AT_CORNERS.name}_annotated",
+            Subject("kitti_eigen_benchmark", "kitti", "eigen_benchmark", GARG, 80.0),
+            AT_CORNERS,
         ),
         Protocol(INDOORS.name, NYU_CUT, INDOORS),
         *of_test_folders(OFFICIAL_TEST),
