@@ -218,7 +218,7 @@ class PackNetOptions(VideoSources):
         choices=("depth", "photo"),
     )
     protocol: str = option(
-        "eigen",
+        "packnet",
         "how depth is measured where it is known, in the log and in validations",
         choices=measuring_names,
     )
@@ -260,6 +260,11 @@ class PackNetOptions(VideoSources):
     def scaling(self) -> Literal["median", "unit", "none"]:
         """Depth is in metres where anything measured teaches."""
         return "median" if self.supervision == "none" else "unit"
+
+    @property
+    def blended_validation(self) -> bool:
+        """Their `_pp`, and `_pp_gt` without supervision, decide."""
+        return self.validation_mode == "depth"
 
     def needs(self, part: str) -> Needs:
         """The target, its neighbours where views are compared, and what teaches; the target alone to validate depth."""

@@ -133,3 +133,13 @@ def test_the_best_by_photometric_loss():
 def test_what_cannot_be(argv, message):
     with pytest.raises(UserError, match=message):
         parse(*argv)
+
+
+@pytest.mark.parametrize(
+    ("supervision", "scaling"), [("none", "median"), ("velocity", "unit"), ("semi", "unit"), ("full", "unit")]
+)
+def test_validations_measure_by_the_own_protocol(supervision: str, scaling: str) -> None:
+    """abs_rel of `_pp_gt` where nothing measured teaches, else of `_pp`."""
+    options = PackNetOptions(supervision=supervision)
+    assert options.protocol == "packnet" and options.blended_validation and options.scaling == scaling
+    assert not PackNetOptions(validation_mode="photo").blended_validation
