@@ -138,7 +138,7 @@ def test_what_cannot_be(argv, message):
 @pytest.mark.parametrize(
     ("supervision", "scaling"), [("none", "median"), ("velocity", "unit"), ("semi", "unit"), ("full", "unit")]
 )
-def test_validations_measure_by_the_own_protocol(supervision: str, scaling: str) -> None:
+def test_validations_measure_by_the_own_protocol(supervision, scaling):
     """abs_rel of `_pp_gt` where nothing measured teaches, else of `_pp`."""
     options = PackNetOptions(supervision=supervision)
     assert options.protocol == "packnet" and options.blended_validation and options.scaling == scaling
