@@ -13,7 +13,7 @@ from core.options.parsing import parse
 if TYPE_CHECKING:
     import numpy as np
 
-    from core.datasets.evaluated_images import EvaluatedImages
+    from core.datasets.evaluated_images import EvaluatedImages, Truths
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -43,8 +43,9 @@ def main(argv: list[str] | None = None) -> None:
     truth = None if options.no_eval or benchmark else images.truths()
     moving = None if truth is None else images.regions()
     options = with_weights(options)
+    blended = None
     if options.load_weights_folder is not None:
-        disparities, stereo_factor = predict(options, images)
+        disparities, blended, stereo_factor = predict(options, images)
     elif options.pred_depth is not None:
         disparities, stereo_factor = saved_depth(Path(options.pred_depth), len(images.names)), 1.0
     else:
@@ -64,6 +65,9 @@ def main(argv: list[str] | None = None) -> None:
         write_upload(options, disparities, factor)
         return
     assert truth is not None
+    if options.variants:
+        report_variants(options, images, (disparities, blended), factor, (truth, moving))
+        return
     metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor), moving)
     print(metrics.describe())
     print(metrics.printed())
@@ -73,6 +77,39 @@ def main(argv: list[str] | None = None) -> None:
         save_json(Path(options.output), metrics, images.names, images.sequences)
     if options.csv is not None:
         save_csv(Path(options.csv), metrics, images.names)
+
+
+def report_variants(
+    options: EvaluationOptions,
+    images: "EvaluatedImages",
+    predictions: "tuple[Sequence[np.ndarray] | np.ndarray, np.ndarray | None]",
+    factor: float,
+    known: "tuple[Truths, Sequence[np.ndarray] | None]",
+) -> None:
+    """Measures, prints and writes all variants of the predictions.
+
+    Args:
+        predictions: disparities, and the same averaged with those of the mirrored images, where a network ran.
+        factor: that of predictions that are not scaled by medians.
+        known: the truth, and what moves where that is known.
+    """
+    from core.evaluation.comparison import Scaling
+    from core.evaluation.variants import BLENDED, evaluate_variants, save_variants
+
+    plain, blended = predictions
+    unscaled = Scaling("unit" if options.eval_stereo else "none", factor)
+    found = evaluate_variants(
+        {"": plain} if blended is None else {"": plain, BLENDED: blended},
+        known[0],
+        options.chosen_protocol,
+        unscaled,
+        Scaling("median", options.pred_depth_scale_factor),
+        known[1],
+    )
+    print(found.describe())
+    print(found.printed())
+    if options.output is not None:
+        save_variants(Path(options.output), found, images.names, images.sequences)
 
 
 def saved_depth(folder: Path, images: int) -> "Sequence[np.ndarray]":
@@ -117,8 +154,14 @@ def write_upload(options: EvaluationOptions, disparities: "np.ndarray", scale_fa
     print(f"{len(disparities)} depth images for KITTI's benchmark (16 bit, value / 256 = metres) in {folder}")
 
 
-def predict(options: EvaluationOptions, images: "EvaluatedImages") -> "tuple[np.ndarray, float]":
+def predict(
+    options: EvaluationOptions, images: "EvaluatedImages"
+) -> "tuple[np.ndarray, np.ndarray | None, float]":
     """Disparities (N, height, width) of the images, at the size of the network; metres in a unit of its depth.
+
+    Returns:
+        What the options ask for; of all variants the plain one, and then that averaged with the mirrored image's; the
+        metres.
 
     Raises:
         UserError: images are missing or damaged, or metres are asked of a model that does not know them.
@@ -153,8 +196,12 @@ def predict(options: EvaluationOptions, images: "EvaluatedImages") -> "tuple[np.
     loader = batches(dataset, 0, size, shuffle=False, seed=0, num_workers=workers, drop_last=False)
     total = number_of_batches(len(dataset), size, False)
     progress = tqdm(loader, desc="predict", total=total, unit="batch", disable=None)
+    if options.variants:
+        pairs = [predictor.disparity_pair(batch[image_key(0)]) for batch in progress]
+        plain, blended = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        return plain, blended, factor or 1.0
     parts = [predictor.disparity(batch[image_key(0)], options.post_process) for batch in progress]
-    return np.concatenate(parts), factor or 1.0
+    return np.concatenate(parts), None, factor or 1.0
 
 
 if __name__ == "__main__":

@@ -164,6 +164,8 @@ def load_model(options: PredictionOptions, kinds: list[str]) -> "tuple[Any, Pred
             f"{options.load_weights_folder}: trained {reason}, so its depth has no unit; leave out "
             "--pred_metric_depth, or give a factor that you know by --pred_depth_scale_factor"
         )
+    if trained.is_metric and trained.stereo_scale_factor == 1:  # its unit is the metre as it is
+        options = dataclasses.replace(options, pred_metric_depth=True)
     model = str(Path(options.load_weights_folder or "").resolve())
     factor = trained.stereo_scale_factor or 1.0
     return predictor, PredictionWriter(options, kinds, model, trained.largest_depth, factor)

@@ -11,6 +11,7 @@ from backends.paddle.methods.base import Losses, Method
 from backends.paddle.tensors import to_array, to_batch, to_numbers
 from core.datasets.loader import batches, number_of_batches
 from core.datasets.sample import Sample, Truth
+from core.disparity import blend_mirrored
 from core.evaluation.comparison import z_disparity
 from core.options import Options
 from core.training.validation import (
@@ -107,10 +108,10 @@ class Validation:
         with closing(loader):
             for arrays in loader:
                 truths = samples.take(arrays)
-                values, maps, _ = self._evaluate(arrays, dataset, truths)
+                values, maps, batch = self._evaluate(arrays, dataset, truths)
                 means.add(values, len(arrays["index"]))
                 if any(truths):
-                    for metrics in image_metrics(self.options, predicted_disparity(maps), truths):
+                    for metrics in image_metrics(self.options, self._measured(maps, batch), truths):
                         means.add(metrics)
                 if not goes_on():
                     return False
@@ -129,6 +130,17 @@ class Validation:
             if any(truths) and "disparity" not in maps:
                 maps = maps | self._predict(batch)
         return finite_numbers(losses, arrays, dataset), maps, batch
+
+    def _measured(self, maps: Tensors, batch: Tensors) -> np.ndarray:
+        """The disparity (B, 1, h, w) whose depth is measured: the prediction, or with that of the mirrored image."""
+        disparity = predicted_disparity(maps)
+        if not self.options.blended_validation:
+            return disparity
+        inputs = self.method.inputs_of(batch)
+        mirrored = {name: paddle.flip(tensor, [-1]) for name, tensor in inputs.items()}
+        with paddle.no_grad():
+            second = predicted_disparity(self.method.predict(mirrored))
+        return blend_mirrored(disparity, second[..., ::-1])
 
     def _predict(self, batch: Tensors) -> Tensors:
         """The prediction for the targets."""

@@ -16,6 +16,7 @@ from backends.torch.tensors import (
     to_array,
     to_image,
     to_tensor,
+    use_channels_last,
     widen,
 )
 from core.datasets.preparation import network_images
@@ -72,7 +73,7 @@ class Predictor:
         if not self.method.depth_networks:
             raise UserError(f"{self.folder}: a model of {self.options.method} that predicts no depth")
         self._load(self.method.depth_networks, files, overrides)
-        self.method.to(self.device, memory_format=torch.channels_last).eval()
+        use_channels_last(self.method.to(self.device).eval())
         self._poses_loaded = False
 
     def disparity(
@@ -97,14 +98,24 @@ class Predictor:
         Raises:
             UserError: an input is missing, or is none of the method's.
         """
-        inputs = inputs or {}
-        self._require_inputs(inputs)
+        if post_process:
+            return self.disparity_pair(images, inputs)[1]
+        given = self._checked_inputs(inputs)
+        return self._forward(network_images(images, self.preparation), given)
+
+    def disparity_pair(
+        self, images: Sequence[np.ndarray], inputs: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What `disparity` predicts without and with `post_process`, by two passes of the network instead of three.
+
+        Raises:
+            UserError: an input is missing, or is none of the method's.
+        """
+        given = self._checked_inputs(inputs)
+        mirrored = {name: array[:, :, :, ::-1] for name, array in given.items()}
         batch = network_images(images, self.preparation)
-        disparity = self._forward(batch, inputs)
-        if not post_process:
-            return disparity
-        mirrored = {name: array[:, :, :, ::-1] for name, array in inputs.items()}
-        return blend_mirrored(disparity, self._forward(batch[:, :, ::-1], mirrored)[:, :, ::-1])
+        disparity = self._forward(batch, given)
+        return disparity, blend_mirrored(disparity, self._forward(batch[:, :, ::-1], mirrored)[:, :, ::-1])
 
     def pose_frames(self) -> list[int]:
         """Offsets in time of the images that the pose network sees at once, the target 0 first.
@@ -157,7 +168,8 @@ class Predictor:
         for name, path in paths.items():
             checkpoint.load_weights(networks[name], states[name], path)
 
-    def _require_inputs(self, inputs: Mapping[str, np.ndarray]) -> None:
+    def _checked_inputs(self, inputs: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray]:
+        inputs = inputs or {}
         known = {name: one.required for name, one in self.method.inputs.items() if name != IMAGE}
         wrong = [name for name in inputs if name not in known]
         wrong += [name for name, required in known.items() if required and name not in inputs]
@@ -166,6 +178,7 @@ class Predictor:
             raise UserError(
                 f"{self.folder}: inputs {', '.join(wrong)}: a model of {self.options.method} takes {takes}"
             )
+        return inputs
 
     def _forward(self, images: np.ndarray, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Prepared images (N, height, width, 3) and further inputs → 1 / z (N, height, width)."""

@@ -132,10 +132,20 @@ def resized_depth(
         "nearest" if rule.resize == "truth" else rule.interpolation
     )  # then it has that size already
     if rule.quantity == "disparity":
-        resized = resize(disparity, *shape, resized_by_itself).ravel()[index]
+        resized = resize(floored(disparity, rule), *shape, resized_by_itself).ravel()[index]
         return np.asarray(factor / resized.astype(np.float64))
-    resized = resize(1 / disparity, *shape, resized_by_itself).ravel()[index]
+    resized = resize(floored_depth(disparity, rule), *shape, resized_by_itself).ravel()[index]
     return np.asarray(factor * resized.astype(np.float64))
+
+
+def floored(disparity: np.ndarray, rule: Rule) -> np.ndarray:
+    """(h, w) without what is below the rule's floor, of the same type."""
+    return np.maximum(disparity, disparity.dtype.type(rule.floor)) if rule.floor else disparity
+
+
+def floored_depth(disparity: np.ndarray, rule: Rule) -> np.ndarray:
+    """(h, w) depth, of the same type."""
+    return np.asarray(1 / floored(disparity, rule))
 
 
 def resized_truth(truth: GroundTruth, rule: Rule, shape: tuple[int, ...]) -> GroundTruth:

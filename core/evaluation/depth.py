@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from core.options.protocols import PROTOCOLS, Protocol
 MEDIAN = Scaling()
 
 
-def describe(protocol: Protocol, scaling: Scaling, images: int | None = None, empty: int = 0) -> str:
+def describe(protocol: Protocol, scaling: Scaling | str, images: int | None = None, empty: int = 0) -> str:
     """One line for the report: what was changed of the protocol, split, crop, cap, scaling and number of images.
 
     Args:
+        scaling: or words for several.
         empty: images without truth.
     """
     subject, rule = protocol.subject, protocol.rule
@@ -35,7 +37,8 @@ def describe(protocol: Protocol, scaling: Scaling, images: int | None = None, em
     plain = protocol.title == split or protocol.name not in PROTOCOLS
     head = f"split {split}" if plain else f"protocol {protocol.title} | split {split}"
     cap = f"cap {subject.cap:g} m" + ("" if rule.limit_truth else " (predictions only)")
-    line = f"{head} | crop {subject.crop.name} | {cap} | {scaling.describe()}"
+    words = scaling if isinstance(scaling, str) else scaling.describe()
+    line = f"{head} | crop {subject.crop.name} | {cap} | {words}"
     if images is None:
         return line
     what = "skipped" if rule.empty == "skip" else "counted as zeros"
@@ -114,10 +117,10 @@ class DepthMetrics:
         if summary is not None:
             lines.append(f" Scaling ratios | med: {summary[0]:0.3f} | std: {summary[1]:0.3f}")
         lines.append("  " + "".join(f"{name:>8} | " for name in self.names))
-        lines.append(_latex(self.mean))
+        lines.append(latex(self.mean))
         for name, region in self.regions.items():
             lines.append(f" {name} pixels of {region.images} images")
-            lines += [_latex(region.mean)] if region.images else []
+            lines += [latex(region.mean)] if region.images else []
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -157,7 +160,8 @@ def _scale_summary(ratios: np.ndarray) -> tuple[float, float]:
     return median, float(np.std(ratios / median))
 
 
-def _latex(values: np.ndarray) -> str:
+def latex(values: np.ndarray) -> str:
+    """A row of a table."""
     return "".join(f"&{value:8.3f}  " for value in values) + "\\\\"
 
 
@@ -187,8 +191,9 @@ def evaluate_depth(
     if len(truths) == 0:
         raise UserError("no image to evaluate: the ground truth is empty")
     masks = [None] * len(truths) if moving is None else moving
+    checked = partial(checked_disparity, may_be_zero=protocol.rule.floor > 0)
     rows = [
-        _evaluate_image(number, checked_disparity(number, prediction), truth, protocol, scaling, mask)
+        _evaluate_image(number, checked(number, prediction), truth, protocol, scaling, mask)
         for number, (prediction, truth, mask) in enumerate(zip(predictions, truths, masks, strict=True))
     ]
     metrics, counts, ratios, parts = zip(*rows, strict=True)
@@ -272,12 +277,16 @@ def save_json(
         lines: the split's line of each image.
         sequences: the video that each is of, where that is known: each gets its `scale_by_sequence`.
     """
-    scales = {
+    scales = scales_to_json(metrics, sequences)
+    write_json(path, metrics.to_json() | {"lines": list(lines), "scale_by_sequence": scales})
+
+
+def scales_to_json(metrics: DepthMetrics, sequences: Sequence[str] | None) -> dict[str, dict[str, float]]:
+    """`DepthMetrics.scale_by_sequence`, as types that `json` writes; {} where no videos are known."""
+    return {
         sequence: {"images": count, "median": median, "relative_deviation": deviation}
         for sequence, (count, median, deviation) in metrics.scale_by_sequence(sequences or []).items()
     }
-    content = metrics.to_json() | {"lines": list(lines), "scale_by_sequence": scales}
-    write_json(path, content)
 
 
 def save_csv(path: Path, metrics: DepthMetrics, lines: Sequence[str]) -> None:

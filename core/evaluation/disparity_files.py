@@ -44,8 +44,11 @@ def load_disparities(path: Path, mapped: bool = False) -> np.ndarray:
     return disparities
 
 
-def checked_disparity(number: int, disparity: np.ndarray) -> np.ndarray:
+def checked_disparity(number: int, disparity: np.ndarray, may_be_zero: bool = False) -> np.ndarray:
     """The prediction of image `number`, float32 or float64.
+
+    Args:
+        may_be_zero: it is compared by a rule with a floor.
 
     Raises:
         UserError: it is not a map of positive numbers.
@@ -57,7 +60,8 @@ def checked_disparity(number: int, disparity: np.ndarray) -> np.ndarray:
         )
     if disparity.dtype not in (np.float32, np.float64):
         disparity = disparity.astype(np.float32)
-    if not (np.isfinite(disparity).all() and disparity.min() > 0):
+    least = disparity.min()
+    if not (np.isfinite(disparity).all() and (least > 0 or (may_be_zero and least == 0))):
         raise UserError(
             f"prediction {number} (counted from 0): disparities must be positive and finite; "
             "mend the file, such as by np.clip(disparities, 1e-3, None)"

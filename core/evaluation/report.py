@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from core.datasets.ground_truth import SparseDepth
 from core.errors import UserError
-from core.evaluation.comparison import Scaling, median, resized_truth, select
+from core.evaluation.comparison import Scaling, floored, floored_depth, median, resized_truth, select
 from core.evaluation.depth import DepthMetrics, evaluate_depth
 from core.evaluation.metrics import METRIC_NAMES
 from core.evaluation.resizing import resize
@@ -141,9 +141,9 @@ def _row(
     rule = protocol.rule
     interpolation = "nearest_centres" if rule.resize == "truth" else rule.interpolation
     if rule.quantity == "disparity":
-        depth = scaling.factor / resize(disparity, *truth.shape, interpolation)
+        depth = scaling.factor / resize(floored(disparity, rule), *truth.shape, interpolation)
     else:
-        depth = scaling.factor * resize(1 / disparity, *truth.shape, interpolation)
+        depth = scaling.factor * resize(floored_depth(disparity, rule), *truth.shape, interpolation)
     if scaling.kind == "median":
         chosen = truth.index[select(truth, protocol)]
         depth = depth * (median(depth_truth.ravel()[chosen], rule) / median(depth.ravel()[chosen], rule))

@@ -53,6 +53,16 @@ def magma_map(values: np.ndarray) -> np.ndarray:
     return np.asarray(colours)
 
 
+def plasma_map(disparity: np.ndarray) -> np.ndarray:
+    """Paints a disparity (h, w) in plasma, dark from 0, far, light at its 95th percentile: (h, w, 3) uint8 RGB."""
+    from matplotlib import colormaps
+
+    disparity = np.asarray(disparity)
+    share = np.clip(disparity / (np.percentile(disparity, 95) + 1e-6), 0, 1)
+    colours = np.asarray(colormaps["plasma"](share))[..., :3]
+    return np.rint(colours * 255).astype(np.uint8)
+
+
 def jet_map(depth: np.ndarray) -> np.ndarray:
     """Paints a depth (h, w) from red, its minimum, to blue, its maximum: (h, w, 3) uint8 RGB; what is NaN counts as 0.
 

@@ -86,6 +86,15 @@ class EvaluationOptions:
         "metres; predictions are clamped to it, and with a crop ground truth beyond is left out; none: that of the "
         "protocol, such as 80, for make3d 70",
     )
+    least_depth: float | None = option(
+        None,
+        "metres; predictions are clamped to it, and ground truth that the protocol limits is left out up to it; 0: "
+        "none is too near; none: that of the protocol, such as 0.001",
+    )
+    count_empty_images: bool = option(
+        False,
+        "an image without ground truth that counts has 0 in every column of the means, whatever the protocol",
+    )
     min_depth: float | None = option(
         None, "depth where the sigmoid is 1; none: as in the weights' folder, else 0.1"
     )
@@ -103,6 +112,12 @@ class EvaluationOptions:
     disable_median_scaling: bool = option(False, "no scaling by medians")
     pred_depth_scale_factor: float = option(1.0, "multiplies the predicted depth")
     post_process: bool = option(False, "average with the prediction of the mirrored image")
+    variants: bool = option(
+        False,
+        "a table of one protocol with a row for each: the prediction, and averaged with that of the mirrored image "
+        "(_pp), both also scaled by medians (_gt); of saved predictions without _pp; with --eval_stereo all others are "
+        "in the model's metres",
+    )
     ext_disp_to_eval: str | None = option(None, ".npy of disparities (1 / depth); no network runs", path=True)
     pred_depth: str | None = option(
         None,
@@ -148,6 +163,10 @@ class EvaluationOptions:
         require_device(self.device)
         require_depth_range(self.min_depth, self.max_depth)
         require_depth_range(1e-3, self.depth_cap, "depth_cap")
+        require(
+            self.least_depth is None or 0 <= self.least_depth < self.chosen_protocol.subject.cap,
+            f"option least_depth: {self.least_depth} must be at least 0 and below the greatest depth",
+        )
         require(self.pred_depth_scale_factor > 0, "option pred_depth_scale_factor: must be above 0")
         require(self.eval_mono != self.eval_stereo, "choose exactly one of --eval_mono and --eval_stereo")
         protocol = self.chosen_protocol  # refuses contradictions
@@ -187,6 +206,21 @@ class EvaluationOptions:
             not self.scale_by_sequence or (self.scaling == "median" and not self.no_eval),
             "option scale_by_sequence: there are no scale ratios without scaling by medians; leave it out",
         )
+        if self.variants:
+            for name in ("post_process", "disable_median_scaling"):
+                require(
+                    not getattr(self, name),
+                    f"option {name}: one of the variants; leave it out, or --variants",
+                )
+            for name in ("no_eval", "csv", "scale_by_sequence"):
+                require(
+                    not getattr(self, name),
+                    f"option {name}: not of several variants; leave it out, or --variants",
+                )
+            require(
+                bool(protocol.rule.metrics),
+                f"option variants: {protocol.name} measures nothing; leave it out",
+            )
         self._validate_test_folder(protocol)
         if self.eval_eigen_to_benchmark:
             require(
@@ -261,7 +295,8 @@ class EvaluationOptions:
             protocol = PROTOCOLS[self.protocol]
         else:
             protocol = on_list(self.protocol, self.eval_split)
-        return change(protocol, CROPS.get(self.crop), self.depth_cap)
+        empty: Literal["zeros"] | None = "zeros" if self.count_empty_images else None
+        return change(protocol, CROPS.get(self.crop), self.depth_cap, self.least_depth, empty)
 
     @property
     def scaling(self) -> Literal["median", "unit", "none"]:

@@ -45,15 +45,23 @@ class PredictionOptions:
     save: list[str] = option(
         ("auto",),
         "disparity .npy, depth .npz, colour map .jpeg (of a video .mp4), 16-bit depth .png, coloured points .ply; "
+        "stacked: the image above its disparity in plasma, .png; "
         "npy: depth alone in model_v1/depth/<name>.npy; vis: that in colours, model_v1/vis/<name>.jpg (both "
         "numbered where names repeat or are in another order); auto: disparity depth colour, of a video colour",
-        choices=("auto", "disparity", "depth", "colour", "png", "points", "npy", "vis"),
+        choices=("auto", "disparity", "depth", "colour", "png", "points", "stacked", "npy", "vis"),
     )
     size: str = option(
-        "network", "size of disparity, depth, png, points, npy and vis", choices=("network", "original")
+        "network",
+        "size of disparity, depth, png, points, stacked, npy and vis",
+        choices=("network", "original"),
     )
     intrinsics: list[float] | None = option(
-        None, "for points: fx fy cx cy, fx and cx over the image's width, fy and cy over its height"
+        None,
+        "for points, and into depth .npz: fx fy cx cy, fx and cx over the image's width, fy and cy over its height",
+    )
+    png_scale: float | None = option(
+        None,
+        "values of the 16-bit png in a unit of depth; none: 256 of metres, as KITTI's; else as fine as they go",
     )
     depth_cap: float | None = option(
         None, "points farther than this are left out, in the unit of the depth; none keeps all"
@@ -111,9 +119,15 @@ class PredictionOptions:
         require_intrinsics(self.intrinsics)
         require(self.pred_depth_scale_factor > 0, "option pred_depth_scale_factor: must be above 0")
         require(self.depth_cap is None or self.depth_cap > 0, "option depth_cap: must be above 0")
-        for name in ("intrinsics", "depth_cap"):
+        require(self.png_scale is None or self.png_scale > 0, "option png_scale: must be above 0")
+        for name, kinds in (
+            ("intrinsics", ("points", "depth", "auto")),
+            ("depth_cap", ("points",)),
+            ("png_scale", ("png",)),
+        ):
+            only = " and ".join(kind for kind in kinds if kind != "auto")
             require(
-                getattr(self, name) is None or "points" in self.save,
-                f"option {name}: only for points; add --save points or leave it out",
+                getattr(self, name) is None or not {*kinds}.isdisjoint(self.save),
+                f"option {name}: only for {only}; add --save {kinds[0]} or leave it out",
             )
         require(self.frames is None or self.frames > 0, "option frames: must be above 0")

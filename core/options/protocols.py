@@ -89,6 +89,7 @@ class Rule:
     Attributes:
         name: of the rule.
         quantity: what is resized. "disparity": 1 / depth, inverted after it; "depth": inverted before it.
+        floor: least disparity that is inverted, before anything else; 0: it must be above 0 as it comes.
         interpolation: of what is resized. "bilinear": half-pixel centres, no antialiasing. "align_corners": bilinear
             between the centres of the corners. "nearest": index floor(i n / N). "nearest_centres": index
             floor((i + 1/2) n / N). "top_center": nothing is resized; the prediction lies at the bottom of the image,
@@ -116,6 +117,7 @@ class Rule:
     limit_truth: bool = True
     empty: Empty = "error"
     metrics: tuple[str, ...] = SEVEN
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
         if self.resize == "truth" and not self.interpolation.startswith("nearest"):
@@ -231,6 +233,28 @@ OF_ONE_SIZE = Rule("epcdepth_eigen", resize=(375, 1242))
 OF_OWN_SIZE = Rule("epcdepth_eigen_native")
 INDOORS = Rule("epcdepth_nyu", quantity="depth", clamp=0.1, limit_truth=False, metrics=EIGHT)
 
+# Guizilini et al. 2020: resized, or laid into the image; an image without truth may be counted as zeros by a switch.
+AT_CORNERS = Rule(
+    "packnet",
+    quantity="depth",
+    interpolation="align_corners",
+    median="lower",
+    min_truth=0.0,
+    clamp=0.0,
+    empty="skip",
+    floor=1e-6,
+)
+LAID_IN = Rule(
+    "packnet_top_center",
+    quantity="depth",
+    interpolation="top_center",
+    median="lower",
+    min_truth=0.0,
+    clamp=0.0,
+    empty="skip",
+    floor=1e-6,
+)
+
 LIMITED_BY_CROP = tuple(rule.name for rule in (LIMITED, UNLIMITED, UPLOAD, LOG))
 
 # Folders of test images, all in one layout. No other rule cuts NYU like this.
@@ -287,6 +311,15 @@ PROTOCOLS = {
         *(
             Protocol(rule.name, Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0, FORWARD_SCAN), rule)
             for rule in (OF_ONE_SIZE, OF_OWN_SIZE)
+        ),
+        *(
+            Protocol(rule.name, Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0), rule)
+            for rule in (AT_CORNERS, LAID_IN)
+        ),
+        Protocol(
+            f"{AT_CORNERS.name}_annotated",
+            Subject("kitti_eigen_benchmark", "kitti", "eigen_benchmark", GARG, 80.0),
+            AT_CORNERS,
         ),
         Protocol(INDOORS.name, NYU_CUT, INDOORS),
         *of_test_folders(OFFICIAL_TEST),
@@ -350,6 +383,7 @@ def change(
     crop: Crop | None = None,
     depth_cap: float | None = None,
     min_depth: float | None = None,
+    empty: Empty | None = None,
 ) -> Protocol:
     """The protocol with other values, each of which is named in `changed`; None leaves what is there.
 
@@ -357,7 +391,8 @@ def change(
         crop: truth beyond the cap is left out with a crop, and counts without one, by the rules of
             `LIMITED_BY_CROP`.
         depth_cap: greatest depth, metres.
-        min_depth: least depth of predictions, and of truth that is limited, metres.
+        min_depth: least depth of predictions, and of truth that is limited, metres; 0 is none.
+        empty: what becomes of an image without truth that counts.
     """
     subject, rule, changed = protocol.subject, protocol.rule, [*protocol.changed]
     if crop is not None and crop != subject.crop:
@@ -371,4 +406,7 @@ def change(
     if min_depth is not None and (min_depth, min_depth) != (rule.min_truth, rule.clamp):
         rule = replace(rule, min_truth=min_depth, clamp=min_depth)
         changed.append(f"min_depth {min_depth:g}")
+    if empty is not None and empty != rule.empty:
+        rule = replace(rule, empty=empty)
+        changed.append(f"images without truth: {empty}")
     return replace(protocol, subject=subject, rule=rule, changed=tuple(changed))

@@ -201,6 +201,11 @@ class Options:
         return "median"
 
     @property
+    def blended_validation(self) -> bool:
+        """Whether a validation measures the average with the prediction of the mirrored image, by a second pass."""
+        return False
+
+    @property
     def is_metric(self) -> bool:
         """Whether depth can be told in metres."""
         return self.metres_per_unit is not None

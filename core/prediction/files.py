@@ -13,7 +13,7 @@ from core.disparity import STEREO_SCALE_FACTOR, resize_map
 from core.errors import UserError
 from core.evaluation.disparity_files import KITTI_DEPTH_UNIT
 from core.files.arrays import require_finite, save_array, save_arrays, save_marked_array, write_json
-from core.files.colour import colour_map, jet_map
+from core.files.colour import colour_map, jet_map, plasma_map
 from core.files.images import COMMENT, resize_array, write_image
 from core.geometry import relative_intrinsics
 from core.options import PredictionOptions
@@ -76,6 +76,8 @@ class PredictionWriter:
         self.pixel_unit = (
             KITTI_DEPTH_UNIT if metric else (max_depth or LARGEST_RELATIVE_DEPTH) / LARGEST_PIXEL
         )
+        if options.png_scale is not None:
+            self.pixel_unit = 1 / options.png_scale
         self.record = depth_record(metric, self.scale_factor, model)
 
     def describe(self) -> str:
@@ -115,8 +117,10 @@ class PredictionWriter:
         write_json(path.with_suffix(".json"), record, end="\n")
 
     def save_depth(self, path: Path, prediction: Prediction) -> None:
-        """`depth` (H, W) float32 and the record, as arrays of one file."""
+        """`depth` (H, W) float32 and the record, as arrays of one file; K (3, 3) in its pixels, if known."""
         arrays = {"depth": prediction.depth, **self.record}
+        if self.options.intrinsics is not None:
+            arrays["intrinsics"] = relative_intrinsics(self.options.intrinsics, *prediction.depth.shape)
         save_arrays(path, arrays)
 
     def save_plain_depth(self, path: Path, prediction: Prediction) -> None:
@@ -135,11 +139,21 @@ class PredictionWriter:
     def save_png(self, path: Path, prediction: Prediction) -> None:
         """Depth in 16 bits; the file's text says what one step is. Depth beyond 16 bits has the largest value."""
         pixels = np.clip(np.rint(prediction.depth / self.pixel_unit), 1, LARGEST_PIXEL).astype(np.uint16)
-        text = PngInfo()
-        for key, value in {"depth": f"value * {self.pixel_unit!r}", **self.record}.items():
-            text.add_text(key, str(value))
+        text = self._text(depth=f"value * {self.pixel_unit!r}")
         text.add_text("limit", f"{LARGEST_PIXEL}: that far or farther")
         write_image(path, Image.fromarray(pixels), pnginfo=text)
+
+    def save_stacked(self, path: Path, prediction: Prediction) -> None:
+        """The image above its disparity in colours, dark where it is far; the file's text has the record."""
+        stacked = np.concatenate([prediction.image, plasma_map(prediction.disparity)])
+        write_image(path, Image.fromarray(stacked), pnginfo=self._text())
+
+    def _text(self, **first: str) -> PngInfo:
+        """The record as texts of a PNG."""
+        text = PngInfo()
+        for key, value in {**first, **self.record}.items():
+            text.add_text(key, str(value))
+        return text
 
     def save_points(self, path: Path, prediction: Prediction) -> None:
         """Every pixel as a point in its colour, in camera coordinates."""
@@ -161,6 +175,7 @@ WRITERS: dict[str, tuple[str, Writer]] = {
     "colour": ("_disp.jpeg", PredictionWriter.save_colour),
     "png": ("_depth.png", PredictionWriter.save_png),
     "points": ("_points.ply", PredictionWriter.save_points),
+    "stacked": ("_rgb_disp.png", PredictionWriter.save_stacked),
 }
 # Name in --save: the place of a file below the folder of results, and what writes it.
 IN_FOLDERS: dict[str, tuple[str, Writer]] = {

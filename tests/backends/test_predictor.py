@@ -68,6 +68,9 @@ def test_post_processing_blends_with_the_mirrored_image(predictor, images):
     assert found.dtype == np.float64
     assert_close(found, blend_mirrored(plain, mirrored), "operator")
     assert np.abs(found - plain).max() > 1e-5
+    both = predictor.disparity_pair([image])
+    np.testing.assert_array_equal(both[0], plain)
+    np.testing.assert_array_equal(both[1], found)
 
 
 def test_overrides(predictor, make, trained, images):

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from core.datasets.joined import JoinedDataset
+from core.disparity import blend_mirrored
 from core.errors import UserError
 from core.evaluation.metrics import LOG_NAMES
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.needs import Listing
 from core.options.parsing import parse
 from core.training.processes import Processes
-from core.training.validation import NotFiniteError
+from core.training.validation import NotFiniteError, image_metrics
 from tests.backends.drive import tiny_trainer, training
 from tests.tiny.options import STEPS, TinyOptions
 
@@ -117,6 +118,27 @@ def test_the_protocol_of_the_run_measures(backend, drive, runs):
     logged = backend.module("validation").log_values(trainer.options, values, maps, truths)
     for found in (logged, trainer.validation.everything(lambda: True)):
         assert {name for name in found if name.startswith(("de/", "da/"))} == names
+
+
+def test_what_is_measured_may_be_averaged_with_the_mirrored_image(backend, drive, runs, monkeypatch):
+    """Where the method says so; the terms of the loss are as before."""
+    trainer = tiny_trainer(backend, drive, runs, "run", VALIDATED)
+    validation, validate = trainer.validation, backend.module("validation")
+    plain, seen = validation.everything(lambda: True), []
+
+    def recorded(options, disparities, truths):
+        seen.append(disparities)
+        return image_metrics(options, disparities, truths)
+
+    monkeypatch.setattr(validate, "image_metrics", recorded)
+    monkeypatch.setattr(type(trainer.options), "blended_validation", True)
+    blended = validation.everything(lambda: True)
+    assert blended.keys() == plain.keys() and blended["loss"] == plain["loss"]
+    assert blended["de/abs_rel"] != plain["de/abs_rel"]
+    image = trainer.val_set[0, 0]["image_0_0"]
+    images = backend.tensors.to_image(np.stack([image, image[:, ::-1]]))
+    once, mirrored = backend.array(trainer.method.predict({"image": images})["disparity"])
+    np.testing.assert_allclose(seen[0][0], blend_mirrored(once, mirrored[..., ::-1]), rtol=1e-5)
 
 
 def test_depth_is_along_the_axis_where_there_are_rays(backend):

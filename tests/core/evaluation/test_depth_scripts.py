@@ -139,12 +139,22 @@ def test_what_the_benchmark_cannot_do(benchmark: Path) -> None:
             "exactly one of --load_weights_folder, --ext_disp_to_eval and --pred_depth",
         ),
         ({"pred_depth_scale_factor": 0.0}, "must be above 0"),
+        ({"least_depth": -1.0}, "least_depth: -1.0 must be at least 0"),
+        ({"least_depth": 80.0}, "least_depth: 80.0 .* below the greatest depth"),
     ],
 )
 def test_options_that_cannot_work(values: dict, message: str) -> None:
     given = {"eval_mono": True, "ext_disp_to_eval": "a.npy"} | values
     with pytest.raises(UserError, match=message):
         EvaluationOptions(**given).validate()
+
+
+def test_options_that_change_a_protocol() -> None:
+    given = EvaluationOptions(least_depth=0.0, count_empty_images=True)
+    rule = given.chosen_protocol.rule
+    assert (rule.min_truth, rule.clamp, rule.empty) == (0.0, 0.0, "zeros")
+    assert given.chosen_protocol.title == "eigen, min_depth 0, images without truth: zeros"
+    assert EvaluationOptions().chosen_protocol.title == "eigen"
 
 
 def test_readers_of_the_published_splits() -> None:

@@ -213,6 +213,8 @@ def test_description() -> None:
         ({"depth_cap": 60.0}, "depth_cap 60", "crop garg | cap 60 m"),
         ({"crop": CROPS["none"]}, "crop none", "crop none | cap 80 m (predictions only)"),
         ({"min_depth": 0.1}, "min_depth 0.1", "crop garg | cap 80 m"),
+        ({"min_depth": 0.0}, "min_depth 0", "crop garg | cap 80 m"),
+        ({"empty": "zeros"}, "images without truth: zeros", "crop garg | cap 80 m"),
     ],
 )
 def test_a_changed_protocol_never_passes_for_the_published_one(

@@ -210,6 +210,19 @@ def test_scaling_by_a_factor(scaling: Scaling, quantity: str) -> None:
     assert found.scale_ratios is None
 
 
+@pytest.mark.parametrize("quantity", ["disparity", "depth"])
+def test_a_floor_of_what_is_inverted(quantity: str) -> None:
+    """Before the resizing, and zero is a disparity then; without a floor it is none."""
+    truth, disparity = np.full((1, 4), 10.0), np.array([[0.0, 0.2]])
+    rule = {"quantity": quantity, "interpolation": "nearest", "metrics": ("abs_diff",), "clamp": 0.0}
+    found = evaluate_depth([disparity], [truth], made_up(cap=1e9, floor=1e-3, **rule), AS_IT_IS)
+    assert_close(found.mean[0], (990 + 5) / 2)
+    with pytest.raises(UserError, match="must be positive and finite"):
+        evaluate_depth([disparity], [truth], made_up(**rule), AS_IT_IS)
+    with pytest.raises(UserError, match="must be positive and finite"):
+        evaluate_depth([-disparity], [truth], made_up(floor=1e-3, **rule), AS_IT_IS)
+
+
 # ---- images without truth ------------------------------------------------------------------------------------------
 
 THREE = [np.full((2, 2), 10.0), np.zeros((2, 2)), np.full((2, 2), 90.0)]  # metres: one of three counts

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.files.colour import SteadyLimits, colour_map, stretch
+from core.files.colour import SteadyLimits, colour_map, plasma_map, stretch
 
 
 def test_brightness_follows_the_value() -> None:
@@ -30,6 +30,17 @@ def test_size_and_special_values() -> None:
     painted = colour_map(np.array([[np.nan, 1.0, 2.0, np.inf]]))
     assert not painted[0, 0].any() and not painted[0, 3].any() and painted[0, 2].any()
     assert not colour_map(np.full((2, 2), np.nan)).any()
+
+
+def test_plasma_begins_at_zero() -> None:
+    """Its ends, and its middle at half of the 95th percentile."""
+    disparity = np.full((1, 100), 4.0)
+    disparity[0, :3] = 0, 2, 900
+    painted = plasma_map(disparity)
+    assert painted.dtype == np.uint8 and painted.shape == (1, 100, 3)
+    assert painted[0, 0].tolist() == [13, 8, 135] and painted[0, 2].tolist() == [240, 249, 33]
+    assert np.abs(painted[0, 1].astype(int) - [204, 71, 120]).max() <= 1
+    assert plasma_map(np.zeros((2, 2))).tolist() == [[[13, 8, 135]] * 2] * 2
 
 
 def test_stretch() -> None:

@@ -154,6 +154,20 @@ def test_a_folder_in_the_way_is_not_ours(tmp_path: Path) -> None:
         run(photo(tmp_path / "x.jpg"), "--save", "png")
 
 
+@pytest.mark.parametrize(("factor", "unit"), [(1.0, "metres"), (5.4, "relative"), (None, "relative")])
+def test_a_model_in_metres_says_so_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float | None, unit: str
+) -> None:
+    known = SimpleNamespace(is_metric=factor is not None, stereo_scale_factor=factor, largest_depth=None)
+    monkeypatch.setattr(Fake, "options", known)
+    run(photo(tmp_path / "x.png"), "--save", "depth", "png")
+    with np.load(tmp_path / "x_depth.npz") as file:
+        assert str(file["unit"]).startswith(unit) and file["scale_factor"] == 1
+    with Image.open(tmp_path / "x_depth.png") as image:
+        assert image.text["unit"].startswith(unit)
+        assert (image.text["depth"] == f"value * {1 / 256!r}") == (unit == "metres")
+
+
 # ---- other commands ------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.disparity import resize_map
 from core.errors import UserError
-from core.files.colour import colour_map
+from core.files.colour import colour_map, plasma_map
 from core.files.inputs import OUTPUTS
 from core.options import PredictionOptions
 from core.prediction.files import WRITERS, PredictionWriter
@@ -94,6 +94,42 @@ def test_sixteen_bits(tmp_path: Path, options: dict, factor: float, step: float)
     assert text["depth"] == f"value * {step!r}" and text["limit"] == "65535: that far or farther"
 
 
+def test_sixteen_bits_of_a_scale_of_ones_own(tmp_path: Path) -> None:
+    save(tmp_path / "a", "png", png_scale=256.0)
+    with Image.open(tmp_path / "a_depth.png") as image:
+        pixels, text = np.asarray(image).astype(float), image.text
+    assert np.abs(pixels - 256 / DISPARITY).max() <= 0.51
+    assert text["unit"].startswith("relative") and text["depth"] == f"value * {1 / 256!r}"
+
+
+def test_the_image_above_its_disparity(tmp_path: Path) -> None:
+    before = DISPARITY.copy()
+    save(tmp_path / "a", "stacked", **METRES)
+    save(tmp_path / "b", "stacked", size="original")
+    np.testing.assert_array_equal(DISPARITY, before)
+    with Image.open(tmp_path / "a_rgb_disp.png") as image:
+        stacked, text = np.asarray(image), image.text
+    assert text["unit"] == "metres" and text["model"] == "weights_3"
+    small = np.asarray(Image.fromarray(IMAGE).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
+    np.testing.assert_array_equal(stacked[:HEIGHT], small)
+    np.testing.assert_array_equal(stacked[HEIGHT:], plasma_map(DISPARITY))
+    with Image.open(tmp_path / "b_rgb_disp.png") as image:
+        stacked = np.asarray(image)
+    np.testing.assert_array_equal(stacked[:30], IMAGE)
+    np.testing.assert_array_equal(stacked[30:], plasma_map(resize_map(DISPARITY, 30, 200)))
+
+
+def test_intrinsics_in_pixels_of_the_depth(tmp_path: Path) -> None:
+    save(tmp_path / "a", "depth")
+    with np.load(tmp_path / "a_depth.npz", allow_pickle=False) as file:
+        expected = [[0.58 * WIDTH, 0, WIDTH / 2 - 0.5], [0, 1.92 * HEIGHT, HEIGHT / 2 - 0.5], [0, 0, 1]]
+        np.testing.assert_allclose(file["intrinsics"], expected, rtol=1e-6)
+        assert str(file["unit"]).startswith("relative")
+    PredictionWriter(PredictionOptions(), ["depth"], "w", None).save(tmp_path / "b", IMAGE, DISPARITY)
+    with np.load(tmp_path / "b_depth.npz", allow_pickle=False) as file:
+        assert set(file.files) == {"depth", "unit", "scale_factor", "model"}
+
+
 def test_points_have_the_colours_of_the_resized_image(tmp_path: Path) -> None:
     save(tmp_path / "a", "points", depth_cap=20.0, **METRES)
     comments, points, colours = read_ply(tmp_path / "a_points.ply")
@@ -133,7 +169,9 @@ def test_unwritable_place(tmp_path: Path) -> None:
         ({"pred_depth_scale_factor": 0.0}, "pred_depth_scale_factor: must be above 0"),
         ({"frames": 0}, "frames: must be above 0"),
         ({"depth_cap": 80.0}, "depth_cap: only for points; add --save points"),
-        ({"intrinsics": [0.58, 1.92, 0.5, 0.5], "save": ["depth"]}, "intrinsics: only for points"),
+        ({"intrinsics": [0.58, 1.92, 0.5, 0.5], "save": ["png"]}, "intrinsics: only for points and depth"),
+        ({"png_scale": 256.0, "save": ["depth"]}, "png_scale: only for png; add --save png"),
+        ({"png_scale": 0.0, "save": ["png"]}, "png_scale: must be above 0"),
     ],
 )
 def test_options_that_cannot_work(values: dict, message: str) -> None:

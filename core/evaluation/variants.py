@@ -1,0 +1,112 @@
+"""Four variants of a prediction in one table of one protocol: averaged with the mirror image or not, scaled or not."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.evaluation.comparison import GroundTruth, Scaling
+from core.evaluation.depth import DepthMetrics, describe, evaluate_depth, latex, scales_to_json
+from core.files.arrays import write_json
+from core.options.protocols import Protocol
+
+PLAIN = "depth"  # the prediction as it is; the names of the others begin with it
+BLENDED, SCALED = "_pp", "_gt"
+LEGEND = {BLENDED: "averaged with the mirrored image", SCALED: "median scaling"}
+
+Predictions = Sequence[np.ndarray] | np.ndarray
+
+
+@dataclass(frozen=True)
+class Variants:
+    """The metrics of every variant, all by one protocol and of the same images.
+
+    Attributes:
+        metrics: by name: depth, depth_pp, depth_gt, depth_pp_gt; without those of `_pp` where no network ran.
+    """
+
+    metrics: Mapping[str, DepthMetrics]
+
+    @property
+    def protocol(self) -> Protocol:
+        """By which all are measured."""
+        return self.metrics[PLAIN].protocol
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is measured, in the order of the columns."""
+        return self.protocol.rule.metrics
+
+    def describe(self) -> str:
+        """One line for the report, as that of a single variant, which says what the ends of the names mean."""
+        plain = self.metrics[PLAIN]
+        used = [
+            f"{end}: {words}" for end, words in LEGEND.items() if any(end in name for name in self.metrics)
+        ]
+        words = f"{', '.join(used)}, else {plain.scaling.describe()}"
+        return describe(self.protocol, words, len(plain.per_image), int(np.sum(plain.valid_pixels == 0)))
+
+    def printed(self) -> str:
+        """A row for every variant, ready for LaTeX, below the names of the metrics."""
+        width = max(map(len, self.metrics))
+        head = " " * (width + 3) + "".join(f"{name:>8} | " for name in self.names)
+        return "\n".join(
+            [head, *(f" {name:{width}} {latex(one.mean)}" for name, one in self.metrics.items())]
+        )
+
+    def to_json(self, sequences: Sequence[str] | None = None) -> dict[str, Any]:
+        """What all share, and the numbers of each, as types that `json` writes.
+
+        Args:
+            sequences: the video that each image is of, where that is known.
+        """
+        shared = ("protocol", "images", "names")
+        found, variants = {name: one.to_json() for name, one in self.metrics.items()}, {}
+        for name, content in found.items():
+            kept = {key: value for key, value in content.items() if key not in (*shared, "description")}
+            variants[name] = kept | {"scale_by_sequence": scales_to_json(self.metrics[name], sequences)}
+        return {key: found[PLAIN][key] for key in shared} | {
+            "description": self.describe(),
+            "variants": variants,
+        }
+
+
+def evaluate_variants(
+    predictions: Mapping[str, Predictions],
+    truths: Sequence[GroundTruth | np.ndarray],
+    protocol: Protocol,
+    unscaled: Scaling,
+    scaled: Scaling,
+    moving: Sequence[np.ndarray] | None = None,
+) -> Variants:
+    """Measures every prediction with and without scaling by medians; see `core.evaluation.depth.evaluate_depth`.
+
+    Args:
+        predictions: maps of 1 / depth of every image: "", as they are, and `BLENDED`, averaged with those of the
+            mirrored image, where there are any.
+        unscaled, scaled: how predictions get into metres without medians, and with.
+
+    Raises:
+        UserError: as `evaluate_depth`.
+    """
+    return Variants(
+        {
+            f"{PLAIN}{blended}{ending}": evaluate_depth(disparities, truths, protocol, scaling, moving)
+            for ending, scaling in (("", unscaled), (SCALED, scaled))
+            for blended, disparities in predictions.items()
+        }
+    )
+
+
+def save_variants(
+    path: Path, variants: Variants, lines: Sequence[str], sequences: Sequence[str] | None = None
+) -> None:
+    """Writes protocol and, of every variant, means and every image's numbers as JSON, atomically.
+
+    Args:
+        lines: the split's line of each image.
+        sequences: the video that each image is of, where that is known.
+    """
+    write_json(path, variants.to_json(sequences) | {"lines": list(lines)})
