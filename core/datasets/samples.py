@@ -10,7 +10,7 @@ from core.datasets.known_poses import Intrinsics
 from core.datasets.measured_motion import MeasuredMotion
 from core.datasets.preparation import POINTS, View
 from core.datasets.sample import Frame, Sample, Truth, augmented_key, image_key, motion_key
-from core.datasets.splits import LEFT, SplitLine, load_split
+from core.datasets.splits import LEFT, SplitLine, list_below, load_split
 from core.errors import UserError
 from core.files.images import BadImageError, image_size, pyramid, to_array
 from core.geometry import (
@@ -48,10 +48,12 @@ class SequenceDataset(MeasuredMotion):
     def split_lines(cls, listing: Listing, part: str, needs: Needs) -> tuple[list[SplitLine], list[str]]:
         """The lines of a part of a listing, here those of the split, and notes for the user.
 
+        A list file may be named from the root of the data, too.
+
         Raises:
             UserError: there is no such list, or it is malformed.
         """
-        return load_split(listing.split, part), []
+        return load_split(list_below(listing.path, listing.split), part), []
 
     # --- the camera ---
 
