@@ -136,6 +136,8 @@ class Listing:
         calibration: the intrinsics are those of the data set's calibration files, not nominal ones.
         frame_index: of each folder of images only those that its index of frames names.
         depth_hints: folder of the depth hints; None: `depth_hints` in the root folder.
+        drop_incomplete: lines whose sources, named depth or known poses are not there are left out and counted;
+            otherwise a missing image or pose is an error, and a missing depth is unknown everywhere.
     """
 
     dataset: str
@@ -149,6 +151,7 @@ class Listing:
     calibration: bool = False
     frame_index: bool = False
     depth_hints: str | None = None
+    drop_incomplete: bool = False
 
 
 @dataclass(frozen=True)
