@@ -7,7 +7,7 @@ import numpy as np
 
 from core.datasets.ground_truth import SparseDepth, load_ground_truth
 from core.datasets.images import SequenceImages
-from core.datasets.preparation import POINTS, View
+from core.datasets.preparation import POINTS, Medium, View
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 
@@ -110,9 +110,9 @@ class MeasuredDepth(SequenceImages):
         kind = kind or (self.DEPTHS[0] if self.DEPTHS else None)
         return None if kind is None else self.measured_depth(line, kind)
 
-    def _scattered(self, line: SplitLine, kind: str | None, view: View) -> np.ndarray:
+    def _resized(self, line: SplitLine, kind: str | None, view: View, medium: Medium = POINTS) -> np.ndarray:
         """A measured depth on the way of the images: float32 (1, H, W), metres, 0 = unknown."""
         depth = self._measured(line, kind)
         if depth is None:
             return np.zeros((1, self.height, self.width), np.float32)
-        return np.asarray(view.apply(depth, POINTS)[None])
+        return np.asarray(view.apply(depth, medium)[None])
