@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from core.datasets.augmentation import Augmentation, Zoom
+from core.datasets.kitti import depth_path, image_path
 from core.datasets.known_poses import calibrated_intrinsics
 from core.datasets.preparation import DEPTHS, IMAGES, POINTS, View, border_box, network_images, scatter
 from core.datasets.splits import SplitLine
@@ -161,6 +162,37 @@ def test_recorded_k_of_the_file_and_of_the_sample(golden, shared):
     for camera, (fx, fy, cx, cy) in calibrated_intrinsics(folder).items():
         assert_close([fx * 1242, fy * 375, cx * 1242 - 0.5, cy * 375 - 0.5], expected[camera], (1e-12, 0))
     np.testing.assert_array_equal(dataset[0, 1]["image_0_0"], real_drive(shared, ())[0, 1]["image_0_0"])
+
+
+def test_recorded_samples_from_files(golden, shared, tmp_path):
+    """PackNet's sample of training and its depth for a network in validation, read as its users keep them."""
+    recorded, scan = golden("packnet/data.npz"), golden("packnet/metrics.npz")
+    real, day = shared / "data/kitti_raw_mono", "2011_09_26"
+    line = SplitLine(f"{day}/{day}_drive_9001_sync", int(recorded["train/frame"][0]), "l")
+    depth = np.zeros((375, 1242), np.float32)
+    depth.ravel()[scan["truth_0/index"]] = scan["truth_0/depth"]
+    path = depth_path(tmp_path, line.folder, line.frame, 2, "velodyne", ".npz")
+    path.parent.mkdir(parents=True)
+    np.savez_compressed(path, velodyne_depth=depth)
+    image = image_path(tmp_path, line.folder, line.frame, 2, ".png")
+    image.parent.mkdir(parents=True)
+    image.symlink_to(image_path(real, line.folder, line.frame, 2, ".png"))
+    for file in (real / day).glob("*.txt"):
+        (tmp_path / day / file.name).symlink_to(file)
+    kind = "proj_depth/velodyne"
+    listing = Listing("kitti", str(tmp_path), "", depth=kind, input_depth=kind, calibration=True)
+    words = {"height": 48, "width": 160, "mirror": "edges", "depth": True}
+    train = open_lines("kitti", listing, [line], border_crop=(-352, 0, 0.5, 1216), **words)[0, 0]
+    np.testing.assert_array_equal(train["image_0_0"], recorded["train/rgb"])
+    np.testing.assert_array_equal(train["depth"][0], recorded["train/depth"])
+    assert_close(train["K"], recorded["train/K"].astype(np.float32), (1e-6, 0))
+    for word, name in (
+        ("points", "validation/input_depth_preserving"),
+        ("nearest", "test/input_depth_nearest"),
+    ):
+        dataset = open_lines("kitti", listing, [line], input_depth=word, **words)
+        np.testing.assert_array_equal(dataset[0, 0]["input_depth"][0], recorded[name])
+        np.testing.assert_array_equal(dataset.sample_truth(0, 0).depth, depth)  # full size
 
 
 def test_recorded_mirrored_k(golden):
