@@ -155,7 +155,9 @@ class SequenceDataset(MeasuredMotion):
             return None
         view = View.of(self.preparation, self.augmentation((epoch, first + index)))
         truth = self.truth(self.lines[index])
-        return None if truth is None or view.zoom else Truth(view.cut(truth, POINTS), view.mirrored)
+        if truth is None or view.zoom:
+            return None
+        return Truth(view.cut(truth, POINTS) if self.preparation.cut_truth else truth, view.mirrored)
 
     def _load(self, epoch: int, index: int, first: int) -> Sample:
         line, needs = self.lines[index], self.needs

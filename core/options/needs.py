@@ -94,6 +94,7 @@ class Preparation:
         augmentation: what else is drawn; None: nothing.
         input_depth: how a network's depth comes to the size of the images: `points` keeps every point, of several in a
             pixel the last; `nearest` keeps the pixels that the nearest one hits, and so few points.
+        cut_truth: what a prediction is scored by is cut as the images are; otherwise it is that of the whole image.
         scale_K: K is that of the sample's images; otherwise that of the file's, cut but not resized.
 
     Raises:
@@ -108,6 +109,7 @@ class Preparation:
     zoom: float = 1.0
     augmentation: AugmentationPolicy | None = None
     input_depth: str = "points"
+    cut_truth: bool = True
     scale_K: bool = True  # noqa: N815 (the field's name)
 
     def __post_init__(self) -> None:

@@ -195,6 +195,16 @@ def test_recorded_samples_from_files(golden, shared, tmp_path):
         np.testing.assert_array_equal(dataset.sample_truth(0, 0).depth, depth)  # full size
 
 
+def test_truth_of_a_cut_image(tmp_path):
+    root, crop = write_drive(tmp_path), (8, 36, 20, 100)
+    write_annotated(root, 1)
+    cut, whole = (
+        open_lines("kitti_depth", root, LINES[:1], border_crop=crop, cut_truth=word) for word in (True, False)
+    )
+    np.testing.assert_array_equal(whole.sample_truth(0, 0).depth, whole.truth(LINES[0]))
+    np.testing.assert_array_equal(cut.sample_truth(0, 0).depth, whole.truth(LINES[0])[8:44, 20:120])
+
+
 def test_recorded_mirrored_k(golden):
     recorded = golden("packnet/geometry.npz")
     found = mapped_intrinsics(recorded["K"][0], View(192, 640, mirrored=True).pixel_map(None, edges=True))
