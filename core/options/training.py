@@ -80,7 +80,8 @@ class Options:
     model_name: str = option("mdp", "the run folder is LOG_DIR/MODEL_NAME")
     split: str = option(
         "eigen_zhou",
-        "folder in splits/, or a path, with train_files.txt and val_files.txt; or one list file",
+        "folder in splits/, or a path, with train_files.txt and val_files.txt; or one list file; for dataset folder "
+        "also the form of the images' names, such as {:010d}",
         path=True,
     )
     dataset: str = option("kitti", "reader of the data set", choices=DATASETS)
