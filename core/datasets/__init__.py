@@ -63,8 +63,21 @@ def open_dataset(options: Options, part: str) -> "AnyDataset":
 
 
 def open_datasets(options: Options, part: str) -> "list[SequenceDataset]":
-    """The samples of each list of a part on its own; see `open_dataset`."""
-    return [open_listing(options, part, listing) for listing in options.listings(part)]
+    """The samples of each list of a part on its own; see `open_dataset`.
+
+    Of several lists some may lack the depth that a loss needs: it is unknown everywhere then.
+    """
+    datasets = [open_listing(options, part, listing) for listing in options.listings(part)]
+    without = [dataset for dataset in datasets if not dataset.DEPTHS] if options.needs(part).depth else []
+    if without and len(without) == len(datasets):
+        raise UserError(
+            f"{without[0].root}: this data set has no measured depth, which the loss needs; name another by --dataset"
+        )
+    for dataset in without:
+        dataset.notes.append(
+            f"{dataset.root}: none of its {len(dataset)} samples has measured depth, of which the loss learns"
+        )
+    return datasets
 
 
 def open_listing(options: Options, part: str, listing: Listing) -> "SequenceDataset":
@@ -94,6 +107,7 @@ def open_listing(options: Options, part: str, listing: Listing) -> "SequenceData
                 "METRES, or baseline in intrinsics.yaml"
             )
         dataset.know_poses(options.stereo_scale_factor, options.baseline)
+    dataset.note_left_out()
     return dataset
 
 

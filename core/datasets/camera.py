@@ -1,7 +1,7 @@
 """The camera of a user's own sequence: `intrinsics.yaml`, the options, or an estimate."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,11 @@ class Camera:
 
 
 def choose_camera(
-    folder: Path, top: Path, image_size: tuple[int, int], given: Sequence[float] | None
+    folder: Path,
+    top: Path,
+    image_size: tuple[int, int],
+    given: Sequence[float] | None,
+    estimate: Callable[[tuple[int, int]], Camera] | None = None,
 ) -> Camera:
     """The camera of a sequence: as the options say, else by the nearest `intrinsics.yaml`, else an estimate.
 
@@ -41,12 +45,13 @@ def choose_camera(
         top: the last of these: the root of the data set, or where the video lies.
         image_size: (height, width) of its images.
         given: `--intrinsics`, which replaces those of the file but not its baseline.
+        estimate: (height, width) → the camera, where nobody says; None: `estimated_camera`.
 
     Raises:
         UserError: the file is malformed, or made for images of another shape.
     """
     file = _find_file(folder, top)
-    camera = read_camera(file, image_size) if file is not None else estimated_camera(image_size)
+    camera = read_camera(file, image_size) if file else (estimate or estimated_camera)(image_size)
     if given is None:
         return camera
     fx, fy, cx, cy = given
@@ -59,6 +64,12 @@ def estimated_camera(image_size: tuple[int, int]) -> Camera:
     focal = 0.5 / math.tan(math.radians(HORIZONTAL_FIELD_OF_VIEW / 2))
     source = f"an estimate: {HORIZONTAL_FIELD_OF_VIEW:g}° horizontal field of view"
     return Camera((focal, focal * width / height, 0.5, 0.5), None, source)
+
+
+def thousand_pixels(image_size: tuple[int, int]) -> Camera:
+    """Focal lengths of 1000 pixels, the principal point in the middle."""
+    height, width = image_size
+    return Camera((1000 / width, 1000 / height, 0.5, 0.5), None, "an estimate: focal lengths of 1000 pixels")
 
 
 def read_camera(path: Path, image_size: tuple[int, int]) -> Camera:

@@ -62,6 +62,23 @@ def read_depth(path: Path, kind: str) -> np.ndarray:
     depth = read_map(path)
     if is_png:
         depth = depth / np.float32(PNG_UNITS[kind])
+    return _known(depth)
+
+
+def read_named_depth(path: Path, name: str) -> np.ndarray:
+    """Reads a dense map in metres, as `read_depth`, that is one of the arrays of an `.npz`.
+
+    Raises:
+        UserError: missing, damaged, without that array, or it is no map.
+    """
+    arrays = read_npz(path, CURE)
+    if name not in arrays:
+        raise UserError(f"{path}: holds {', '.join(arrays)}, but no {name}; {CURE}")
+    return _known(_checked_map(path, arrays[name]))
+
+
+def _known(depth: np.ndarray) -> np.ndarray:
+    """0 for what is no depth."""
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
 
 
@@ -76,6 +93,10 @@ def read_map(path: Path) -> np.ndarray:
         values = _read_png(path)
     else:
         values = read_npy(path, CURE) if suffix == ".npy" else _read_npz(path)
+    return _checked_map(path, values)
+
+
+def _checked_map(path: Path, values: np.ndarray) -> np.ndarray:
     plain = values.ndim == 2 and values.dtype.kind in "fiu" and min(values.shape) > 0
     if not plain or max(values.shape) > MAX_IMAGE_SIDE:
         raise UserError(

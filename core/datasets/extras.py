@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.datasets.hints.files import command_for, find_hint, make_up_hint, read_hint, resize_nearest
-from core.datasets.preparation import View, maps
+from core.datasets.hints.files import command_for, find_hint, make_up_hint, read_hint
+from core.datasets.preparation import View, maps, nearest
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.options.needs import Listing
@@ -38,9 +38,7 @@ class Extra:
 # Their names are the keys in a sample.
 EXTRAS: dict[str, Extra] = {
     # Depth in the unit of the network, float32 (1, h, w), 0 where there is none.
-    "hint": Extra(
-        find_hint, read_hint, resize_nearest, lambda depth: depth[..., ::-1], command_for, make_up_hint
-    ),
+    "hint": Extra(find_hint, read_hint, nearest, lambda depth: depth[..., ::-1], command_for, make_up_hint),
 }
 
 

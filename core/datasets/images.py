@@ -1,7 +1,8 @@
 """The image files of a split's lines: where they lie, and what to do about those that are missing or damaged."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ class SequenceImages(ABC):
 
     Attributes:
         root: folder of the data set.
-        lines: the split.
+        listed: the lines of the split.
+        lines: of them those that are used.
+        rows: the number of each of these in the split.
         frames: the target 0, then its sources.
         extension: `.jpg` or `.png`, whichever the data set has.
         notes: what the user should know of how the data were read, a line each.
@@ -62,6 +65,8 @@ class SequenceImages(ABC):
         self.listing = listing if isinstance(listing, Listing) else Listing("", str(listing), "")
         self.needs, self.preparation, self.seed = needs, preparation, seed
         self.frames, self.lines = list(needs.frames), list(lines)
+        self.listed, self.rows = list(lines), list(range(len(self.lines)))
+        self._left_out: Counter[str] = Counter()
         self.height, self.width = preparation.height, preparation.width
         self.kind = IMAGES[preparation.filter]
         self.given_intrinsics = given_intrinsics
@@ -102,7 +107,7 @@ class SequenceImages(ABC):
 
     def describe(self, index: int) -> str:
         """Where a sample comes from, for messages."""
-        return f"line {index + 1} of the split ({self.lines[index]})"
+        return f"line {self.rows[index] + 1} of the split ({self.lines[index]})"
 
     def news(self) -> list[str]:
         """What the user should know and has not been told yet, a line each."""
@@ -120,16 +125,51 @@ class SequenceImages(ABC):
             UserError: counts the missing images, names the first and the line that needs it; where bad images are
                 skipped, only when they are too many.
         """
-        needed = [(n, self.image_path(line, f)) for n, line in enumerate(self.lines) for f in self.frames]
-        exists = {path: path.is_file() for path in {path for _, path in needed}}
-        missing = [(index, path) for index, path in needed if not exists[path]]
+        needed = [[self.image_path(line, frame) for frame in self.frames] for line in self.lines]
+        exists = {path: path.is_file() for path in {path for paths in needed for path in paths}}
+        if self.listing.drop_incomplete:
+            alone = [exists[target] and not all(map(exists.get, paths)) for target, *paths in needed]
+            self.leave_out({index: "neighbouring images" for index, is_alone in enumerate(alone) if is_alone})
+            needed = [paths for paths, is_alone in zip(needed, alone, strict=True) if not is_alone]
+        missing = [(index, path) for index, paths in enumerate(needed) for path in paths if not exists[path]]
         if self.bad_images is not None:
             for _, path in missing:
                 self.bad_images.add(BadImageError(path, "no such image"))
         elif missing:
             index, path = missing[0]
-            count = list(exists.values()).count(False)
+            count = len({path for _, path in missing})
             raise UserError(f"{path}: no such image ({count} are missing); {self._cure(index)}")
+
+    def leave_out(self, lacking: Mapping[int, str]) -> None:
+        """Takes lines out of the list, for `Listing.drop_incomplete`.
+
+        Args:
+            lacking: the index of each, and what is not there.
+
+        Raises:
+            UserError: these are all that were left.
+        """
+        self._left_out += Counter(lacking.values())
+        if lacking and len(lacking) == len(self.lines):
+            first = self.describe(next(iter(lacking)))
+            raise UserError(
+                f"{self.root}: no line of the list can be used ({self._counts()}, such as {first}); unpack what they "
+                "lack, or give another list"
+            )
+        kept = [index for index in range(len(self.lines)) if index not in lacking]
+        self.lines, self.rows = [self.lines[n] for n in kept], [self.rows[n] for n in kept]
+
+    def note_left_out(self) -> None:
+        """Says in one line how many lines were left out, and why."""
+        if self._left_out:
+            left_out = self._left_out.total()
+            self.notes.append(
+                f"{self.listing.split or self.root}: {left_out} of {left_out + len(self.lines)} lines are left out: "
+                f"{self._counts()}"
+            )
+
+    def _counts(self) -> str:
+        return ", ".join(f"{count} without {what}" for what, count in self._left_out.items())
 
     def _find_root(self, data_path: Path) -> Path:
         """The root folder of what the user named."""

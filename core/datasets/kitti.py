@@ -24,9 +24,14 @@ def scan_path(root: Path, folder: str, frame: int) -> Path:
     return root / folder / "velodyne_points" / "data" / f"{frame:010d}.bin"
 
 
+def depth_path(root: Path, folder: str, frame: int, camera: int, kind: str, extension: str) -> Path:
+    """A depth map that was made of scans, merged into the raw tree: `proj_depth/<kind>`."""
+    return root / folder / "proj_depth" / kind / f"image_{camera:02d}" / f"{frame:010d}{extension}"
+
+
 def annotated_depth_path(root: Path, folder: str, frame: int, camera: int) -> Path:
     """An annotated depth map, merged into the raw tree."""
-    return root / folder / "proj_depth" / "groundtruth" / f"image_{camera:02d}" / f"{frame:010d}.png"
+    return depth_path(root, folder, frame, camera, "groundtruth", ".png")
 
 
 def calibration_folder(root: Path, folder: str) -> Path:

@@ -123,11 +123,12 @@ def oxts_motion(root: Path, folder: str) -> KnownMotion:
     """The motion of a drive of KITTI raw: oxts packets, and the calibration of its day.
 
     Raises:
-        UserError: the drive has no packets, or a calibration is missing or malformed.
+        MissingPoseError: the drive has no packets.
+        UserError: a calibration is missing or malformed.
     """
     first = min(oxts_path(root, folder, 0).parent.glob("[0-9]*.txt"), default=None)
     if first is None:
-        raise UserError(
+        raise MissingPoseError(
             f"{oxts_path(root, folder, 0).parent}: no packets of the inertial unit, which --known_poses needs; "
             "unpack oxts of that drive there"
         )

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.datasets.ground_truth import SparseDepth, load_ground_truth
 from core.datasets.images import SequenceImages
-from core.datasets.preparation import POINTS, View
+from core.datasets.preparation import POINTS, Medium, View
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 
@@ -31,9 +31,14 @@ class MeasuredDepth(SequenceImages):
         """
         return None
 
-    def depth_file(self, line: SplitLine) -> Path | None:
-        """The file that `truth` reads, whether or not it is there; None where this data set has none."""
+    def depth_file(self, line: SplitLine, kind: str) -> Path | None:
+        """The file that `measured_depth` reads, whether or not it is there; None where this data set has none."""
         return None
+
+    def has_depth(self, line: SplitLine, kind: str) -> bool:
+        """Whether that file is there."""
+        file = self.depth_file(line, kind)
+        return file is not None and file.is_file()
 
     def truth(self, line: SplitLine) -> np.ndarray | None:
         """What a line's prediction is scored by, in its native size: float32 (h, w), metres, 0 = unknown.
@@ -63,29 +68,51 @@ class MeasuredDepth(SequenceImages):
         for kind in (self.listing.depth, self.listing.input_depth):
             if kind is not None and kind not in self.DEPTHS:
                 raise UserError(f"{self.root}: no depth {kind!r} in this data set; it has {known}")
-        if self.needs.depth and not self.DEPTHS:
-            raise UserError(f"{self.root}: this data set has no measured depth, which the loss needs")
         super().check_files()
+        for kind in self._depths_of_samples() if self.DEPTHS else ():
+            self._check_depth(kind)
         if self.listing.ground_truth is not None:
             _ = self._given_truth
         elif self.needs.truth and not self.has_truth:
-            file = self.depth_file(self.lines[0])
-            lacking = f"{file}: no such file, so" if file else f"{self.root}:"
+            file = (
+                self.depth_file(self.lines[0], self.listing.depth or self.DEPTHS[0]) if self.DEPTHS else None
+            )
+            absent = file is not None and not file.is_file()
+            lacking = f"{file}: no such file, so" if absent else f"{self.root}:"
             raise UserError(f"{lacking} there is no true depth to score by; {self.needs.truth}")
+
+    def _depths_of_samples(self) -> list[str]:
+        """The depths that lines should have, without those that only a score would like."""
+        named = self.listing.ground_truth is None and self.listing.drop_incomplete
+        depth = self.listing.depth if named else None
+        if self.needs.depth:  # for the loss
+            depth = self.listing.depth or self.DEPTHS[0]
+        return list(dict.fromkeys(kind for kind in (depth, self.listing.input_depth) if kind is not None))
+
+    def _check_depth(self, kind: str) -> None:
+        """Leaves out the lines without a depth, or counts them."""
+        lacking = [index for index, line in enumerate(self.lines) if not self.has_depth(line, kind)]
+        if self.listing.drop_incomplete:
+            self.leave_out(dict.fromkeys(lacking, f"depth ({kind})"))
+        elif lacking:
+            self.notes.append(
+                f"{self.listing.split or self.root}: {len(lacking)} of {len(self.lines)} samples lack depth ({kind}), "
+                f"such as {self.describe(lacking[0])}"
+            )
 
     @cached_property
     def _given_truth(self) -> dict[SplitLine, SparseDepth]:
         """The maps of the listing's file, by their lines."""
-        maps = load_ground_truth(Path(self.listing.ground_truth or ""), self.lines)
-        return dict(zip(self.lines, maps, strict=True))
+        maps = load_ground_truth(Path(self.listing.ground_truth or ""), self.listed)
+        return dict(zip(self.listed, maps, strict=True))
 
     def _measured(self, line: SplitLine, kind: str | None) -> np.ndarray | None:
         kind = kind or (self.DEPTHS[0] if self.DEPTHS else None)
         return None if kind is None else self.measured_depth(line, kind)
 
-    def _scattered(self, line: SplitLine, kind: str | None, view: View) -> np.ndarray:
+    def _resized(self, line: SplitLine, kind: str | None, view: View, medium: Medium = POINTS) -> np.ndarray:
         """A measured depth on the way of the images: float32 (1, H, W), metres, 0 = unknown."""
         depth = self._measured(line, kind)
         if depth is None:
             return np.zeros((1, self.height, self.width), np.float32)
-        return np.asarray(view.apply(depth, POINTS)[None])
+        return np.asarray(view.apply(depth, medium)[None])

@@ -47,23 +47,44 @@ class MeasuredMotion(MeasuredDepth):
         times = [int(frame) for frame in self.frames if frame != "s"]
         needed: dict[tuple[str, int], int] = {}  # poses, and the first line that needs each
         for index, line in enumerate(self.lines):
-            if line.folder not in self._motions:
-                self._motions[line.folder] = self._known_motion(line, baseline)
+            if not self._find_motion(line, baseline):
+                continue
             for frame in times:
                 needed.setdefault((line.folder, line.frame + frame), index)
-        missing = []
+        missing: list[tuple[int, MissingPoseError]] = []
         for (folder, frame), index in tqdm(needed.items(), desc="poses", unit="pose", disable=None):
             try:
                 self._motions[folder].load(frame)
             except MissingPoseError as missed:
                 missing.append((index, missed))
-        if missing:
+        if self.listing.drop_incomplete:
+            self._leave_out_without_poses(times)
+        elif missing:
             index, error = missing[0]
             raise UserError(
                 f"{error}; {self.describe(index)} needs it ({len(missing)} frames lack a pose); take the lines that "
                 "need them out of the list"
             )
         self.notes += check_moves([self._move(line, frame) for line in self.lines for frame in times[1:]])
+
+    def _find_motion(self, line: SplitLine, baseline: float | None) -> bool:
+        """Whether a line's sequence has poses, which are then known."""
+        if line.folder not in self._motions:
+            try:
+                self._motions[line.folder] = self._known_motion(line, baseline)
+            except MissingPoseError:
+                if not self.listing.drop_incomplete:
+                    raise
+                return False
+        return True
+
+    def _leave_out_without_poses(self, times: list[int]) -> None:
+        lacking = {}
+        for index, line in enumerate(self.lines):
+            motion = self._motions.get(line.folder)
+            if motion is None or any(line.frame + frame not in motion.poses for frame in times):
+                lacking[index] = "known poses"
+        self.leave_out(lacking)
 
     def T_source_target(self, line: SplitLine, frame: Frame, mirrored: bool = False) -> np.ndarray:  # noqa: N802
         """The known motion from a line's target to a source, after `know_poses`: float32 (4, 4)."""

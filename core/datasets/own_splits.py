@@ -9,12 +9,11 @@ from pathlib import Path
 from core.cores import available_cores
 from core.datasets.motion import motion
 from core.datasets.sequences import ImageSequence, natural_key
-from core.datasets.splits import SplitLine, other_camera
+from core.datasets.splits import SIDES, SplitLine, other_camera
 from core.errors import UserError
 from core.files.whole import write_folder_atomically, write_text
 
 STATIC_WIDTH = 640  # the threshold of motion is in pixels of an image of this width
-SIDES = {2: "l", 3: "r"}
 Frames = dict[tuple[str, int], list[int]]  # the frames of each (sequence, camera), ascending
 
 

@@ -123,7 +123,7 @@ def border_box(crop: tuple[float, ...], height: int, width: int) -> Box:
         return 0, 0, width, height
     if len(crop) == 4:
         rows, columns = _span(crop[0], crop[1], height), _span(crop[2], crop[3], width)
-    elif float(crop[1]).is_integer():
+    elif float(crop[0]).is_integer() and float(crop[1]).is_integer():
         rows, columns = (
             (max(0, int(n)), side + min(0, int(n))) for n, side in zip(crop, (height, width), strict=True)
         )
@@ -240,4 +240,15 @@ def scatter(depth: np.ndarray, height: int, width: int) -> np.ndarray:
     return scattered
 
 
+def nearest(array: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(…, h, w) → (…, height, width) of the pixels floor(i · h / height), floor(j · w / width); values stay."""
+    rows, columns = (
+        np.arange(wanted) * size // wanted
+        for wanted, size in zip((height, width), array.shape[-2:], strict=True)
+    )
+    return np.asarray(array[..., rows[:, None], columns])
+
+
 POINTS = maps(scatter, mirror=lambda depth: depth[..., ::-1])
+# Of depth, by the words of `Preparation.input_depth`.
+DEPTHS = {"points": POINTS, "nearest": maps(nearest, mirror=lambda depth: depth[..., ::-1])}

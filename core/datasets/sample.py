@@ -33,7 +33,7 @@ class Truth:
     """What a sample's prediction is scored by; never in the sample, for it is not resized.
 
     Attributes:
-        depth: (h, w) float32, metres, 0 = unknown, cut as the images were.
+        depth: (h, w) float32, metres, 0 = unknown, cut as the images were where `Preparation.cut_truth`.
         mirrored: the images were; the depth is mirrored after whatever resizing the protocol asks for.
     """
 

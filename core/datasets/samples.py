@@ -1,5 +1,6 @@
 """Samples of the lines of a split: what all data sets of image sequences share. A layout is a subclass."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,9 @@ from core.datasets.augmentation import Augmentation, draw
 from core.datasets.extras import EXTRAS, check_extras, load_extra
 from core.datasets.known_poses import Intrinsics
 from core.datasets.measured_motion import MeasuredMotion
-from core.datasets.preparation import POINTS, View
+from core.datasets.preparation import DEPTHS, POINTS, View, border_box
 from core.datasets.sample import Frame, Sample, Truth, augmented_key, image_key, motion_key
-from core.datasets.splits import LEFT, SplitLine, load_split
+from core.datasets.splits import LEFT, SplitLine, list_below, load_split
 from core.errors import UserError
 from core.files.images import BadImageError, image_size, pyramid, to_array
 from core.geometry import (
@@ -48,27 +49,35 @@ class SequenceDataset(MeasuredMotion):
     def split_lines(cls, listing: Listing, part: str, needs: Needs) -> tuple[list[SplitLine], list[str]]:
         """The lines of a part of a listing, here those of the split, and notes for the user.
 
+        A list file may be named from the root of the data, too.
+
         Raises:
             UserError: there is no such list, or it is malformed.
         """
-        return load_split(listing.split, part), []
+        return load_split(list_below(listing.path, listing.split), part), []
 
     # --- the camera ---
 
     def K(self, line: SplitLine, view: View | None = None) -> np.ndarray:  # noqa: N802 (the field's name)
-        """K of a line's images: float32 (3, 3), pixels of a sample on this way, or else of the undrawn one."""
+        """K of a line's images: float32 (3, 3), pixels of a sample on this way, or else of the undrawn one.
+
+        Or of the file that such a sample is cut of, see `Preparation.scale_K`.
+        """
         view = view or View.of(self.preparation, Augmentation())
+        if not self.preparation.scale_K:
+            left, top, right, bottom = border_box(view.border_crop, *image_size(self.image_path(line, 0)))
+            view = replace(view, height=bottom - top, width=right - left)
         edges = self.preparation.mirror == "edges"
         calibrated = self._calibrated(line)
         size = None
         if view.border_crop or view.zoom or (edges and not self.K_is_its_mirror):
             size = image_size(self.image_path(line, 0))
         if self.K_is_its_mirror:  # centred between the edges
-            edges, K = True, nominal_intrinsics(self.height, self.width)
+            edges, K = True, nominal_intrinsics(view.height, view.width)
         elif edges and size is not None:
-            K = scaled_intrinsics(calibrated or self.intrinsics(line), size, self.height, self.width)
+            K = scaled_intrinsics(calibrated or self.intrinsics(line), size, view.height, view.width)
         else:
-            K = relative_intrinsics(calibrated or self.intrinsics(line), self.height, self.width)
+            K = relative_intrinsics(calibrated or self.intrinsics(line), view.height, view.width)
         return mapped_intrinsics(K, view.pixel_map(size, edges))
 
     def K_source(self, line: SplitLine) -> str:  # noqa: N802
@@ -146,7 +155,9 @@ class SequenceDataset(MeasuredMotion):
             return None
         view = View.of(self.preparation, self.augmentation((epoch, first + index)))
         truth = self.truth(self.lines[index])
-        return None if truth is None or view.zoom else Truth(view.cut(truth, POINTS), view.mirrored)
+        if truth is None or view.zoom:
+            return None
+        return Truth(view.cut(truth, POINTS) if self.preparation.cut_truth else truth, view.mirrored)
 
     def _load(self, epoch: int, index: int, first: int) -> Sample:
         line, needs = self.lines[index], self.needs
@@ -166,9 +177,10 @@ class SequenceDataset(MeasuredMotion):
             letter = "l" if self.side(line) < 0 else "r"
             sample["T_stereo"] = stereo_transform(letter, view.mirrored, needs.baseline)
         if needs.depth:
-            sample["depth"] = self._scattered(line, self.listing.depth, view)
+            sample["depth"] = self._resized(line, self.listing.depth, view)
         if self.listing.input_depth is not None:
-            sample["input_depth"] = self._scattered(line, self.listing.input_depth, view)
+            medium = DEPTHS[self.preparation.input_depth]
+            sample["input_depth"] = self._resized(line, self.listing.input_depth, view, medium)
         for name in needs.extras:
             size = image_size(self.image_path(line, 0))
             sample[name] = load_extra(

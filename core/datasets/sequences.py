@@ -12,8 +12,11 @@ from core.files.images import BadImageError, image_size
 from core.files.inputs import OUTPUTS
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+# Names of images: a number, with zeros up to its width, and text around it.
+NAME_FORMAT = re.compile(r"(?P<before>[^{}]*)\{(?::(?:0(?P<width>[0-9]{1,2}))?d?)?\}(?P<after>[^{}]*)")
 STEREO_FOLDERS = (("left", "right"), ("image_02", "image_03"))
 MOST_FRAME = 10**10 - 1  # a split list has ten digits for it
+MOST_DIGITS = 99
 LONGEST_GAP = 1000  # in counted frames: one gap is like another, and no source is that far away
 
 
@@ -90,6 +93,44 @@ def find_sequences(root: Path) -> dict[str, ImageSequence]:
         if re.search(r"\s", name):
             raise UserError(f"{root / name}: a blank in the name of a sequence tears split lists; rename it")
     return found
+
+
+def named_sequences(root: Path, name_format: str) -> dict[str, ImageSequence]:
+    """The sequences of one camera below a folder, of the images whose names a format makes.
+
+    Args:
+        name_format: such as `{:010d}` or `frame{}`, without the extension; the number is the frame.
+
+    Raises:
+        UserError: it is no such format, or no image has such a name.
+    """
+    pattern = _name_pattern(name_format)
+    found, others = {}, []
+    for folder in folders_below(root):
+        frames = {}
+        for stem, path in images_in(folder).items():
+            if match := pattern.fullmatch(stem):
+                frames[int(match["number"])] = path
+            else:
+                others.append(path)
+        if frames:
+            name = folder.relative_to(root).as_posix()
+            found[name] = ImageSequence(folder, {2: dict(sorted(frames.items()))})
+    if not found:
+        there = f"the first of {len(others)} is {min(others)}" if others else "there are none at all"
+        raise UserError(f"{root}: no image has a name of the form {name_format!r}; {there}; change the form")
+    return found
+
+
+def _name_pattern(name_format: str) -> re.Pattern[str]:
+    parts = NAME_FORMAT.fullmatch(name_format)
+    if parts is None:
+        raise UserError(
+            f"split {name_format!r}: is no form of an image's name; it has one number, such as {{:010d}} or frame{{}}"
+        )
+    width = int(parts["width"] or 1)
+    number = f"(?P<number>[0-9]{{{width}}}|[1-9][0-9]{{{width},{MOST_DIGITS}}})"
+    return re.compile(re.escape(parts["before"]) + number + re.escape(parts["after"]))
 
 
 def folders_below(root: Path) -> Iterator[Path]:

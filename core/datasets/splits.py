@@ -24,6 +24,9 @@ FACTS = SPLITS / "facts.yml"
 PARTS = ("train", "val", "test")
 LEFT, RIGHT = 2, 3  # KITTI's numbers of the colour cameras
 CAMERAS = {"l": LEFT, "2": LEFT, "r": RIGHT, "3": RIGHT}
+SIDES = {LEFT: "l", RIGHT: "r"}
+# A line may begin with the path of its target in KITTI raw: the folder of the drive, camera, frame.
+IMAGE_PATH = re.compile(r"(?P<folder>.+)/image_0(?P<camera>[23])/data/(?P<frame>[0-9]{1,10})\.(png|jpg|jpeg)")
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,15 @@ def load_split(name_or_folder: str | Path, part: str) -> Lines:
     return _listed_by_rule(str(name_or_folder), part)
 
 
+def list_below(root: str | Path, name_or_folder: str) -> str:
+    """A list file that lies in the data set's folder and is named from there: its path; any other split as it is."""
+    inside = Path(root) / name_or_folder
+    if not _is_list_file(name_or_folder) or not inside.is_file():
+        return name_or_folder
+    elsewhere = any((folder / name_or_folder).is_file() for folder in (Path(), SPLITS, SPLITS.parent))
+    return name_or_folder if elsewhere else str(inside)
+
+
 def has_part(name_or_folder: str | Path, part: str) -> bool:
     """Whether `load_split` finds that part; of a list file every one.
 
@@ -150,6 +162,8 @@ def _find_list(name: str | Path) -> tuple[Path | None, str, str]:
 def read_split_file(path: Path) -> Lines:
     """Reads a list of `<folder> <frame> [<side>]`, separated by blanks; empty lines are skipped.
 
+    Or of paths such as `<folder>/image_02/data/0000000005.png`, whose extension counts as little as what follows them.
+
     Raises:
         UserError: the file is unreadable or lists nothing, or a line is malformed.
     """
@@ -165,6 +179,8 @@ def read_split_file(path: Path) -> Lines:
 
 
 def _parse_line(path: Path, number: int, words: list[str]) -> SplitLine:
+    if found := IMAGE_PATH.fullmatch(words[0]):
+        return SplitLine(found["folder"], int(found["frame"]), SIDES[int(found["camera"])])
     if not 2 <= len(words) <= 3 or not re.fullmatch("[0-9]{1,10}", words[1]):
         raise UserError(f"{path}: line {number}: {' '.join(words)!r} is not '<folder> <frame> [<side>]'")
     side = words[2] if len(words) == 3 else None

@@ -61,6 +61,11 @@ def list_name(split: str) -> str:
     return os.path.basename(os.path.dirname(path) if named else path)
 
 
+def is_name_format(split: str) -> bool:
+    """Whether a split says how images are named, such as `{:010d}`, and names no list."""
+    return "{" in split
+
+
 def require_at_least(options: Any, least: int, *names: str) -> None:
     for name in names:
         value = getattr(options, name)

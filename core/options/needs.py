@@ -1,5 +1,6 @@
 """What a method's options say of it, in plain tables that data sets, training and evaluation read."""
 
+import math
 from dataclasses import dataclass
 
 from core.options.base import NOMINAL_BASELINE, require
@@ -9,6 +10,7 @@ Range = tuple[float, float]  # least and greatest
 
 FILTERS = ("lanczos", "bilinear", "float_bilinear")
 MIRRORS = ("pixel_centres", "edges")
+DEPTH_RESIZES = ("points", "nearest")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,10 @@ class Preparation:
         zoom: greatest factor by which an image is enlarged at random, each side by its own, and a part of its former
             size cut out; 1: not at all.
         augmentation: what else is drawn; None: nothing.
+        input_depth: how a network's depth comes to the size of the images: `points` keeps every point, of several in a
+            pixel the last; `nearest` keeps the pixels that the nearest one hits, and so few points.
+        cut_truth: what a prediction is scored by is cut as the images are; otherwise it is that of the whole image.
+        scale_K: K is that of the sample's images; otherwise that of the file's, cut but not resized.
 
     Raises:
         UserError: a value that cannot work.
@@ -102,12 +108,18 @@ class Preparation:
     mirror: str = "pixel_centres"
     zoom: float = 1.0
     augmentation: AugmentationPolicy | None = None
+    input_depth: str = "points"
+    cut_truth: bool = True
+    scale_K: bool = True  # noqa: N815 (the field's name)
 
     def __post_init__(self) -> None:
         require(self.filter in FILTERS, f"filter {self.filter!r} is none of {', '.join(FILTERS)}")
         require(self.mirror in MIRRORS, f"mirror {self.mirror!r} is none of {', '.join(MIRRORS)}")
+        known = ", ".join(DEPTH_RESIZES)
+        require(self.input_depth in DEPTH_RESIZES, f"input depth {self.input_depth!r} is none of {known}")
         count = len(self.border_crop)
-        require(count in (0, 2, 4), f"border crop {self.border_crop}: must be two or four numbers, or none")
+        whole = count in (0, 2, 4) and all(map(math.isfinite, self.border_crop))
+        require(whole, f"border crop {self.border_crop}: must be two or four numbers, or none")
         require(self.zoom >= 1, f"zoom {self.zoom}: must not be below 1")
         policy = self.augmentation
         require(
@@ -136,6 +148,8 @@ class Listing:
         calibration: the intrinsics are those of the data set's calibration files, not nominal ones.
         frame_index: of each folder of images only those that its index of frames names.
         depth_hints: folder of the depth hints; None: `depth_hints` in the root folder.
+        drop_incomplete: lines whose sources, named depth or known poses are not there are left out and counted;
+            otherwise a missing image or pose is an error, and a missing depth is unknown everywhere.
     """
 
     dataset: str
@@ -149,6 +163,7 @@ class Listing:
     calibration: bool = False
     frame_index: bool = False
     depth_hints: str | None = None
+    drop_incomplete: bool = False
 
 
 @dataclass(frozen=True)

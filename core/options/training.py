@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from core.options.base import (
     DATASETS,
     NOMINAL_BASELINE,
+    is_name_format,
     option,
     require,
     require_at_least,
@@ -79,7 +80,8 @@ class Options:
     model_name: str = option("mdp", "the run folder is LOG_DIR/MODEL_NAME")
     split: str = option(
         "eigen_zhou",
-        "folder in splits/, or a path, with train_files.txt and val_files.txt; or one list file",
+        "folder in splits/, or a path, with train_files.txt and val_files.txt; or one list file; for dataset folder "
+        "also the form of the images' names, such as {:010d}",
         path=True,
     )
     dataset: str = option("kitti", "reader of the data set", choices=DATASETS)
@@ -275,6 +277,13 @@ class Options:
             not twice,
             f"option split: {''.join(twice[:1])} is one list, which would be validated on as well; name a folder with "
             "train_files.txt and val_files.txt",
+        )
+        both = {(one.path, one.split) for one in self.listings("train") if is_name_format(one.split)}
+        validated = {(one.path, one.split) for one in self.listings("val")}
+        require(
+            not (self.validation and both & validated),
+            f"option split: {self.split} names all images, which would be validated on as well; make lists with "
+            "make_split.py, or give --no_validation",
         )
         require_intrinsics(self.intrinsics)
         require(

@@ -33,11 +33,13 @@ class Section:
         title: for the table; "{network}" stands for one row per network.
         bounds: `{precision: largest relative difference}`; a precision that is absent is not compared.
         reason: where the bounds come from.
+        optional: a method may have nothing of it.
     """
 
     title: str
     bounds: dict[str, float]
     reason: str
+    optional: bool = False
 
 
 SECTIONS = {
@@ -61,6 +63,7 @@ SECTIONS = {
         "running statistics",
         {"float32": 1e-4, "float64": 1e-10},
         "batch normalisation's mean and variance after one pass in training mode. " + AMPLIFIED,
+        optional=True,
     ),
     "objective_gradients": Section(
         "gradients, smooth",

@@ -144,6 +144,8 @@ def _weight_range(name: str, shapes: dict[str, tuple[int, ...]]) -> tuple[float,
     if f"{layer}.running_mean" in shapes:
         # Small at the end of a residual block: rounding is not amplified from block to block (Goyal et al. 2017).
         return (0.15, 0.3) if _ends_residual_block(layer, shapes) else (0.5, 1.0)
+    if len(shapes[name]) == 1:  # of another normalisation
+        return 0.5, 1.0
     bound = math.sqrt(6 / math.prod(shapes[name][1:]))  # keeps the size of activations (He et al. 2015)
     return -bound, bound
 

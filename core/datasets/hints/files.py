@@ -223,15 +223,6 @@ def code(disparity: np.ndarray, numerator: float) -> Coded:
     return Coded(np.where(disparity > 0, steps, 0).astype(np.uint16), step, numerator)
 
 
-def resize_nearest(depth: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(…, h, w) → (…, height, width) of the pixels floor(i · h / height), floor(j · w / width); values stay."""
-    rows, columns = (
-        np.arange(wanted) * size // wanted
-        for wanted, size in zip((height, width), depth.shape[-2:], strict=True)
-    )
-    return np.asarray(depth[..., rows[:, None], columns])
-
-
 def make_up_hint(generator: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Random depths of 1 to 20 at four of five pixels, elsewhere 0: (1, height, width)."""
     depth = generator.uniform(1, 20, (1, height, width))

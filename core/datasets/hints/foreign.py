@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from core.datasets.depth_files import DEPTH_SUFFIXES, find_depth_files, read_map
-from core.datasets.hints.files import relative_path, resize_nearest
-from core.datasets.preparation import scatter
+from core.datasets.hints.files import relative_path
+from core.datasets.preparation import nearest, scatter
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.options.hints import UNITS
@@ -101,7 +101,7 @@ def resized(disparity: np.ndarray, height: int, width: int) -> np.ndarray:
     """A disparity (h, w) in another size, NaN where nothing is known: points keep their values, maps are sampled."""
     known = np.isfinite(disparity)
     if known.mean() >= SPARSE:
-        return resize_nearest(disparity, height, width)
+        return nearest(disparity, height, width)
     lowest = disparity[known].min() if known.any() else np.float32(0)
     points = scatter(np.where(known, disparity - lowest + 1, 0), height, width)  # those above 0 are points
     return np.where(points > 0, points - 1 + lowest, np.float32(np.nan))

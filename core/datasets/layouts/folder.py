@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from core.datasets.camera import Camera, choose_camera
+from core.datasets.camera import Camera, choose_camera, estimated_camera, thousand_pixels
 from core.datasets.known_poses import Intrinsics, KnownMotion, file_motion
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
-from core.datasets.sequences import ImageSequence, file_numbers, read_sequence
+from core.datasets.sequences import ImageSequence, file_numbers, named_sequences, read_sequence
 from core.datasets.splits import CAMERAS, LEFT, RIGHT, SplitLine
 from core.datasets.videos import frame_rate, is_video, video_folder
 from core.errors import UserError
+from core.options.base import is_name_format
+from core.options.needs import Listing, Needs
 
 POSES_FILE = "poses.txt"
 
@@ -35,7 +37,35 @@ class FolderDataset(SequenceDataset):
     The sequence is a folder below the root (`.` is the root itself), the frame the number in the file's name.
     Where poses are known they are in `poses.txt` in the folder of the sequence.
     A video stands for the folder of its frames. The side of a single camera is l, or left out.
+
+    In place of a list the split may be the form of the images' names, such as `{:010d}`: lines are then all images
+    below the root that have such a name and whose sources have one, too.
     """
+
+    @classmethod
+    def split_lines(cls, listing: Listing, part: str, needs: Needs) -> tuple[list[SplitLine], list[str]]:
+        """Those of the list; or, by the form of their names, all images whose sources are there."""
+        if not is_name_format(listing.split):
+            return super().split_lines(listing, part, needs)
+        if "s" in needs.frames:
+            raise UserError(f"split {listing.split!r}: names images of one camera; leave out --use_stereo")
+        sequences = named_sequences(video_folder(Path(listing.path)), listing.split)
+        frames = {name: sequence.cameras[LEFT] for name, sequence in sequences.items()}
+        offsets = [int(frame) for frame in needs.frames]
+        lines = [
+            SplitLine(name, number)
+            for name, images in frames.items()
+            for number in images
+            if all(number + offset in images for offset in offsets)
+        ]
+        total = sum(map(len, frames.values()))
+        found = f"{listing.path}: {total} images named {listing.split!r}"
+        if not lines:
+            needed = " ".join(map(str, offsets))
+            raise UserError(
+                f"{found}, but none with all the frames {needed}; take nearer ones, or another form"
+            )
+        return lines, [f"{found}, {len(lines)} samples; {total - len(lines)} have no neighbours"]
 
     def image_path(self, line: SplitLine, frame: Frame) -> Path:
         """The file of a frame; where there is none, a path that says so."""
@@ -75,12 +105,21 @@ class FolderDataset(SequenceDataset):
 
     def _open(self, png: bool | None) -> None:
         """Reads the names of all images of the split's sequences; any extension will do."""
-        names = dict.fromkeys(line.folder for line in self.lines)
-        self.sequences: dict[str, ImageSequence] = {
-            name: read_sequence(self.root if name == "." else self.root / name) for name in names
-        }
+        names, by_form = {line.folder: None for line in self.lines}, is_name_format(self.listing.split)
+        self.sequences: dict[str, ImageSequence] = (
+            {
+                name: one
+                for name, one in named_sequences(self.root, self.listing.split).items()
+                if name in names
+            }
+            if by_form
+            else {name: read_sequence(self.root if name == "." else self.root / name) for name in names}
+        )
+        estimate = thousand_pixels if by_form else estimated_camera
         self._cameras = {
-            name: choose_camera(sequence.folder, self._top, sequence.image_size(), self.given_intrinsics)
+            name: choose_camera(
+                sequence.folder, self._top, sequence.image_size(), self.given_intrinsics, estimate
+            )
             for name, sequence in self.sequences.items()
         }
         first = self.image_path(self.lines[0], 0)

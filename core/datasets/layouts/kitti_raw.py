@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from core.datasets.depth_files import read_named_depth
 from core.datasets.ground_truth import scan_to_depth
 from core.datasets.kitti import (
     annotated_depth_path,
     calibration_folder,
+    depth_path,
     image_path,
     read_annotated_depth,
     read_calibration,
@@ -18,8 +20,12 @@ from core.datasets.known_poses import Intrinsics, KnownMotion, calibrated_intrin
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
+from core.errors import UserError
 from core.options import KITTI_BASELINE
 from core.options.protocols import FORWARD_SCAN
+
+# Maps in the folders of a drive: projected scans, and the annotated ones.
+PROJECTED, GROUNDTRUTH = "proj_depth/velodyne", "proj_depth/groundtruth"
 
 
 class KittiRaw(SequenceDataset):
@@ -30,7 +36,7 @@ class KittiRaw(SequenceDataset):
 
     K_is_its_mirror = True
     baseline = KITTI_BASELINE
-    DEPTHS = ("velodyne", "annotated", FORWARD_SCAN)
+    DEPTHS = ("velodyne", "annotated", FORWARD_SCAN, PROJECTED, GROUNDTRUTH)
 
     def image_path(self, line: SplitLine, frame: Frame) -> Path:
         """The file of a frame, its extension that of the data set."""
@@ -42,23 +48,32 @@ class KittiRaw(SequenceDataset):
     def _calibration(self, line: SplitLine) -> Intrinsics:
         return calibrated_intrinsics(calibration_folder(self.root, line.folder))[line.camera]
 
-    def depth_file(self, line: SplitLine) -> Path | None:
-        """The scan, or the annotated map."""
-        if (self.listing.depth or self.DEPTHS[0]) == "annotated":
-            return annotated_depth_path(self.root, line.folder, line.frame, line.camera)
-        return scan_path(self.root, line.folder, line.frame)
+    def depth_file(self, line: SplitLine, kind: str) -> Path | None:
+        """The scan, the annotated map, or what somebody has made of scans."""
+        place = self.root, line.folder, line.frame
+        if kind in ("annotated", GROUNDTRUTH):
+            return annotated_depth_path(*place, line.camera)
+        if kind == PROJECTED:
+            return depth_path(*place, line.camera, "velodyne", ".npz")
+        return scan_path(*place)
 
     def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
-        """The projected scan, which some frames lack; or the annotated map, which the ends of a drive lack.
+        """The projected scan, which some frames lack; or the annotated map, which the ends of a drive lack; or a file.
 
         A scan's depth is camera z, as `forward_scan` the scanner's forward distance: what the Eigen split is scored on.
         """
-        if kind == "annotated":
-            path = annotated_depth_path(self.root, line.folder, line.frame, line.camera)
-            return read_annotated_depth(path) if path.is_file() else None
-        path = scan_path(self.root, line.folder, line.frame)
-        if not path.is_file():
+        path = self.depth_file(line, kind)
+        if path is None or not path.is_file():
             return None
+        if kind in ("annotated", GROUNDTRUTH):
+            depth = read_annotated_depth(path)
+            if kind == GROUNDTRUTH and not (depth >= 1).any():
+                raise UserError(
+                    f"{path}: no depth of a metre or more, so its unit is not 1/256 m; copy it again"
+                )
+            return depth
+        if kind == PROJECTED:
+            return read_named_depth(path, "velodyne_depth")
         calibration = read_calibration(calibration_folder(self.root, line.folder))
         value = "velodyne_x" if kind == FORWARD_SCAN else "camera_z"
         return scan_to_depth(read_scan(path), calibration, line.camera, value)

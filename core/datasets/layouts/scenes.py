@@ -118,11 +118,11 @@ class Scenes(SequenceDataset):
 
     # --- depth ---
 
-    def depth_file(self, line: SplitLine) -> Path | None:
-        """In `depth/` the name of the image, with the extension that is usual for this depth."""
+    def depth_file(self, line: SplitLine, kind: str) -> Path | None:
+        """In `depth/` the name of the image, where there is none with the extension that is usual for this depth."""
         image = self.image_path(line, 0)
-        extension = ".png" if self.listing.depth in PNG_UNITS else ".npz"
-        return image.parent / DEPTH_FOLDER / f"{image.stem}{extension}"
+        usual = image.parent / DEPTH_FOLDER / f"{image.stem}{'.png' if kind in PNG_UNITS else '.npz'}"
+        return self.scenes[line.folder].depth_path(line.frame) or usual
 
     def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
         """The map in `depth/` under the name of the image; `kind` says the unit of a `.png`."""

@@ -31,6 +31,8 @@ CALIBRATED = (
     "kitti_odom",
     "kitti_depth",
 )  # readers with calibration files beside nominal intrinsics
+# What the authors call the files of depth beside KITTI's images.
+DEPTH_FILES = {"velodyne": "proj_depth/velodyne", "groundtruth": "proj_depth/groundtruth"}
 NO_EFFECT = "had no effect on anything; leave it out"
 
 
@@ -200,7 +202,9 @@ class PackNetOptions(VideoSources):
     )
     train_split: list[str] | None = option(None, "the training lists; none: split", path=True)
     depth_type: list[str] | None = option(
-        None, "which measured depth teaches, a word of the reader, of each training list; none: its usual one"
+        None,
+        "which measured depth teaches, of each training list: velodyne or groundtruth, files in proj_depth of KITTI "
+        "(lines without are left out), or a word of the reader; none: its usual one, of KITTI the projected scan",
     )
     repeat: list[int] = option((1,), "how often each training list comes in an epoch")
     validation_path: list[str] | None = option(
@@ -209,7 +213,7 @@ class PackNetOptions(VideoSources):
     validation_split: list[str] | None = option(None, "the validation lists; none: split", path=True)
     validation_depth_type: list[str] | None = option(
         None,
-        "which measured depth scores, a word of the reader, of each validation list; none: its usual one",
+        "which measured depth scores, of each validation list, in the same words; none: its usual one",
     )
     validation_mode: str = option(
         "depth",
@@ -281,8 +285,13 @@ class PackNetOptions(VideoSources):
         )
 
     def preparation(self, part: str) -> Preparation:
-        """Cropped; colours always change for training. It is the model that mirrors, a whole batch."""
+        """Cropped; colours always change for training. It is the model that mirrors, a whole batch.
+
+        Where depth alone is validated K is that of the file, cut; where a rule places the prediction in the whole truth
+        that is not even cut.
+        """
         train = part == "train"
+        placed = PROTOCOLS[self.protocol].rule.interpolation == "top_center"
         crop = self.crop_train_borders if train else self.crop_eval_borders
         return Preparation(
             self.height,
@@ -290,6 +299,8 @@ class PackNetOptions(VideoSources):
             border_crop=tuple(crop or ()),
             mirror="edges",
             augmentation=self._policy() if train else None,
+            cut_truth=not placed,
+            scale_K=train or self.validation_mode == "photo",
         )
 
     def _policy(self) -> AugmentationPolicy:
@@ -322,9 +333,10 @@ class PackNetOptions(VideoSources):
                 dataset,
                 path,
                 split,
-                depth=depth or (usual if measured.reader == dataset else None),
+                depth=_depth_of(dataset, depth) or (usual if measured.reader == dataset else None),
                 repeat=repeat,
                 calibration=self.calibration and dataset in CALIBRATED,
+                drop_incomplete=True,
             )
             for dataset, path, split, depth, repeat in rows
         ]
@@ -450,6 +462,13 @@ class PackNetOptions(VideoSources):
             f"option supervised_method: silog takes true depth at every pixel, which {''.join(sparse[:1])} has not; "
             "use sparse-silog",
         )
+
+
+def _depth_of(dataset: str, depth: str | None) -> str | None:
+    """The reader's word for a depth; None for its usual one."""
+    if depth in (None, "none"):
+        return None
+    return DEPTH_FILES.get(depth, depth) if dataset in ("kitti", "kitti_depth") else depth
 
 
 def _broadcast(columns: list[list[Any]]) -> list[tuple[Any, ...]]:

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from core.datasets.augmentation import Augmentation, Zoom
-from core.datasets.preparation import IMAGES, POINTS, View, border_box, network_images, scatter
+from core.datasets.kitti import depth_path, image_path
+from core.datasets.known_poses import calibrated_intrinsics
+from core.datasets.preparation import DEPTHS, IMAGES, POINTS, View, border_box, network_images, scatter
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.images import load_image, to_array
@@ -134,6 +136,106 @@ def test_recorded_scattering(golden):
     np.testing.assert_array_equal(cut.apply(depth, POINTS), recorded["train/depth"])
     whole = View(48, 160).apply(depth, POINTS)
     np.testing.assert_array_equal(whole, recorded["validation/input_depth_preserving"])
+
+
+def real_drive(shared, cut, **words):
+    """The real drive with calibrated intrinsics; frame 0 has a scan."""
+    root = shared / "data/kitti_raw_mono"
+    lines = [SplitLine("2011_09_26/2011_09_26_drive_9001_sync", frame, "l") for frame in (0, 1)]
+    listing = Listing("kitti", str(root), "", calibration=True)
+    return open_lines("kitti", listing, lines, height=48, width=160, mirror="edges", border_crop=cut, **words)
+
+
+def test_recorded_k_of_the_file_and_of_the_sample(golden, shared):
+    """PackNet: in training K is that of the sample, in validation that of the file, cut but not resized."""
+    recorded, cut = golden("packnet/data.npz"), (-352, 0, 0.5, 1216)
+    for border_crop, scale_K, name in (
+        (cut, True, "train/K"),
+        (cut, False, "train/K_cropped"),
+        ((), False, "K_left"),
+    ):
+        dataset = real_drive(shared, border_crop, scale_K=scale_K)
+        assert_close(dataset[0, 1]["K"], recorded[name].astype(np.float32), (1e-6, 0))
+    left, right = (recorded[f"K_{side}"][:2].ravel()[[0, 4, 2, 5]] for side in ("left", "right"))
+    expected = {2: left, 3: right}
+    folder = shared / "data/kitti_raw_mono/2011_09_26"
+    for camera, (fx, fy, cx, cy) in calibrated_intrinsics(folder).items():
+        assert_close([fx * 1242, fy * 375, cx * 1242 - 0.5, cy * 375 - 0.5], expected[camera], (1e-12, 0))
+    np.testing.assert_array_equal(dataset[0, 1]["image_0_0"], real_drive(shared, ())[0, 1]["image_0_0"])
+
+
+def test_recorded_samples_from_files(golden, shared, tmp_path):
+    """PackNet's sample of training and its depth for a network in validation, read as its users keep them."""
+    recorded, scan = golden("packnet/data.npz"), golden("packnet/metrics.npz")
+    real, day = shared / "data/kitti_raw_mono", "2011_09_26"
+    line = SplitLine(f"{day}/{day}_drive_9001_sync", int(recorded["train/frame"][0]), "l")
+    depth = np.zeros((375, 1242), np.float32)
+    depth.ravel()[scan["truth_0/index"]] = scan["truth_0/depth"]
+    path = depth_path(tmp_path, line.folder, line.frame, 2, "velodyne", ".npz")
+    path.parent.mkdir(parents=True)
+    np.savez_compressed(path, velodyne_depth=depth)
+    image = image_path(tmp_path, line.folder, line.frame, 2, ".png")
+    image.parent.mkdir(parents=True)
+    image.symlink_to(image_path(real, line.folder, line.frame, 2, ".png"))
+    for file in (real / day).glob("*.txt"):
+        (tmp_path / day / file.name).symlink_to(file)
+    kind = "proj_depth/velodyne"
+    listing = Listing("kitti", str(tmp_path), "", depth=kind, input_depth=kind, calibration=True)
+    words = {"height": 48, "width": 160, "mirror": "edges", "depth": True}
+    train = open_lines("kitti", listing, [line], border_crop=(-352, 0, 0.5, 1216), **words)[0, 0]
+    np.testing.assert_array_equal(train["image_0_0"], recorded["train/rgb"])
+    np.testing.assert_array_equal(train["depth"][0], recorded["train/depth"])
+    assert_close(train["K"], recorded["train/K"].astype(np.float32), (1e-6, 0))
+    for word, name in (
+        ("points", "validation/input_depth_preserving"),
+        ("nearest", "test/input_depth_nearest"),
+    ):
+        dataset = open_lines("kitti", listing, [line], input_depth=word, **words)
+        np.testing.assert_array_equal(dataset[0, 0]["input_depth"][0], recorded[name])
+        np.testing.assert_array_equal(dataset.sample_truth(0, 0).depth, depth)  # full size
+
+
+def test_truth_of_a_cut_image(tmp_path):
+    root, crop = write_drive(tmp_path), (8, 36, 20, 100)
+    write_annotated(root, 1)
+    cut, whole = (
+        open_lines("kitti_depth", root, LINES[:1], border_crop=crop, cut_truth=word) for word in (True, False)
+    )
+    np.testing.assert_array_equal(whole.sample_truth(0, 0).depth, whole.truth(LINES[0]))
+    np.testing.assert_array_equal(cut.sample_truth(0, 0).depth, whole.truth(LINES[0])[8:44, 20:120])
+
+
+def test_recorded_mirrored_k(golden):
+    recorded = golden("packnet/geometry.npz")
+    found = mapped_intrinsics(recorded["K"][0], View(192, 640, mirrored=True).pixel_map(None, edges=True))
+    assert_close(found, recorded["K_flipped"][0])
+
+
+def test_recorded_depth_of_the_nearest_pixels(golden):
+    """PackNet's test: few points are left; by a word of the preparation."""
+    recorded, scan = golden("packnet/data.npz"), golden("packnet/metrics.npz")
+    depth = np.zeros((375, 1242), np.float32)
+    depth.ravel()[scan["truth_0/index"]] = scan["truth_0/depth"]
+    found = View(48, 160).apply(depth, DEPTHS["nearest"])
+    np.testing.assert_array_equal(found, recorded["test/input_depth_nearest"])
+    assert 0 < (found > 0).sum() < (DEPTHS["points"].resize(depth, 48, 160) > 0).sum() / 10
+
+
+def test_the_input_depth_alone_is_resized_as_the_preparation_says(tmp_path):
+    root = write_drive(tmp_path)
+    write_annotated(root, 1)
+    listing = Listing("kitti_depth", str(root), "", input_depth="annotated")
+    words = {"height": 24, "width": 32, "depth": True}
+    kept, hit = (
+        open_lines("kitti_depth", listing, LINES[:1], input_depth=word, **words)[0, 0]
+        for word in ("points", "nearest")
+    )
+    truth = open_lines("kitti_depth", root, LINES).truth(LINES[0])
+    np.testing.assert_array_equal(hit["input_depth"][0], truth[::2, ::4])
+    for key in ("depth", "input_depth"):
+        np.testing.assert_array_equal(kept[key], hit["depth"])
+    with pytest.raises(UserError, match="input depth 'linear' is none of points, nearest"):
+        Preparation(32, 64, input_depth="linear")
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -283,7 +385,8 @@ def test_side_and_baseline(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "crop", [(0, 100, 0, 10), (-60, 0, 0, 10), (10, -45, 0, 10), (0.9, 20, 0, 10), (48, 0), (60, 0.5)]
+    "crop",
+    [(0, 100, 0, 10), (-60, 0, 0, 10), (10, -45, 0, 10), (0.9, 20, 0, 10), (48, 0), (60, 0.5), (0.5, 20)],
 )
 def test_crops_that_do_not_fit(crop):
     with pytest.raises(UserError, match="leaves nothing of an image of 128x48, or reaches beyond it"):
@@ -298,6 +401,7 @@ def test_crops_that_do_not_fit(crop):
         ({"zoom": 0.9}, "must not be below 1"),
         ({"zoom": 1.1}, "is random and needs an augmentation"),
         ({"border_crop": (1, 2, 3)}, "two or four numbers"),
+        ({"border_crop": (1, float("nan"))}, "two or four numbers"),
         ({"filter": "float_bilinear", "augmentation": AugmentationPolicy()}, "colours are changed on 8 bit"),
     ],
 )

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from core.datasets import splits
-from core.datasets.splits import SplitLine, eigen_benchmark_rows, load_split, read_split_file, split_folder
+from core.datasets.splits import (
+    SplitLine,
+    eigen_benchmark_rows,
+    list_below,
+    load_split,
+    read_split_file,
+    split_folder,
+)
 from core.errors import UserError
 from core.options.base import list_name
 from core.options.protocols import PROTOCOLS, of_split
@@ -108,6 +115,41 @@ def test_own_folder_is_read_unchanged(tmp_path):
         SplitLine("b/c", 7, "r"),
     ]
     assert split_folder(str(tmp_path)) == tmp_path
+
+
+def test_lines_that_begin_with_the_path_of_an_image(tmp_path):
+    drive = "2011_09_26/2011_09_26_drive_0001_sync"
+    file = tmp_path / "list.txt"
+    file.write_text(
+        f"{drive}/image_02/data/0000000005.png {drive}/image_03/data/0000000005.png 721.5\n"
+        f"{drive}/image_03/data/0000000107.jpg\n{drive} 7 l\n"
+    )
+    expected = [SplitLine(drive, 5, "l"), SplitLine(drive, 107, "r"), SplitLine(drive, 7, "l")]
+    assert read_split_file(file) == expected
+    for text in (
+        f"{drive}/image_00/data/0000000005.png",
+        f"{drive}/image_02/0000000005.png l",
+        "/image_02/5.png",
+    ):
+        file.write_text(f"{text}\n")
+        with pytest.raises(UserError, match=r"list\.txt: line 1: .* is not '<folder> <frame> \[<side>\]'"):
+            read_split_file(file)
+
+
+def test_a_list_that_lies_with_the_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "lists").mkdir(parents=True)
+    inside = tmp_path / "data" / "lists" / "own.txt"
+    inside.write_text("x/y 1 l\n")
+    assert list_below("data", "lists/own.txt") == "data/lists/own.txt"
+    assert [list_below("data", name) for name in ("eigen_zhou", "lists", "absent.txt")] == [
+        "eigen_zhou",
+        "lists",
+        "absent.txt",
+    ]
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "own.txt").write_text("x/y 2 l\n")
+    assert list_below("data", "lists/own.txt") == "lists/own.txt"  # as every other command finds it
 
 
 def test_own_folder_wins_and_is_never_mixed(tmp_path, monkeypatch):

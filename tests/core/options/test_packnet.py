@@ -27,7 +27,9 @@ def test_defaults_are_the_published_recipe():
     assert (policy.mirroring, policy.jitter, policy.hue) == (0, 1, (-0.05, 0.05))
     assert policy.brightness == (0.8, 1.2) and policy.channels == (1, 1)
     assert options.preparation("val").augmentation is None
-    assert options.listings("train") == [Listing("kitti", "kitti_data", "eigen_zhou", calibration=True)]
+    assert options.preparation("train").scale_K and not options.preparation("val").scale_K
+    expected = Listing("kitti", "kitti_data", "eigen_zhou", calibration=True, drop_incomplete=True)
+    assert options.listings("train") == [expected]
 
 
 @pytest.mark.parametrize(
@@ -70,12 +72,20 @@ def test_several_lists(tmp_path):
     """What is said once counts for all; what is saved is read again."""
     options = parse(
         *("--train_split", "a", "b", "--train_path", "root", "--repeat", "2", "1"),
-        *("--train_dataset", "kitti", "folder", "--depth_type", "scan"),
+        *("--train_dataset", "kitti", "folder", "--depth_type", "groundtruth", "none"),
         *("--validation_split", "c", "d", "--validation_path", "x", "y"),
     )
     assert options.listings("train") == [
-        Listing("kitti", "root", "a", depth="scan", repeat=2, calibration=True),
-        Listing("folder", "root", "b", depth="scan"),
+        Listing(
+            "kitti",
+            "root",
+            "a",
+            depth="proj_depth/groundtruth",
+            repeat=2,
+            calibration=True,
+            drop_incomplete=True,
+        ),
+        Listing("folder", "root", "b", drop_incomplete=True),
     ]
     found = [(one.path, one.split, one.repeat) for one in options.listings("val")]
     assert found == [("x", "c", 1), ("y", "d", 1)]

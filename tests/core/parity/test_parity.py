@@ -400,3 +400,29 @@ def test_a_batch_has_what_the_method_needs(monkeypatch: pytest.MonkeyPatch) -> N
         known = batch[name] > 0
         assert 0.2 < known.mean() < 0.4 and batch[name][known].min() >= 3 and batch[name].max() <= 60
     assert not np.array_equal(batch["depth"], batch["input_depth"])
+
+
+def test_rounding_of_a_bias_without_effect_is_no_difference_but_a_gradient_is() -> None:
+    """Beside the weight of its layer: both must be nothing."""
+    first, second = made_result(), made_result()
+    key = "loss_gradients/float64/encoder/encoder.conv1"
+    for result, bias in ((first, 1e-17), (second, -3e-17)):
+        result[f"{key}.weight"], result[f"{key}.bias"] = np.array([0.5, 2.0]), np.array([bias])
+    item = next(
+        one
+        for one in check_of(compare(first, second, NAMES), "loss_gradients", "float64").items
+        if one.name.endswith(".bias")
+    )
+    assert item.difference == pytest.approx(2e-17)
+    second[f"{key}.bias"] = np.array([1e-5])
+    assert not check_of(compare(first, second, NAMES), "loss_gradients", "float64").passed
+    first[f"{key}.bias"], second[f"{key}.bias"] = np.array([1.0]), np.array([1.1])
+    assert not check_of(compare(first, second, NAMES), "loss_gradients", "float64").passed
+
+
+def test_networks_without_batch_normalisation_have_no_statistics() -> None:
+    results = [
+        {key: array for key, array in made_result().items() if not key.startswith("statistics")}
+        for _ in NAMES
+    ]
+    assert not any(check.section == "statistics" for check in compare(*results, NAMES))
