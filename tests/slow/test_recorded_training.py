@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.backends.methods import test_epcdepth as epcdepth
+from tests.backends.methods import test_packnet as packnet
 from tests.backends.methods.test_sc_depth import check_steps, official, run_steps
 from tests.tolerances import assert_close
 
@@ -97,3 +98,26 @@ def test_the_state_after_the_sixth_step(backend, six_steps):
     for number, deviation in enumerate(recorded["final/sigmoid_deviation_float32"]):
         expected = recorded[f"final/sigmoid_{number}"]
         assert_close(backend.array(found[number]), expected, (0, 3 * deviation), label=str(number))
+
+
+# ---- PackNet: five steps, of which the tests of every day take the first ------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_five_recorded_steps(backend, golden, arrays, precision):
+    """In double precision with the state after them: the recorded runs in single and double have drifted apart."""
+    recorded, method, rows, first = packnet.run_steps(backend, golden, arrays, precision, 5)
+    packnet.check_first_step(recorded, rows, first, precision)
+    for step in range(1, 5):
+        wanted = recorded[f"{precision}/losses"][step]
+        loss = 1e-4 if precision == "float64" else 3e-3
+        for found, expected, bound in zip(rows[step], wanted, (loss, loss, loss, 2e-2, 2e-2), strict=True):
+            assert_close(found, expected, (bound, 0), label=f"step {step}")
+    if precision == "float32":
+        return
+    images = packnet.planes(recorded["batch_1/images"].reshape(-1, 64, 96, 3)).astype(precision)
+    target, *sources = (backend.tensor(images[j::3]) for j in range(3))
+    with backend.no_gradients():
+        disparity, pose = method.depth(target)[0], method.pose(target, sources)
+    assert_close(backend.array(disparity), recorded["float64/final_inverse_depth"], (1e-3, 0))
+    assert_close(backend.array(pose), recorded["float64/final_pose"], (1e-3, 0))
