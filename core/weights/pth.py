@@ -17,7 +17,7 @@ import numpy as np
 from core.errors import UserError
 from core.weights.archives import open_archive, read_member, require_stored
 from core.weights.files import MAX_FILE_BYTES, allowance, open_file, unreadable
-from core.weights.pickles import Unpickler, kept_number, optimizer_arrays, state_arrays
+from core.weights.pickles import Unpickler, kept_number, kept_record, optimizer_arrays, state_arrays
 from core.weights.stand_ins import (
     Function,
     Numbers,
@@ -67,6 +67,15 @@ def read_optimizer(path: Path) -> list[dict[str, np.ndarray]]:
 def read_number(path: Path, name: str) -> int | None:
     """A whole number at the top of a checkpoint, such as `epoch`; None where there is none. Errors as of `read_pth`."""
     return _read(path, lambda loaded, size: kept_number(loaded, name))
+
+
+def read_record(path: Path, name: str) -> dict[str, Any]:
+    """Plain values in a dict at the top of a checkpoint, such as `config`; {} where there is none.
+
+    Raises:
+        UserError: as `read_pth`; see `core.weights.pickles.kept_record`.
+    """
+    return _read(path, lambda loaded, size: kept_record(loaded, name))
 
 
 def _read(path: Path, extract: Callable[[Any, int], Content]) -> Content:
