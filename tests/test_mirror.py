@@ -11,6 +11,7 @@ BACKENDS = Path(__file__).resolve().parent.parent / "backends"
 GAPS = {
     "checkpoint.native_names": "PyTorch's own names and layouts are the official ones",
     "networks.layers.reflect_pad": "PaddlePaddle's kernel is slow on a CPU",
+    "tensors.use_channels_last": "PaddlePaddle's convolutions on a CPU have one layout",
     "networks.layers.upsample": "PaddlePaddle's kernel is slow on a CPU",
 }
 

@@ -18,7 +18,8 @@ from core.weights.zoo import imagenet_file
 def initialise_encoders(networks: dict[str, nn.Layer], options: Options) -> None:
     """ImageNet weights for every ResNet that the options name, unless it is loaded from a weights folder.
 
-    Such a network has the names of torchvision below `encoder.`, and says how many `images` it sees at once.
+    Such a network, or that part of it which is called `encoder`, has the names of torchvision below `encoder.`, and
+    says how many `images` it sees at once.
 
     Raises:
         UserError: the file is missing and cannot be fetched, or it is damaged.
@@ -28,7 +29,8 @@ def initialise_encoders(networks: dict[str, nn.Layer], options: Options) -> None
         network = networks.get(name)
         if network is not None and name not in loaded:
             path = imagenet_file(num_layers)
-            checkpoint.load_network_state(network, imagenet_state(path, network.images), str(path))
+            encoder = network if hasattr(network, "images") else network.encoder
+            checkpoint.load_network_state(encoder, imagenet_state(path, encoder.images), str(path))
 
 
 def load_start(networks: dict[str, nn.Layer], optimizer: paddle.optimizer.Adam, options: Options) -> None:

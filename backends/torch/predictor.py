@@ -9,7 +9,7 @@ import torch
 
 from backends.torch import checkpoint
 from backends.torch.methods import make_method
-from backends.torch.tensors import choose_device, to_array, to_image, to_tensor
+from backends.torch.tensors import choose_device, to_array, to_image, to_tensor, use_channels_last
 from core.datasets.preparation import network_images
 from core.disparity import blend_mirrored
 from core.errors import UserError
@@ -60,7 +60,7 @@ class Predictor:
         if not self.method.depth_networks:
             raise UserError(f"{self.folder}: a model of {self.options.method} that predicts no depth")
         self._load(self.method.depth_networks, files, overrides)
-        self.method.to(self.device, memory_format=torch.channels_last).eval()
+        use_channels_last(self.method.to(self.device).eval())
         self._poses_loaded = False
 
     def disparity(

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.datasets.sample import is_image
 from core.errors import UserError
@@ -115,6 +115,16 @@ def draw_on(device: torch.device) -> Draw:
 
 
 draw = draw_on(torch.device("cpu"))
+
+
+def use_channels_last(network: nn.Module) -> None:
+    """Kernels of 2-D convolutions with their channels last: half the time of a convolution on many devices.
+
+    `nn.Module.to` does the same, but refuses networks that have 3-D kernels, too.
+    """
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
 
 
 def seed_everything(seed: int) -> None:

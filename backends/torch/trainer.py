@@ -22,6 +22,7 @@ from backends.torch.tensors import (
     seed_everything,
     to_array,
     to_batch,
+    use_channels_last,
 )
 from backends.torch.validation import Numbers, Tensors, Validation, finite_numbers, log_values, sigmoid_ranges
 from core.datasets import open_dataset, with_baseline
@@ -181,8 +182,7 @@ class Trainer:
         self.networks = self.method.networks()
         if self.start is None and pretrained:
             initialise_encoders(self.networks, options)
-        # Channels last halves the time of a convolution on many devices and changes no number beyond rounding.
-        self.method.to(self.device, memory_format=torch.channels_last)
+        use_channels_last(self.method.to(self.device))  # changes no number beyond rounding
         groups = self.method.parameter_groups()
         self.trained = [parameter for group in groups for parameter in group["params"]]
         self.optimizer = make_optimizer(groups, options.learning_rate, options.optimizer)

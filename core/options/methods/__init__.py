@@ -2,6 +2,7 @@
 
 from core.options.methods.epcdepth import EPCDepthOptions
 from core.options.methods.monodepth2 import Monodepth2Options
+from core.options.methods.packnet import PackNetOptions
 from core.options.methods.sc_depth import SCDepthOptions
 from core.options.training import Options
 
@@ -9,4 +10,5 @@ OPTIONS: dict[str, type[Options]] = {
     "monodepth2": Monodepth2Options,
     "sc_depth": SCDepthOptions,
     "epcdepth": EPCDepthOptions,
+    "packnet": PackNetOptions,
 }

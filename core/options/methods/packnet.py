@@ -1,0 +1,462 @@
+"""Options of PackNet (Guizilini et al., CVPR 2020), with its supervision by velocity and by measured depth."""
+# ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from core.errors import UserError
+from core.options.base import DATASETS, option, require, require_at_least
+from core.options.mixins import VideoSources
+from core.options.needs import AugmentationPolicy, Listing, Needs, Preparation
+from core.options.protocols import PROTOCOLS, measuring_names
+from core.options.schedule import step_decay
+from core.options.training import DEPTH_METRIC, continued, method_names
+
+NETWORKS = ("depth", "pose")
+# Channels of the first convolution and of the five levels, and features of the 3-D convolutions.
+WIDTHS = {
+    "packnet01": ((64, 64, 64, 128, 256, 512), 8),
+    "packnet_slim01": ((32, 32, 64, 128, 256, 512), 4),
+}
+RESNETS = {"depth_resnet18": 18, "depth_resnet50": 50, "pose_resnet18": 18, "pose_resnet50": 50}
+GROUPS = 16  # of channels, each normalised
+SUPERVISIONS = ("none", "velocity", "semi", "full")
+SUPERVISED_METHODS = tuple(
+    prefix + kind for kind in ("l1", "mse", "abs_rel", "silog", "berhu") for prefix in ("sparse-", "")
+)
+CALIBRATED = (
+    "kitti",
+    "kitti_odom",
+    "kitti_depth",
+)  # readers with calibration files beside nominal intrinsics
+NO_EFFECT = "had no effect on anything; leave it out"
+
+
+def _image_shape(words: list[str]) -> dict[str, Any]:
+    numbers = [word.strip("()") for word in words]
+    if len(numbers) != 2 or not all(re.fullmatch("[0-9]{1,6}", number) for number in numbers):
+        raise ValueError(f"{' '.join(words)[:80]!r} is not a height and a width, pixels")
+    return {"height": int(numbers[0]), "width": int(numbers[1])}
+
+
+def _euler(words: list[str]) -> dict[str, Any]:
+    if words != ["euler"]:
+        raise ValueError(f"{' '.join(words)[:80]!r} is not euler, the only one that is here")
+    return {}
+
+
+@dataclass
+class PackNetOptions(VideoSources):
+    """PackNet (Guizilini et al. 2020)."""
+
+    NETWORKS: ClassVar[tuple[str, ...]] = NETWORKS
+    MODEL: ClassVar[tuple[str, ...]] = (
+        *(
+            "depth_network",
+            "pose_network",
+            "version",
+            "dropout",
+            "width_divisor",
+            "fused_packing",
+            "frame_ids",
+        ),
+        *("supervision", "velocity_loss_weight", "supervised_method", "supervised_num_scales"),
+        *(
+            "supervised_loss_weight",
+            "num_scales",
+            "progressive_scaling",
+            "flip_lr_prob",
+            "upsample_depth_maps",
+        ),
+        *("ssim_loss_weight", "smooth_loss_weight", "photometric_reduce_op", "clip_loss", "padding_mode"),
+        "automask_loss",
+    )
+    PREDICTION: ClassVar[tuple[str, ...]] = ("fused_packing",)
+    SMALL: ClassVar[Mapping[str, Any]] = {"height": 64, "width": 96, "width_divisor": 4, "batch_size": 2}
+    ALIASES: ClassVar[Mapping[str, str]] = {
+        "max_epochs": "num_epochs",
+        "lr": "learning_rate",
+        "step_size": "scheduler_step_size",
+        "gamma": "scheduler_gamma",
+        "checkpoint_path": "load_weights_folder",
+    }
+    TRANSLATED: ClassVar[Mapping[str, Callable[[list[str]], dict[str, Any]]]] = {
+        "image_shape": _image_shape,
+        "rotation_mode": _euler,
+        "resume": continued,
+    }
+    REJECTED: ClassVar[Mapping[str, str]] = {
+        "occ_reg_weight": NO_EFFECT,
+        "disp_norm": NO_EFFECT,
+        "C1": "SSIM has its usual constants, 1e-4 and 9e-4; leave it out",
+        "C2": "SSIM has its usual constants, 1e-4 and 9e-4; leave it out",
+        "save_top_k": "every epoch's weights stay, and the best as weights_best; leave it out",
+        "wandb": "the log lies in LOG_DIR/MODEL_NAME; leave it out",
+    }
+
+    method: str = option("packnet", "which paper", choices=method_names)
+    model_name: str = option("packnet", "the run folder is LOG_DIR/MODEL_NAME")
+    batch_size: int = option(4, "samples per step, of each process and each accumulated batch")
+    num_workers: int = option(4, "threads that load samples; 0 loads in the main thread")
+    num_epochs: int = option(50, "passes over the training lists; 0 only writes the initial weights")
+    models_to_load: list[str] = option(NETWORKS, "which networks to load from it", choices=NETWORKS)
+
+    # --- networks ---
+    depth_network: str = option(
+        "packnet01",
+        "the depth network",
+        choices=("packnet01", "packnet_slim01", "depth_resnet18", "depth_resnet50"),
+    )
+    pose_network: str = option(
+        "pose_net", "the pose network", choices=("pose_net", "pose_resnet18", "pose_resnet50")
+    )
+    version: str = option(
+        "1A", "of PackNet: the last letter says that skips are concatenated (A) or added (B)"
+    )
+    dropout: float = option(0.0, "share of the channels of PackNet's shortcuts that are 0 in training")
+    width_divisor: int = option(
+        1, "divides the channels of PackNet, for trials on small machines: no published network", (1, 2, 4)
+    )
+    fused_packing: bool = option(
+        True, "predict with one convolution in place of two where that is faster (equal but for rounding)"
+    )
+    weights_init: str = option(
+        "pretrained",
+        "ImageNet weights in the encoders of ResNets, fetched if they are not there; or none",
+        choices=("pretrained", "scratch"),
+    )
+    depth_weights_folder: str | None = option(
+        None, "weights that the depth network starts from, over load_weights_folder", path=True
+    )
+    pose_weights_folder: str | None = option(
+        None, "weights that the pose network starts from, over load_weights_folder", path=True
+    )
+
+    # --- supervision ---
+    supervision: str = option(
+        "none",
+        "beside the views: measured speed (velocity; oxts of KITTI raw, poses/ of KITTI odometry, poses.txt), measured "
+        "depth (semi), or measured depth alone (full); with each of them depth is in metres",
+        choices=SUPERVISIONS,
+    )
+    velocity_loss_weight: float = option(0.1, "weight of the velocity loss")
+    supervised_method: str = option(
+        "sparse-l1", "how measured disparity teaches; sparse-: where it is known", choices=SUPERVISED_METHODS
+    )
+    supervised_num_scales: int = option(4, "scales that measured depth teaches", choices=(1, 2, 3, 4))
+    supervised_loss_weight: float = option(
+        0.9, "weight of the supervised loss, the rest is the views'; 1: as supervision full"
+    )
+
+    # --- loss ---
+    num_scales: int = option(4, "scales of the loss between the views", choices=(1, 2, 3, 4))
+    progressive_scaling: float = option(
+        0.0, "share of the epochs after each of which the loss has a scale less; 0: all scales to the end"
+    )
+    flip_lr_prob: float = option(
+        0.5, "probability that a batch is mirrored for the depth network, and its disparity back"
+    )
+    upsample_depth_maps: bool = option(True, "losses of all scales at full size")
+    ssim_loss_weight: float = option(0.85, "share of SSIM in the photometric error, the rest is L1's")
+    smooth_loss_weight: float = option(0.001, "weight of the smoothness loss")
+    photometric_reduce_op: str = option(
+        "min", "per pixel the view that fits best, or the mean over all", choices=("min", "mean")
+    )
+    clip_loss: float = option(
+        0.0, "errors are cut to their mean + so many standard deviations; 0: not at all"
+    )
+    padding_mode: str = option("zeros", "outside the source views", choices=("zeros", "border"))
+    automask_loss: bool = option(True, "mask pixels that look still; with photometric_reduce_op min")
+
+    # --- schedule ---
+    learning_rate: float = option(2e-4, "rate of Adam")
+    pose_learning_rate: float | None = option(None, "of the pose network; none: learning_rate")
+    depth_weight_decay: float = option(0.0, "weight decay of the depth network")
+    pose_weight_decay: float = option(0.0, "weight decay of the pose network")
+    scheduler_step_size: int = option(30, "epochs between multiplications of the rates by scheduler_gamma")
+    scheduler_gamma: float = option(0.5, "what the rates are multiplied by")
+
+    # --- data ---
+    crop_train_borders: list[float] | None = option(
+        None,
+        "what is kept of a training image: top height left width (below 0 from the end, a fraction is a centre), or "
+        "rows columns to cut off; none: all",
+    )
+    crop_eval_borders: list[float] | None = option(None, "the same of a validation image")
+    jittering: list[float] | None = option(
+        (0.2, 0.2, 0.2, 0.05),
+        "largest change of brightness, contrast, saturation, hue, and perhaps of each channel; none: none",
+    )
+    calibration: bool = option(
+        True, "KITTI: the intrinsics of its calibration files; off: nominal ones, the same for all"
+    )
+    train_dataset: list[str] | None = option(
+        None, "reader of each training list, or of all; none: dataset", choices=DATASETS
+    )
+    train_path: list[str] | None = option(
+        None, "root folder of each training list, or of all; none: data_path", path=True
+    )
+    train_split: list[str] | None = option(None, "the training lists; none: split", path=True)
+    depth_type: list[str] | None = option(
+        None, "which measured depth teaches, a word of the reader, of each training list; none: its usual one"
+    )
+    repeat: list[int] = option((1,), "how often each training list comes in an epoch")
+    validation_path: list[str] | None = option(
+        None, "root folder of each validation list, or of all; none: data_path", path=True
+    )
+    validation_split: list[str] | None = option(None, "the validation lists; none: split", path=True)
+    validation_depth_type: list[str] | None = option(
+        None,
+        "which measured depth scores, a word of the reader, of each validation list; none: its usual one",
+    )
+    validation_mode: str = option(
+        "depth",
+        "the best checkpoint has the least abs_rel, which takes true depth and no neighbours, or the least "
+        "photometric loss (photo)",
+        choices=("depth", "photo"),
+    )
+    protocol: str = option(
+        "eigen",
+        "how depth is measured where it is known, in the log and in validations",
+        choices=measuring_names,
+    )
+
+    # --- what follows from them ---
+
+    @property
+    def has_views(self) -> bool:
+        """Whether the loss compares views: a pose network and sources are needed."""
+        return self.supervised_share < 1
+
+    @property
+    def supervised_share(self) -> float:
+        """Weight of the supervised loss; the rest is that of the views."""
+        return {"semi": self.supervised_loss_weight, "full": 1.0}.get(self.supervision, 0.0)
+
+    @property
+    def flip_probability(self) -> float:
+        """Of a batch for the depth network."""
+        return self.flip_lr_prob if self.mirroring else 0.0
+
+    @property
+    def concatenate(self) -> bool:
+        """Whether skips are concatenated."""
+        return self.version.endswith("A")
+
+    @property
+    def widths(self) -> tuple[tuple[int, ...], int]:
+        """Channels and 3-D features of PackNet."""
+        channels, features = WIDTHS[self.depth_network]
+        return tuple(count // self.width_divisor for count in channels), features // self.width_divisor
+
+    @property
+    def metres_per_unit(self) -> float | None:
+        """1 where anything measured teaches."""
+        return None if self.supervision == "none" else 1.0
+
+    @property
+    def scaling(self) -> Literal["median", "unit", "none"]:
+        """Depth is in metres where anything measured teaches."""
+        return "median" if self.supervision == "none" else "unit"
+
+    def needs(self, part: str) -> Needs:
+        """The target, its neighbours where views are compared, and what teaches; the target alone to validate depth."""
+        train = part == "train"
+        alone = not (self.has_views and (train or self.validation_mode == "photo"))
+        cure = "give another list, --validation_mode photo, or --no_validation"
+        return Needs(
+            frames=(0,) if alone else tuple(self.frames),
+            augmented=train,
+            motion=train and self.supervision == "velocity",
+            depth=train and self.supervised_share > 0,
+            truth=cure if self.validation and part == "val" and self.validation_mode == "depth" else "",
+            baseline=1.0,
+        )
+
+    def preparation(self, part: str) -> Preparation:
+        """Cropped; colours always change for training. It is the model that mirrors, a whole batch."""
+        train = part == "train"
+        crop = self.crop_train_borders if train else self.crop_eval_borders
+        return Preparation(
+            self.height,
+            self.width,
+            border_crop=tuple(crop or ()),
+            mirror="edges",
+            augmentation=self._policy() if train else None,
+        )
+
+    def _policy(self) -> AugmentationPolicy:
+        if self.jittering is None:
+            return AugmentationPolicy(mirroring=0.0, jitter=0.0)
+        brightness, contrast, saturation, hue, channels = [*self.jittering, 0.0][:5]
+        return AugmentationPolicy(
+            mirroring=0.0,
+            jitter=1.0,
+            brightness=(1 - brightness, 1 + brightness),
+            contrast=(1 - contrast, 1 + contrast),
+            saturation=(1 - saturation, 1 + saturation),
+            hue=(-hue, hue),
+            channels=(1 - channels, 1 + channels),
+        )
+
+    def listings(self, part: str) -> list[Listing]:
+        """Those of a part: what is said once counts for all of its lists."""
+        measured = PROTOCOLS[self.protocol].subject
+        if part == "train":
+            columns: list[Any] = [self.train_dataset, self.train_path, self.train_split, self.depth_type]
+            columns.append(self.repeat)
+        else:
+            columns = [None, self.validation_path, self.validation_split, self.validation_depth_type, None]
+        defaults = (self.dataset, self.data_path, self.split, None, 1)
+        rows = _broadcast([column or [default] for column, default in zip(columns, defaults, strict=True)])
+        usual = measured.truth if part == "val" else None
+        return [
+            Listing(
+                dataset,
+                path,
+                split,
+                depth=depth or (usual if measured.reader == dataset else None),
+                repeat=repeat,
+                calibration=self.calibration and dataset in CALIBRATED,
+            )
+            for dataset, path, split, depth, repeat in rows
+        ]
+
+    def rates(self, step: int, steps_per_epoch: int) -> list[float]:
+        """Of depth, and of pose where there is a pose network."""
+        bases = [self.learning_rate]
+        if self.has_views:
+            bases.append(self.learning_rate if self.pose_learning_rate is None else self.pose_learning_rate)
+        schedule = self.scheduler_step_size, self.scheduler_gamma
+        return [step_decay(step, steps_per_epoch, base, *schedule) for base in bases]
+
+    def imagenet(self) -> dict[str, int]:
+        """The encoders of those networks that are ResNets."""
+        if self.weights_init != "pretrained":
+            return {}
+        chosen = {"depth": self.depth_network, "pose": self.pose_network}
+        return {name: RESNETS[network] for name, network in chosen.items() if network in RESNETS}
+
+    def starts(self) -> dict[str, tuple[str, str]]:
+        """Each network may have a folder or file of its own."""
+        own = {"depth": self.depth_weights_folder, "pose": self.pose_weights_folder}
+        found = {name: (folder, name) for name, folder in own.items() if folder is not None}
+        return super().starts() | found
+
+    def criterion(self, values: Mapping[str, float]) -> tuple[str, float]:
+        """abs_rel, or the photometric loss.
+
+        Raises:
+            UserError: the validation has no true depth.
+        """
+        name = DEPTH_METRIC if self.validation_mode == "depth" else "photometric"
+        if name not in values:
+            raise UserError(
+                f"option validation_mode: {self.validation_mode}, but the validation has no {name}"
+            )
+        return name, values[name]
+
+    def describe(self) -> str:
+        """One line, for certificates and logs: the model, its input, its weights."""
+        small = f" / {self.width_divisor}" if self.width_divisor > 1 else ""
+        version = f" {self.version}" if self.depth_network in WIDTHS else ""
+        pose = f", {self.pose_network}" if self.has_views else ""
+        taught = "self-supervised" if self.supervision == "none" else f"supervision {self.supervision}"
+        weights = self.load_weights_folder or f"made from seed {self.seed}"
+        return (
+            f"{self.method}, {self.depth_network}{small}{version}{pose}, {taught}, {self.width}x{self.height}, batch "
+            f"{self.batch_size}; weights: {weights}"
+        )
+
+    # --- checks ---
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        require_at_least(self, 1, "scheduler_step_size")
+        self._validate_networks()
+        self._validate_losses()
+        self._validate_data()
+        super().validate()
+
+    def _validate_networks(self) -> None:
+        require(
+            re.fullmatch(".?[AB]", self.version) is not None,
+            f"option version: {self.version!r} does not end in A or B, such as 1A",
+        )
+        require(0 <= self.dropout < 1, f"option dropout: {self.dropout} is not from 0 to below 1")
+        if self.depth_network not in WIDTHS:
+            require(self.width_divisor == 1, "option width_divisor: only for PackNet; leave it out")
+            require(self.dropout == 0, "option dropout: only for PackNet; leave it out")
+            return
+        require(
+            self.depth_network == "packnet01" or self.concatenate,
+            f"options depth_network, version: {self.depth_network} has levels of other widths than their skips, which "
+            "cannot be added; use --version 1A",
+        )
+        narrowest = min(self.widths[0])
+        require(
+            narrowest % GROUPS == 0,
+            f"options depth_network, width_divisor: {narrowest} channels are no multiple of {GROUPS}; use a smaller "
+            "--width_divisor",
+        )
+
+    def _validate_losses(self) -> None:
+        for name in ("velocity_loss_weight", "smooth_loss_weight", "clip_loss", "progressive_scaling"):
+            require(getattr(self, name) >= 0, f"option {name}: must not be negative")
+        for name in ("depth_weight_decay", "pose_weight_decay"):
+            require(getattr(self, name) >= 0, f"option {name}: must not be negative")
+        for name in ("ssim_loss_weight", "flip_lr_prob", "progressive_scaling"):
+            require(0 <= getattr(self, name) <= 1, f"option {name}: {getattr(self, name)} is not from 0 to 1")
+        require(
+            0 < self.supervised_loss_weight <= 1,
+            f"option supervised_loss_weight: {self.supervised_loss_weight} is not above 0, up to 1; without measured "
+            "depth use --supervision none",
+        )
+        require(self.scheduler_gamma > 0, "option scheduler_gamma: must be above 0")
+        rate = self.pose_learning_rate
+        require(rate is None or rate > 0, f"option pose_learning_rate: {rate} must be above 0")
+        require(
+            self.has_views or self.validation_mode == "depth",
+            "option validation_mode: measured depth alone teaches, so no view is compared; use depth",
+        )
+
+    def _validate_data(self) -> None:
+        require(
+            self.jittering is None
+            or (len(self.jittering) in (4, 5) and all(0 <= a < 1 for a in self.jittering)),
+            f"option jittering: {self.jittering} are not four or five numbers from 0 to below 1",
+        )
+        require(
+            self.jittering is None or self.jittering[3] <= 0.5,
+            "option jittering: the hue, the fourth, is above 0.5",
+        )
+        for name in ("crop_train_borders", "crop_eval_borders"):
+            crop = getattr(self, name)
+            require(crop is None or len(crop) in (2, 4), f"option {name}: {crop} are not two or four numbers")
+        require(
+            all(times >= 1 for times in self.repeat), f"option repeat: {self.repeat} has a number below 1"
+        )
+        dense = self.supervised_method == "silog" and self.supervised_share > 0
+        sparse = sorted({one.dataset for one in self.listings("train")} & {*CALIBRATED})
+        require(
+            not (dense and sparse),
+            f"option supervised_method: silog takes true depth at every pixel, which {''.join(sparse[:1])} has not; "
+            "use sparse-silog",
+        )
+
+
+def _broadcast(columns: list[list[Any]]) -> list[tuple[Any, ...]]:
+    """Rows of columns, each of which has one value for all rows, or one for each.
+
+    Raises:
+        UserError: two columns have different numbers of values.
+    """
+    count = max(map(len, columns))
+    require(
+        all(len(column) in (1, count) for column in columns),
+        f"options of several lists: {', '.join(str(len(column)) for column in columns)} values of dataset, path, "
+        f"split, depth and repeat; give one for all lists, or {count}",
+    )
+    return list(zip(*(column * count if len(column) == 1 else column for column in columns), strict=True))
