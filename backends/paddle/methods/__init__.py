@@ -11,6 +11,7 @@ METHODS = {
     "monodepth2": "backends.paddle.methods.monodepth2.Monodepth2",
     "sc_depth": "backends.paddle.methods.sc_depth.SCDepth",
     "epcdepth": "backends.paddle.methods.epcdepth.EPCDepth",
+    "packnet": "backends.paddle.methods.packnet.PackNet",
 }
 
 

@@ -11,6 +11,7 @@ METHODS = {
     "monodepth2": "backends.torch.methods.monodepth2.Monodepth2",
     "sc_depth": "backends.torch.methods.sc_depth.SCDepth",
     "epcdepth": "backends.torch.methods.epcdepth.EPCDepth",
+    "packnet": "backends.torch.methods.packnet.PackNet",
 }
 
 
