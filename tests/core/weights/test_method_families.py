@@ -14,7 +14,7 @@ from core.errors import UserError
 from core.options import OPTIONS
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import save_options
-from core.weights import read_weights_file
+from core.weights import families, read_weights_file
 from core.weights.conversion import WRITERS
 from core.weights.families import FAMILIES, matches, network_names, unused
 from core.weights.families.base import DROPPED, MethodFamily, Prefixes, Shape
@@ -391,6 +391,16 @@ def test_a_missing_start_names_the_file_and_the_option(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match=words):
         start_file(Folder(Path("one")), "depth", options, "depth")
+
+
+def test_a_damaged_file_is_called_what_it_is_most_alike(twin, monkeypatch) -> None:
+    """Though an earlier family claims it by a name."""
+    greedy = MethodFamily("greedy", {"depth": lambda shapes: Encoder(18)})
+    monkeypatch.setattr(families, "FAMILIES", {"greedy": greedy, **FAMILIES})
+    shapes = dict(Depth(4).shapes)
+    del shapes["norm.bias"]
+    assert families.recognise(shapes) == Depth(4)
+    assert [match.family.method for match in matches({"depth": shapes})] == ["twin"]
 
 
 # ---- what a pickle may name ----------------------------------------------------------------------------------
