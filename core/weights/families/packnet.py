@@ -93,7 +93,7 @@ class PackNetDepth(_Network):
     @property
     def title(self) -> str:
         name = "PackNet01" if self.network == "packnet01" else "PackNetSlim01"
-        divided = f" with a {self.divisor}th of its channels" if self.divisor > 1 else ""
+        divided = f", channels divided by {self.divisor}" if self.divisor > 1 else ""
         return f"depth network, {name} {self.version}{divided}"
 
     @property
