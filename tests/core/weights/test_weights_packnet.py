@@ -24,6 +24,7 @@ from core.weights.families.packnet import (
     join,
     split,
 )
+from core.weights.files import MAX_CHECKPOINT_BYTES
 from core.weights.folder import Folder, model_options
 from core.weights.sources import read_source
 from tests.core.packnet_files import Checkpoint, configuration, node
@@ -330,6 +331,10 @@ def test_moments_of_depth_then_of_pose(tmp_path: Path, networks: dict) -> None:
         assert (found[f"exp_avg/{own}"] == number + 0.5).all() and (
             found[f"exp_avg_sq/{own}"] == number + 0.25
         ).all()
+
+
+def test_a_checkpoint_with_moments_may_be_read() -> None:
+    assert 4 * 3 * (PARAMETERS["packnet01_1A"] + PARAMETERS["pose_net_2"]) < MAX_CHECKPOINT_BYTES
 
 
 # ---- what is hostile -----------------------------------------------------------------------------------------
