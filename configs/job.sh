@@ -22,6 +22,7 @@
 #   prepare_hints LIST OPTION…       depth hints of the images of a list; those that are there stay
 #   prepare_street                   renders the street and exports its ground truth; sets split
 #   evaluate_street ROW=RUN:EPOCH…   evaluates runs on the street; table of all of them, picture of the last
+#   evaluate_metres RUN EPOCH        its depth on the street as it is, beside that scaled by medians; to variants.json
 
 _job_fail() { echo "error: $*" >&2 && exit 2; }
 
@@ -132,6 +133,12 @@ evaluate_street() {
     step "the result"
     "$PYTHON" report_depth.py --data_path "$data" --split "$split" --output "$logs/$run" \
         --disparities "$(weights "$run" "$epoch")/disps_splits_split.npy" --metrics "${rows[@]}"
+}
+
+evaluate_metres() {
+    step "$1 in metres"
+    "$PYTHON" evaluate_depth.py --backend "$backend" --data_path "$data" --output "$logs/$1/variants.json" \
+        --load_weights_folder "$(weights "$1" "$2")" --eval_split "$split" --crop garg --variants
 }
 
 trap '[ $? != 0 ] || step done' EXIT
