@@ -251,7 +251,8 @@ def _one_of(name: str, files: list[WeightsFile]) -> WeightsFile:
     for file in files:
         if file.network.file != name:
             raise UserError(f"{file.path}: holds {file.network}, not what its name says; rename it")
-        used = [key for key in best.state if key in file.state or key not in best.network.optional]
+        optional = best.network.optional
+        used = [key for key in best.state if key in file.state or key not in optional]
         if file is not best and digest(file.state, used) != digest(best.state, used):
             raise UserError(
                 f"{best.path} and {file.path.name} hold different weights; remove one, or convert a single file"

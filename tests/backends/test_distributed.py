@@ -4,6 +4,7 @@ How they end together, by an error or a signal: tests/slow/test_distributed_ends
 """
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -28,30 +29,41 @@ LAUNCHERS = {
     "torch": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
     "paddle": ["paddle.distributed.launch", "--nproc_per_node", "2"],
 }
-# The gradient of this process's half of a batch, averaged: in double precision, batch norms in evaluation mode.
+# train.py, as a user starts it; and before the processes part, the gradient of this one's half of a batch, averaged: in
+# double precision, batch norms in evaluation mode.
 WORKER = """
+import runpy
 import sys
+
 import numpy as np
-from core.options.methods.monodepth2 import Monodepth2Options
 import pytest
+
 from tests.backends.adapter import Adapter
 from tests.backends.initial_values import draw_less
 from tests.backends.test_distributed import build
 
-backend = Adapter(sys.argv[1])
-draw_less(backend, pytest.MonkeyPatch())  # as this one does
-arrays = dict(np.load(sys.argv[2]))
-distributed, method = backend.module("distributed"), build(backend)
-processes = distributed.find_processes()
-distributed.connect(processes, backend.tensors.choose_device("cpu"), method.networks())
-half = {name: array[processes.rank :: 2] for name, array in arrays.items()}
-method.losses(backend.batch(half, "float64")).loss.backward()
-parameters = dict(backend.module("checkpoint").named_parameters(method.networks()))
-stop = distributed.average_gradients(parameters.values(), flag=processes.rank == 1)
-if processes.is_first:
-    gradients = {name: backend.array(p.grad) for name, p in parameters.items() if p.grad is not None}
-    np.savez(sys.argv[3], stop=stop, **gradients)
-distributed.disconnect()
+name, batch, gradients_file, *words = sys.argv[1:]
+backend = Adapter(name)
+distributed = backend.module("distributed")
+disconnect = distributed.disconnect
+
+
+def average_and_disconnect():
+    draw_less(backend, pytest.MonkeyPatch())  # as this one does
+    processes, method, arrays = distributed.find_processes(), build(backend), dict(np.load(batch))
+    half = {name: array[processes.rank :: 2] for name, array in arrays.items()}
+    method.losses(backend.batch(half, "float64")).loss.backward()
+    parameters = dict(backend.module("checkpoint").named_parameters(method.networks()))
+    stop = distributed.average_gradients(parameters.values(), flag=processes.rank == 1)
+    if processes.is_first:
+        gradients = {name: backend.array(p.grad) for name, p in parameters.items() if p.grad is not None}
+        np.savez(gradients_file, stop=stop, **gradients)
+    disconnect()
+
+
+distributed.disconnect = average_and_disconnect
+sys.argv = ["train.py", *words]
+runpy.run_path("train.py", run_name="__main__")
 """
 
 
@@ -85,24 +97,32 @@ def build(backend):
     return method
 
 
-def test_the_averaged_gradient_is_that_of_the_joined_batch(backend, drive, tmp_path):
-    words = training(backend.name, drive, tmp_path, "run", "mono+stereo", "--width", 64, "--frame_ids", 0, 1)
+@pytest.fixture(scope="module")
+def launched(tiny, backend, drive, tmp_path_factory):
+    """One start of two processes: the folder with the run `two`, `batch.npz` and `gradients.npz`."""
+    folder = tmp_path_factory.mktemp("launched")
+    words = training(backend.name, drive, folder, "run", "mono+stereo", "--width", 64, "--frame_ids", 0, 1)
     samples = open_dataset(parse(Monodepth2Options, words), "train")
     arrays = next(batches(samples, 0, 4, shuffle=False, seed=0, num_workers=0, drop_last=True))
-    np.savez(tmp_path / "batch.npz", **arrays)
-    (tmp_path / "worker.py").write_text(WORKER)
+    np.savez(folder / "batch.npz", **arrays)
+    (folder / "worker.py").write_text(WORKER)
     code, said = launch(
         backend,
-        tmp_path,
-        tmp_path / "worker.py",
-        *(backend.name, tmp_path / "batch.npz", tmp_path / "gradients.npz"),
+        folder,
+        *(folder / "worker.py", backend.name, folder / "batch.npz", folder / "gradients.npz"),
+        *tiny_training(backend.name, drive, folder, "two", "--validation"),
     )
     assert code == 0, said
-    found = dict(np.load(tmp_path / "gradients.npz"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_the_averaged_gradient_is_that_of_the_joined_batch(backend, launched):
+    found = dict(np.load(launched / "gradients.npz"))
     assert found.pop("stop")  # only the second process wanted to
     method = build(backend)
     parameters = dict(backend.module("checkpoint").named_parameters(method.networks()))
-    loss = method.losses(backend.batch(arrays, "float64")).loss
+    loss = method.losses(backend.batch(dict(np.load(launched / "batch.npz")), "float64")).loss
     expected = dict(zip(parameters, backend.gradients(loss, list(parameters.values())), strict=True))
     assert len(found) > 100 and set(found) <= set(expected)
     for name, gradient in found.items():
@@ -110,7 +130,7 @@ def test_the_averaged_gradient_is_that_of_the_joined_batch(backend, drive, tmp_p
         np.testing.assert_allclose(gradient, expected[name], rtol=0, atol=bound, err_msg=name)
 
 
-def test_two_processes_train_as_one_that_accumulates(backend, drive, runs, tmp_path):
+def test_two_processes_train_as_one_that_accumulates(backend, drive, runs, launched):
     """By the scripts, as a user starts them: the same batches, the same gradient, the same update, bit for bit."""
     one = tiny_training(backend.name, drive, runs, "one", "--accumulate_steps", 2)
     if os.environ.get("OMP_NUM_THREADS") == "1":  # as in each of the two: the last bits depend on it
@@ -118,14 +138,12 @@ def test_two_processes_train_as_one_that_accumulates(backend, drive, runs, tmp_p
     else:
         environment = os.environ | ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
         subprocess.run([sys.executable, "train.py", *one], cwd=ROOT, env=environment, check=True, timeout=300)
-    two = tiny_training(backend.name, drive, runs, "two", "--validation")
-    code, said = launch(backend, tmp_path, "train.py", *two)
-    assert code == 0, said
-    states = [load_file(weights_of(runs, name) / "training_state.safetensors") for name in ("one", "two")]
+    folders = [weights_of(runs, "one"), weights_of(launched, "two")]
+    states = [load_file(folder / "training_state.safetensors") for folder in folders]
     assert states[0]["step"] == states[1]["step"] == STEPS and states[0].keys() == states[1].keys()
     for name, array in states[0].items():
         np.testing.assert_array_equal(array, states[1][name], err_msg=name)
-    assert (runs / "two" / "models" / "weights_best").is_dir()
+    assert (launched / "two" / "models" / "weights_best").is_dir()
 
 
 def test_the_other_launcher_is_refused(backend, drive, runs, monkeypatch):

@@ -185,6 +185,6 @@ def test_packages_that_are_not_installed(backend, tmp_path):
     """Said before the weights are looked for."""
     for package in onnx_file.PACKAGES[backend.name]:
         call = arguments(backend, "absent", "depth.onnx")
-        message = refused("export_onnx.py", *call, folder=tmp_path, without=(package,))
+        message = refused("export_onnx.py", *call, folder=tmp_path, without=(package,), here=True)
         assert_says(message, f"take {package}, not installed", "pip install -r requirements-onnx.txt")
         assert ("or use --backend torch" in message) == (package == "paddle2onnx")

@@ -97,7 +97,8 @@ def test_every_tensor_is_made_on_the_device_of_the_batch(backend, changes):
     method.draw = backend.tensors.draw_on(device)
     losses = method.losses(backend.tensors.to_batch(collate(method.options), device))
     terms, maps = losses.terms, losses.maps
-    sum(terms.values()).backward()
+    if "scales" not in changes:  # once: the backward passes of our own are the same in all
+        sum(terms.values()).backward()
     assert {tensor.device.type for tensor in [*terms.values(), *maps.values()]} == {"meta"}
 
 

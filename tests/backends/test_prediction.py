@@ -31,6 +31,7 @@ from tests.scripts import ENVIRONMENT, ROOT
 
 KITTI = ["0.58", "1.92", "0.5", "0.5"]
 RATE = 12.5
+LONG = 1500  # frames of a video that nobody waits for
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +185,7 @@ def test_a_camera_until_it_is_stopped(
 def test_ctrl_c_leaves_whole_files(backend, trained, images, tmp_path) -> None:
     """A process that predicts a long video is interrupted: what is there by then can be played."""
     video, out = tmp_path / "long.mp4", tmp_path / "out"
-    write_video(video, (images[number % len(images)] for number in range(4000)), RATE)
+    write_video(video, (images[number % len(images)] for number in range(LONG)), RATE)
     words = arguments(backend, video, trained, "--output", out, "--save", "colour", "disparity")
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "predict.py"), *words],
@@ -203,7 +204,7 @@ def test_ctrl_c_leaves_whole_files(backend, trained, images, tmp_path) -> None:
         process.kill()
     assert (process.returncode, complaint) == (130, "interrupted\n")
     count = len(list(VideoReader(out / "long_disp.mp4")))
-    assert 4 <= count < 4000 and printed.startswith(f"{count} frames of 4000 announced: ")
+    assert 4 <= count < LONG and printed.startswith(f"{count} frames of {LONG} announced: ")
     assert names(out) == ["long_disp.mp4", "long_predictions"]
     for path in (out / "long_predictions").iterdir():
         assert not path.name.startswith(".")

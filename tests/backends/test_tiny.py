@@ -39,9 +39,12 @@ def training(backend, drive, runs, *more):
 
 @pytest.fixture(scope="module")
 def run(tiny, backend, drive, tmp_path_factory):
-    """The run folder of an epoch, trained by a process of its own, with what a user sees; not to be changed."""
+    """The run folder of an epoch, trained by the script, with what a user sees; not to be changed.
+
+    By a process of its own in `test_resume.py` and `test_distributed.py`.
+    """
     runs = tmp_path_factory.mktemp("tiny")
-    printed = succeeds("train.py", *training(backend, drive, runs))
+    printed = succeeds("train.py", *training(backend, drive, runs), here=True)
     assert_says(printed, "tiny on", f"{STEPS} steps in 1 epochs", "validation: loss", "colour")
     yield runs / "run"
     shutil.rmtree(runs)

@@ -62,7 +62,8 @@ def _match(family: MethodFamily, files: Mapping[str, Shapes]) -> Match:
             if rule is not None:
                 networks[part] = rule.named(part)
                 alike += _alike(rule, own)
-                exact += rule.needed == {key: own[key] for key in own if key not in rule.optional}
+                optional = rule.optional  # goes through all names: once
+                exact += rule.needed == {key: own[key] for key in own if key not in optional}
     return Match(family, networks, exact, alike)
 
 
