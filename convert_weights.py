@@ -45,6 +45,7 @@ def write_folder(options: ConversionOptions, files: "list[WeightsFile]", report:
     Raises:
         FailedError: the result is not the source.
     """
+    from core.options.parsing import save_options
     from core.weights import conversion
 
     assert options.source is not None and options.to is not None  # validated by the parser
@@ -52,14 +53,18 @@ def write_folder(options: ConversionOptions, files: "list[WeightsFile]", report:
     output = Path(options.output) if options.output else conversion.default_output(source, to)
     write = conversion.WRITERS.get(to) or pth_writer()
     names = [conversion.target_name(file, to) for file in files]
-    conversion.require_free(output, source, names, options.force)
+    kept = conversion.kept_options(source, files)
+    written = names if kept is None else [*names, conversion.OPTIONS_FILE]
+    conversion.require_free(output, source, written, options.force)
 
     def fill(folder: Path) -> None:
         converted = conversion.convert(files, to, folder, write, options.classifier)
         check(converted, files, [folder / name for name in names], options, report)
+        if kept is not None:
+            save_options(kept, folder / conversion.OPTIONS_FILE)
 
     conversion.place(output, source, fill)
-    return f"{', '.join(names)} in {output}"
+    return f"{', '.join(written)} in {output}"
 
 
 def write_together(options: ConversionOptions, files: "list[WeightsFile]", report: list[str]) -> str:

@@ -10,6 +10,7 @@ from core.errors import UserError
 from core.options import Options
 from core.weights.continued import kept_moments
 from core.weights.folder import Folder, start_file
+from core.weights.partial import completed
 from core.weights.pretrained import imagenet_state
 from core.weights.zoo import imagenet_file
 
@@ -35,6 +36,8 @@ def initialise_encoders(networks: dict[str, nn.Layer], options: Options) -> None
 def load_start(networks: dict[str, nn.Layer], optimizer: paddle.optimizer.Adam, options: Options) -> None:
     """Weights of `options.starts()`; Adam's moments where folder or file have them for a network of the same name.
 
+    With `allow_partial` those of the weights that fit, and no moments.
+
     Raises:
         UserError: files are missing, damaged or of another network; or none of the networks is to be loaded.
     """
@@ -44,11 +47,17 @@ def load_start(networks: dict[str, nn.Layer], optimizer: paddle.optimizer.Adam, 
         raise UserError(
             f"--models_to_load {' '.join(starts)}: this model has none of them, but {', '.join(networks)}"
         )
-    folders = {folder: Folder(Path(folder), checkpoint.EXTENSION) for folder, _ in found.values()}
+    loose = options.method if options.allow_partial else None
+    folders = {
+        folder: Folder(Path(folder), checkpoint.EXTENSION, loose=loose) for folder, _ in found.values()
+    }
     for own, (folder, name) in found.items():
         path = start_file(folders[folder], name, options, own)
-        checkpoint.load_weights(networks[own], folders[folder][name], path)
-    for folder in folders:
+        state = folders[folder][name]
+        if options.allow_partial:
+            state = completed(state, checkpoint.network_state(networks[own]), own, path)
+        checkpoint.load_weights(networks[own], state, path)
+    for folder in folders if not options.allow_partial else ():
         alike = {own: networks[own] for own, start in found.items() if start == (folder, own)}
         file = Path(folder) / checkpoint.STATE_FILE
         if alike and file.is_file():

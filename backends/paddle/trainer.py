@@ -47,6 +47,7 @@ from core.training.log import RunLog, is_log_step
 from core.training.loss_scale import LossScale
 from core.training.pictures import log_pictures
 from core.training.resume import Checkpoint, Run
+from core.training.space import checkpoint_bytes, space_needed
 from core.training.validation import Means, NotFiniteError, describe, is_better, known_truths
 
 OPTIMIZERS = {"adam": paddle.optimizer.Adam, "adamw": paddle.optimizer.AdamW}
@@ -220,6 +221,9 @@ class Trainer:
             f"{len(self.val_set)} validation samples, {total_steps} steps in {options.num_epochs} epochs, "
             f"to {self.run_folder}"
         )
+        states = {name: network.state_dict() for name, network in self.networks.items()}
+        size = checkpoint_bytes(states, self.trained)
+        log.message(space_needed(options, size, self.run_folder))
         if self.start is None and any((self.run_folder / "models").glob("weights_*")):
             log.message(f"{self.run_folder}: weights of an earlier run lie here; equal epochs are replaced")
         for line in dict.fromkeys([*self.notes, *self.train_set.news(), *self.val_set.news()]):

@@ -358,6 +358,19 @@ def _cast(kind: type, value: Any) -> Any:
         return None
 
 
+def checked_values(options_class: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Values of some of a class's options, each of the type of its option.
+
+    Args:
+        where: what names them, for the message.
+
+    Raises:
+        UserError: one is of another type, or none of its choices.
+    """
+    fields = _fields(options_class)
+    return {name: _convert(fields[name], value, f"{where}: {name}") for name, value in values.items()}
+
+
 # --- files of options ---
 
 

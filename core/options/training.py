@@ -117,6 +117,10 @@ class Options:
         path=True,
     )
     models_to_load: list[str] | None = option(None, "which networks to load from it; none: all that it has")
+    allow_partial: bool = option(
+        False,
+        "load only those of its tensors that fit, say which, and begin Adam's moments at zero; off: all must fit",
+    )
     start_epoch: int = option(
         0,
         "epoch to begin with, where those before it made the weights to start from: rates and order are as if this run "
@@ -253,6 +257,10 @@ class Options:
         require(
             self.start_epoch == 0 or self.load_weights_folder is not None,
             "option start_epoch: the epochs before it left weights; name them by --load_weights_folder",
+        )
+        require(
+            not self.allow_partial or bool(self.starts()),
+            "option allow_partial: there are no weights to start from; name them by --load_weights_folder",
         )
         require(
             -1 <= self.start_epoch < max(self.num_epochs, 1),

@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.weights.files import open_file, unreadable
+from core.weights.files import MAX_CHECKPOINT_BYTES, open_file, unreadable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ def format_of(path: Path) -> str:
     Raises:
         UserError: absent, or of no known format.
     """
-    file, size = open_file(path)
+    file, size = open_file(path, MAX_CHECKPOINT_BYTES)  # its reader may allow less
     with file:
         head = file.read(HEAD_BYTES)
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:

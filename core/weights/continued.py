@@ -81,7 +81,7 @@ def _is_checkpoint(path: Path) -> bool:
 
 def _parameters(files: Mapping[str, State], order: tuple[str, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """`("encoder/encoder.conv1.weight", shape)` of all that is trained, network by network in the official order."""
-    for network in order:
+    for network in (one for one in order if one in files):
         for name, array in files[network].items():
             if not (name.endswith(STATISTICS) or is_counter(name) or is_number(name, array.shape)):
                 yield f"{network}/{name}", array.shape

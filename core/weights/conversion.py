@@ -14,11 +14,12 @@ import numpy as np
 
 from core.errors import UserError
 from core.files.whole import add_files_atomically, write_folder_atomically
+from core.options import Options
 from core.options.option_files import MAX_BYTES
 from core.weights import families
 from core.weights.families.base import is_counter
 from core.weights.files import TOGETHER_SUFFIXES
-from core.weights.folder import OPTIONS_FILE
+from core.weights.folder import OPTIONS_FILE, Folder, recognised_options
 from core.weights.h5 import write_h5
 from core.weights.layouts import State, to_native
 from core.weights.pdparams import write_pdparams
@@ -159,6 +160,26 @@ def table(converted: list[Converted]) -> str:
         cells = (name, release, network, tensors.rjust(widths[3]), parameters.rjust(widths[4]), values)
         lines.append("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
     return "\n".join(lines)
+
+
+def kept_options(source: Path, files: Sequence[WeightsFile]) -> Options | None:
+    """The options of a model whose file keeps those of its training beside the networks; None for others.
+
+    Without them a converted model would not know its size and its unit.
+
+    Raises:
+        UserError: they are damaged, or impossible.
+    """
+    shapes = {file.network.file: {key: a.shape for key, a in file.state.items()} for file in files}
+    found = families.matches(shapes, of_methods=True)
+    if not source.is_file() or len(found) != 1 or not found[0].family.configuration:
+        return None
+    states = {file.network.file: file.state for file in files}
+    options, told = recognised_options(Folder(source, states=states))
+    if not told:
+        return None
+    options.validate()
+    return options
 
 
 # ---- where it goes -------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ from typing import BinaryIO
 
 from core.errors import UserError
 
-# Of one file: the largest networks here have a third of a GiB, with an optimiser's two moments of every number one GiB.
-# Some formats are held in memory three times.
+# Of one file: the largest networks here have half a GiB. Some formats are held in memory three times.
 MAX_FILE_BYTES = 1088 << 20
+# Of a checkpoint, whose numbers are read when they are needed: with an optimiser's two moments of every number.
+MAX_CHECKPOINT_BYTES = 1600 << 20
 # Of one tensor: 100 million numbers of float32; a convolution from 16384 to 512 channels has 75.
 MAX_TENSOR_BYTES = 384 << 20
 # What arrays may take beyond the file's own bytes: names that share numbers, bfloat16 that is widened.
@@ -46,8 +47,11 @@ def open_file(path: Path, limit: int | None = MAX_FILE_BYTES) -> tuple[BinaryIO,
 
 
 def allowance(size: int) -> int:
-    """Bytes of arrays that a file of `size` bytes may become: names may share numbers, but not without limit."""
-    return size + min(3 * size + (16 << 20), MAX_EXTRA_BYTES)
+    """Bytes of arrays that a file of `size` bytes may become at once: names may share numbers, but not without limit.
+
+    Of a checkpoint the networks are read, or the moments; never both.
+    """
+    return min(size, MAX_FILE_BYTES) + min(3 * size + (16 << 20), MAX_EXTRA_BYTES)
 
 
 def unreadable(path: Path, kind: str, error: Exception | str, cure: str = CURE) -> UserError:

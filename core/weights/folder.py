@@ -9,9 +9,11 @@ from typing import Any
 
 from core.errors import UserError
 from core.files.whole import EXTENSIONS, find_file, find_weights
-from core.options import Options
-from core.options.parsing import load_method_options
+from core.options import OPTIONS, Options
+from core.options.parsing import checked_values, load_method_options
+from core.weights import format_of
 from core.weights.families import FAMILIES, matches, network_names, tie
+from core.weights.families.base import MethodFamily
 from core.weights.layouts import State, read_state
 
 OPTIONS_FILE = "options.yaml"
@@ -24,12 +26,17 @@ class Folder(Mapping[str, State]):
         folder: of weights; or the one file, or the folder of it, in which its authors keep all networks of a model.
         extension: of the files that are preferred, see `core.files.whole.find_file`.
         states: what has been read already.
+        loose: the method whose networks a file of all of them is taken for, without comparing it with any rule.
     """
 
     def __init__(
-        self, folder: Path, extension: str = EXTENSIONS["torch"], states: Mapping[str, State] | None = None
+        self,
+        folder: Path,
+        extension: str = EXTENSIONS["torch"],
+        states: Mapping[str, State] | None = None,
+        loose: str | None = None,
     ) -> None:
-        self.folder, self.extension = Path(folder), extension
+        self.folder, self.extension, self.loose = Path(folder), extension, loose
         self.read = dict(states or {})
 
     def __getitem__(self, name: str) -> State:
@@ -59,11 +66,26 @@ class Folder(Mapping[str, State]):
     @cached_property
     def _together(self) -> dict[str, Path]:
         """The file of each network that shares it with others; all of them are read."""
-        from core.weights.sources import read_together
+        from core.weights.sources import read_parts, read_together
 
+        if self.loose and self.folder.is_file():
+            self.read = read_parts(self.folder, self.loose) | self.read
+            return dict.fromkeys(self.read, self.folder)
         files = read_together(self.folder)
         self.read = {file.network.file: file.state for file in files} | self.read
         return {file.network.file: file.path for file in files}
+
+    def beside(self, key: str) -> dict[str, Any]:
+        """Plain values that a file of all networks keeps in a dict beside them; {} where there is none."""
+        if not key or any(find_file(self.folder, name, self.extension) for name in network_names()):
+            return {}
+        paths = [self.folder] if self.folder.is_file() else dict.fromkeys(self._together.values())
+        from core.weights.pth import read_record
+
+        found: dict[str, Any] = {}
+        for path in paths:
+            found |= read_record(path, key) if format_of(path) == "pth" else {}
+        return found
 
     def _is_there(self, name: str) -> bool:
         return name in self.read or self.path(name) is not None
@@ -98,9 +120,9 @@ def model_options(
         overrides = _known_to(options, preferred) | overrides
         said = {name: getattr(options, name) for name in untold}
     else:
-        options = _recognised_options(files)
+        options, told = recognised_options(files)
         overrides = _known_to(options, preferred) | overrides
-        unknown = _unknown(folder, options, {**overrides, **untold})
+        unknown = _unknown(folder, options, told, {**overrides, **untold})
         said = {name: getattr(options, name) for name in untold if name not in unknown}
     for name, value in said.items():
         if value != untold[name]:
@@ -125,10 +147,12 @@ def _known_to(options: Options, values: Mapping[str, Any] | None) -> dict[str, A
     return {name: value for name, value in (values or {}).items() if name in names}
 
 
-def _unknown(folder: Path, options: Options, given: Mapping[str, Any]) -> tuple[str, ...]:
+def _unknown(
+    folder: Path, options: Options, told: Iterable[str], given: Mapping[str, Any]
+) -> tuple[str, ...]:
     """The options that the files could not tell; says to the user what is taken for those that are not given."""
     family = FAMILIES.get(options.method)
-    unknown = family.untold if family else ()
+    unknown = tuple(name for name in family.untold if name not in told) if family else ()
     missing = [name for name in unknown if name not in given]
     if missing:
         taken = ", ".join(f"--{name} {getattr(options, name)}" for name in missing)
@@ -151,8 +175,11 @@ def require_agreement(files: Folder, method: str, overrides: Mapping[str, Any]) 
             raise UserError(f"{files.folder}: {denial}; leave the option out, the file tells")
 
 
-def _recognised_options(files: Folder) -> Options:
-    """What names, shapes and numbers of all files tell; where no family knows any, the first has its say."""
+def recognised_options(files: Folder) -> tuple[Options, frozenset[str]]:
+    """What the files tell: names, shapes and numbers, and what lies beside them; and the names of the latter options.
+
+    Where no family knows any, the first has its say.
+    """
     shapes = {name: {key: array.shape for key, array in state.items()} for name, state in files.items()}
     found = matches(shapes, of_methods=True)
     if len(found) > 1:
@@ -162,9 +189,25 @@ def _recognised_options(files: Folder) -> Options:
     family = found[0].family if found else next(iter(FAMILIES.values()))
     assert family.options_of is not None  # every method's family has it
     try:
-        return family.options_of(found[0].networks if found else {}, dict(files))
+        options = family.options_of(found[0].networks if found else {}, dict(files))
     except UserError as error:
         raise UserError(f"{files.folder}: {error}") from None
+    told = configured_options(files, family) if found else {}
+    return dataclasses.replace(options, **told), frozenset(told)
+
+
+def configured_options(files: Folder, family: MethodFamily) -> dict[str, Any]:
+    """The options that follow from those of a training which a file of all networks keeps beside them.
+
+    Raises:
+        UserError: one of them is of another type than ours.
+    """
+    kept = files.beside(family.configuration) if family.configured else {}
+    if not kept:
+        return {}
+    assert family.configured is not None
+    where = f"{files.folder}: {family.configuration}"
+    return checked_values(OPTIONS[family.method], family.configured(kept), where)
 
 
 def start_file(files: Folder, name: str, options: Options, network: str) -> Path:

@@ -36,6 +36,8 @@ NESTED = ("state_dict", "model")
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 LAST_LEAD = 0xC3  # the greatest byte that UTF-8 needs for Latin-1
 LONG_TEXT = 64 << 10  # bytes from which on a text is none, but numbers
+MAX_RECORD = 10_000  # values of the options of a training
+MAX_DEPTH = 16
 MAX_PARAMETERS = 10_000  # of an optimiser; a ResNet-152 and what belongs to it has seven hundred
 
 
@@ -319,6 +321,36 @@ def kept_number(loaded: Any, name: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1 << 31:
         return None
     return int(value) if float(value).is_integer() else None
+
+
+def kept_record(loaded: Any, name: str) -> dict[str, Any]:
+    """A dict at the top of a checkpoint, such as `config`: its plain values, and dicts and lists of such.
+
+    NumPy's numbers become Python's; what else is in it is left out.
+
+    Returns:
+        {} where there is none.
+
+    Raises:
+        pickle.UnpicklingError: it is deeper or larger than options are, or refers to itself.
+    """
+    value = loaded.get(name) if isinstance(loaded, dict) else None
+    return _plain(value, [MAX_RECORD], MAX_DEPTH) if isinstance(value, dict) else {}
+
+
+def _plain(value: Any, left: list[int], depth: int) -> Any:
+    """A value of a record, copied; None for what is not plain. `left` counts down: what is shared counts each time."""
+    left[0] -= 1
+    if depth == 0 or left[0] < 0:
+        raise pickle.UnpicklingError("its options are deeper or more than options can be")
+    if isinstance(value, dict):
+        items = ((key, _plain(one, left, depth - 1)) for key, one in value.items())
+        return {key: one for key, one in items if isinstance(key, str)}
+    if isinstance(value, list | tuple):
+        return [_plain(one, left, depth - 1) for one in value]
+    if isinstance(value, Numbers):
+        return value.array().item() if value.nbytes <= np.dtype(np.float64).itemsize else None
+    return value if isinstance(value, bool | int | float | str) else None
 
 
 def optimizer_arrays(loaded: Any, size: int) -> list[dict[str, np.ndarray]]:

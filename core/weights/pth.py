@@ -16,8 +16,8 @@ import numpy as np
 
 from core.errors import UserError
 from core.weights.archives import open_archive, read_member, require_stored
-from core.weights.files import MAX_FILE_BYTES, allowance, open_file, unreadable
-from core.weights.pickles import Unpickler, kept_number, optimizer_arrays, state_arrays
+from core.weights.files import MAX_CHECKPOINT_BYTES, allowance, open_file, unreadable
+from core.weights.pickles import Unpickler, kept_number, kept_record, optimizer_arrays, state_arrays
 from core.weights.stand_ins import (
     Function,
     Numbers,
@@ -69,10 +69,19 @@ def read_number(path: Path, name: str) -> int | None:
     return _read(path, lambda loaded, size: kept_number(loaded, name))
 
 
+def read_record(path: Path, name: str) -> dict[str, Any]:
+    """Plain values in a dict at the top of a checkpoint, such as `config`; {} where there is none.
+
+    Raises:
+        UserError: as `read_pth`; see `core.weights.pickles.kept_record`.
+    """
+    return _read(path, lambda loaded, size: kept_record(loaded, name))
+
+
 def _read(path: Path, extract: Callable[[Any, int], Content]) -> Content:
     """What `extract` takes from what was unpickled and the size of the file."""
     path = Path(path)
-    file, size = open_file(path)
+    file, size = open_file(path, MAX_CHECKPOINT_BYTES)
     try:
         with file:
             if file.read(len(ZIP_START)) != ZIP_START:
@@ -243,7 +252,7 @@ def _storage(pid: Any, storages: Storages) -> Storage:
 
 
 def _read_zip(path: Path, extract: Callable[[Any, int], Content]) -> Content:
-    with open_archive(path, MAX_FILE_BYTES) as (archive, size):
+    with open_archive(path, MAX_CHECKPOINT_BYTES) as (archive, size):
         members = {member.filename: member for member in archive.infolist()}
         pickles = [name for name in members if name.count("/") == 1 and name.endswith(f"/{PICKLE_NAME}")]
         if len(pickles) != 1:

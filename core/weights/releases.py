@@ -38,8 +38,8 @@ class Release:
     family: Family
     file: str
     checksum: str
-    num_layers: int
     data: str
+    num_layers: int = 0  # of its ResNet; 0: it has none
     height: int = 0
     width: int = 0
     mode: str = ""

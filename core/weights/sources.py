@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations, takewhile
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class WeightsFile:
         layout: whose names and layouts it has.
         state: official name to array.
         others: the same network by the rules of other families, whose files of it are no different.
+        is_model: it lies in a file of whole models, where its family needs no other beside it.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class WeightsFile:
     layout: str
     state: State
     others: tuple[Network, ...] = ()
+    is_model: bool = False
 
     @property
     def family(self) -> str:
@@ -130,13 +132,14 @@ def read_together(place: Path) -> list[WeightsFile]:
     """
     if place.is_file():
         files = read_files([place])
-        if len(files) == 1:
+        if len(files) == 1 and not files[0].is_model:
             raise UserError(f"{place}: holds {files[0].network} alone; name the folder it lies in")
         return files
     if not place.is_dir() or network_files(place):
         return []
     paths = sorted(path for path in place.iterdir() if path.is_file() and path.suffix in TOGETHER_SUFFIXES)
-    found = [files for path in paths if len(files := read_files([path])) > 1]
+    read = [read_files([path]) for path in paths]
+    found = [files for files in read if len(files) > 1 or files[0].is_model]
     owners: dict[str, WeightsFile] = {}
     for file in (file for files in found for file in files):
         other = owners.setdefault(file.network.file, file)
@@ -145,6 +148,17 @@ def read_together(place: Path) -> list[WeightsFile]:
                 f"{place}: {other.path.name} and {file.path.name} hold the same networks; name one of these files"
             )
     return list(owners.values())
+
+
+def read_parts(path: Path, method: str) -> dict[str, State]:
+    """The networks in a file by the names that a method's family gives them, compared with no rule.
+
+    Raises:
+        UserError: absent, or damaged.
+    """
+    state, family = read_state(path)[0], families.FAMILIES.get(method)
+    parts = family.parts(_stem(path), state) if family else {_stem(path): state}
+    return {name: dict(own) for name, own in parts.items()}
 
 
 def read_files(paths: Sequence[Path]) -> list[WeightsFile]:
@@ -171,12 +185,16 @@ def _stem(path: Path) -> str:
 def _networks(path: Path, state: State, layout: str, best: list[MethodFamily]) -> list[WeightsFile]:
     """The networks in one file of a model that these families know best."""
     parts = best[0].parts(_stem(path), state) if best else {_stem(path): state}
+    # Whether the family knows its names at all: a single part may have the name of the file.
+    split = best[0].split(state) if best and best[0].split and best[0].alone else None
     files = {name: _network(path, name, dict(own), layout, best) for name, own in parts.items()}
     for name, file in files.items() if set(files) != {_stem(path)} else ():
         if file.network.file != name:
             raise UserError(
                 f"{path}: holds {file.network} under the names of {name}; it is not what it should be"
             )
+    if split and set(files) <= set(best[0].alone):
+        return [replace(file, is_model=True) for file in files.values()]
     return list(files.values())
 
 

@@ -250,7 +250,9 @@ def _table(releases: list[Release]) -> str:
         name, value = next(iter(release.metrics.items()), ("", 0.0))
         size = f"{release.width}x{release.height}" if release.width else ""
         published = f"{name} {value:.3f}{'?' if name in release.unverified else ''}" if name else ""
-        rows.append((release.name, str(release.num_layers), size, release.mode, published, release.data))
+        rows.append(
+            (release.name, str(release.num_layers or ""), size, release.mode, published, release.data)
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     families = {release.family: None for release in releases}

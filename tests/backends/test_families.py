@@ -201,6 +201,30 @@ def test_a_run_starts_from_a_single_file(backend, networks, twin, tmp_path):
     assert_loaded(backend, fresh["pose"], states["pose"])
 
 
+def test_a_run_starts_from_what_fits(backend, networks, twin, tmp_path, capsys):
+    """Where it is asked for; otherwise the same file is refused."""
+    checkpoint, start = backend.module("checkpoint"), backend.module("start")
+    states = random_states()
+    states["depth"]["conv.weight"] = states["depth"]["conv.weight"][:2]
+    del states["pose"]["head.bias"]
+    path = write_checkpoint(tmp_path / "last.ckpt", states)
+    fresh, options = networks(4), Starts()
+    before = checkpoint.network_state(fresh["depth"])["conv.weight"]
+    options.places = {name: (str(path), name) for name in fresh}
+    with pytest.raises(UserError, match=r"last\.ckpt: the weights do not fit the network"):
+        start.load_start(fresh, None, options)
+    options.allow_partial = True
+    start.load_start(fresh, None, options)
+    after = checkpoint.network_state(fresh["depth"])
+    np.testing.assert_array_equal(after["conv.weight"], before)
+    np.testing.assert_array_equal(after["norm.weight"], states["depth"]["norm.weight"])
+    pose = checkpoint.network_state(fresh["pose"])
+    np.testing.assert_array_equal(pose["head.weight"], states["pose"]["head.weight"])
+    said = capsys.readouterr().err
+    assert "of another shape, left as they are: conv.weight" in said
+    assert "pose: loaded 1 of 2 tensors" in said and "absent, left as they are: head.bias" in said
+
+
 # ---- where a run starts --------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from tests.backends.methods.test_packnet_networks import (
     names,
     recorded,
 )
+from tests.backends.methods.test_packnet_weights import predict_recorded
 from tests.tolerances import assert_close
 
 __all__ = ["names", "recorded"]  # fixtures
@@ -48,6 +49,17 @@ def test_the_whole_network(backend, arrays, recorded, names, version):
     # Recorded: evaluation equals training. Ours differs by the fusing alone.
     assert recorded[f"{name}/evaluation_maximum_difference"] == 0
     assert_close(fused, disparities[0], FUSED)
+
+
+def test_a_whole_checkpoint(backend, arrays, recorded, names, tmp_path):
+    """PackNet01 as its program writes it, through `predict.py`: 530 MB."""
+    name = "packnet01_1A"
+    seed, gain = f"golden/packnet/{name}", float(recorded["gain"])
+    state = {
+        parameter: arrays.weight(parameter, tuple(shape), seed, False, gain)
+        for parameter, shape in names[name].items()
+    }
+    predict_recorded(backend, recorded, state, name, 1, tmp_path)
 
 
 def test_the_depth_resnet_50(backend, arrays, recorded, names):

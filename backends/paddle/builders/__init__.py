@@ -16,6 +16,7 @@ BUILDERS = {
     "Monodepth2": "backends.paddle.builders.monodepth2",
     "SC-Depth": "backends.paddle.builders.sc_depth",
     "EPCDepth": "backends.paddle.builders.epcdepth",
+    "PackNet": "backends.paddle.builders.packnet",
     "torchvision": "backends.paddle.builders.torchvision",
 }
 

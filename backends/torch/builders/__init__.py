@@ -16,6 +16,7 @@ BUILDERS = {
     "Monodepth2": "backends.torch.builders.monodepth2",
     "SC-Depth": "backends.torch.builders.sc_depth",
     "EPCDepth": "backends.torch.builders.epcdepth",
+    "PackNet": "backends.torch.builders.packnet",
     "torchvision": "backends.torch.builders.torchvision",
 }
 

@@ -6,7 +6,7 @@ A network's file is recognised by the official names and shapes in it, a model b
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
-from core.weights.families import epcdepth, monodepth2, sc_depth, torchvision
+from core.weights.families import epcdepth, monodepth2, packnet, sc_depth, torchvision
 from core.weights.families.base import MethodFamily, Network, Shape, Shapes, is_counter, is_number
 
 # A method's family has its name. The first is asked for options where no file is recognised.
@@ -14,6 +14,7 @@ FAMILIES: dict[str, MethodFamily] = {
     "monodepth2": monodepth2.FAMILY,
     "sc_depth": sc_depth.FAMILY,
     "epcdepth": epcdepth.FAMILY,
+    "packnet": packnet.FAMILY,
     "torchvision": torchvision.FAMILY,
 }
 
@@ -26,11 +27,13 @@ class Match:
         family: the family.
         networks: file name, or that of a part of a file, to the rule of its network.
         exact: how many of the networks are exactly as their rule says.
+        alike: how many of the tensors are.
     """
 
     family: MethodFamily
     networks: dict[str, Network]
     exact: int
+    alike: int = 0
 
     @property
     def release(self) -> str:
@@ -47,19 +50,25 @@ def matches(files: Mapping[str, Shapes], of_methods: bool = False) -> list[Match
     """
     known = [family for family in FAMILIES.values() if family.method or not of_methods]
     found = [match for match in (_match(family, files) for family in known) if match.networks]
-    best = max(((match.exact, len(match.networks)) for match in found), default=None)
-    return [match for match in found if (match.exact, len(match.networks)) == best]
+    ranks = [(match.exact, len(match.networks), match.alike) for match in found]
+    return [match for match, rank in zip(found, ranks, strict=True) if rank == max(ranks)]
 
 
 def _match(family: MethodFamily, files: Mapping[str, Shapes]) -> Match:
-    networks, exact = {}, 0
+    networks, exact, alike = {}, 0, 0
     for name, shapes in files.items():
         for part, own in family.parts(name, shapes).items():
             rule = family.recognise(own)
             if rule is not None:
                 networks[part] = rule.named(part)
+                alike += _alike(rule, own)
                 exact += rule.needed == {key: own[key] for key in own if key not in rule.optional}
-    return Match(family, networks, exact)
+    return Match(family, networks, exact, alike)
+
+
+def _alike(rule: Network, shapes: Shapes) -> int:
+    """How many tensors of a state are as a rule says."""
+    return sum(shapes.get(name) == shape for name, shape in rule.needed.items())
 
 
 def tie(names: Iterable[str], releases: Iterable[str]) -> str:
@@ -75,7 +84,8 @@ def recognise(shapes: Mapping[str, Shape]) -> Network | None:
     Args:
         shapes: official name to shape.
     """
-    return next(filter(None, (family.recognise(shapes) for family in FAMILIES.values())), None)
+    found = [rule for family in FAMILIES.values() if (rule := family.recognise(shapes)) is not None]
+    return max(found, key=lambda rule: _alike(rule, shapes), default=None)
 
 
 def network_names() -> list[str]:

@@ -109,6 +109,9 @@ class MethodFamily:
             names `encoder.…` and `depth_decoder.…`. A single `state_dict` or `model` is found anyway.
         optimised: where such a file keeps the state of an optimiser beside its networks, those whose parameters it has,
             in its order.
+        alone: networks that are a whole model: such a file need not hold the others.
+        configuration: key under which such a file keeps the options of its training, in pickles alone.
+        configured: the options of ours that follow from them, of any type; they are checked as those of YAML are.
         untold: the options that its files cannot tell, whose defaults are taken and said.
         stand_ins: what becomes of globals (module, name) in its pickles: `RECORD` or `DROPPED`.
     """
@@ -120,6 +123,9 @@ class MethodFamily:
     join: Callable[[Mapping[str, State]], dict[str, Any]] | None = None
     containers: tuple[str, ...] = ()
     optimised: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
+    configuration: str = ""
+    configured: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     untold: tuple[str, ...] = ()
     stand_ins: Mapping[tuple[str, str], str] = field(default_factory=dict)
 

@@ -14,12 +14,13 @@ from core.errors import UserError
 from core.options import OPTIONS
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import save_options
-from core.weights import read_weights_file
+from core.weights import families, read_weights_file
 from core.weights.conversion import WRITERS
 from core.weights.families import FAMILIES, matches, network_names, unused
 from core.weights.families.base import DROPPED, MethodFamily, Prefixes, Shape
 from core.weights.families.monodepth2 import Decoder, Encoder, PoseDecoder
 from core.weights.folder import OPTIONS_FILE, Folder, model_options, results_folder, start_file
+from core.weights.partial import completed
 from core.weights.pdparams import write_pdparams
 from core.weights.safetensors_file import write_safetensors
 from core.weights.sources import network_files, read_files, read_network, read_source
@@ -392,6 +393,16 @@ def test_a_missing_start_names_the_file_and_the_option(tmp_path: Path) -> None:
         start_file(Folder(Path("one")), "depth", options, "depth")
 
 
+def test_a_damaged_file_is_called_what_it_is_most_alike(twin, monkeypatch) -> None:
+    """Though an earlier family claims it by a name."""
+    greedy = MethodFamily("greedy", {"depth": lambda shapes: Encoder(18)})
+    monkeypatch.setattr(families, "FAMILIES", {"greedy": greedy, **FAMILIES})
+    shapes = dict(Depth(4).shapes)
+    del shapes["norm.bias"]
+    assert families.recognise(shapes) == Depth(4)
+    assert [match.family.method for match in matches({"depth": shapes})] == ["twin"]
+
+
 # ---- what a pickle may name ----------------------------------------------------------------------------------
 
 
@@ -406,6 +417,103 @@ def test_records_of_a_family(monkeypatch, tmp_path: Path) -> None:
         read_weights_file(path)
     register(monkeypatch)
     assert len(read_source(path)) == 2
+
+
+def configured(kept: dict) -> dict:
+    """What Twin's options follow from its configuration."""
+    return {"height": kept["size"][0], "width": kept["size"][1], "learning_rate": kept["deeper"]["rate"]}
+
+
+@pytest.fixture
+def configurable(twin, monkeypatch) -> None:
+    """Twin as a family whose files keep a configuration, and whose depth network is a model."""
+    family = dataclasses.replace(
+        FAMILIES["twin"],
+        configuration="config",
+        configured=configured,
+        alone=("depth",),
+        untold=("height", "width"),
+    )
+    monkeypatch.setitem(FAMILIES, "twin", family)
+
+
+def config_of(**changed: object) -> Raw:
+    """A pickled configuration; a NumPy number and a shared dict are in it, as they may be."""
+    number = call(
+        name("numpy.core.multiarray", "scalar"),
+        call(name("numpy", "dtype"), "f8", False, True),
+        call(name("_codecs", "encode"), np.float64(0.5).tobytes().decode("latin1"), "latin1"),
+    )
+    deeper = record("yacs.config", "CfgNode", {"rate": number, "odd": call(name("torch", "device"), "cpu")})
+    return record("yacs.config", "CfgNode", {"size": (64, 96), "deeper": deeper} | changed)
+
+
+def test_a_configuration_beside_the_networks(configurable, tmp_path: Path, capsys) -> None:
+    """It says what the files do not; a folder made of the file says it as well."""
+    path = write_checkpoint(tmp_path / "a.ckpt", random_states(), config=config_of())
+    options = model_options(path, {}, {})
+    assert (options.height, options.width, options.learning_rate) == (64, 96, 0.5)
+    assert model_options(tmp_path, {}, {}) == options
+    with pytest.raises(UserError, match="was trained with 64; leave the option out"):
+        model_options(path, {}, {}, untold={"height": 128})
+    assert "do not say" not in capsys.readouterr().err
+    convert_weights.main([str(path), "--to", "safetensors", "--output", str(tmp_path / "out")])
+    assert model_options(tmp_path / "out", {}, {}) == options
+    write_checkpoint(path, random_states())
+    assert model_options(path, {}, {}).height == 192
+    assert "its files do not say height and width" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (config_of(size=("x", 96)), r"a\.ckpt: config: height: expected a whole number, not 'x'"),
+        (
+            config_of(extra=Raw(b"](" + b"(K\x01K\x02t" * 6000 + b"e")),
+            "deeper or more than options can be",
+        ),
+        (config_of(extra=Raw(b"(" * 20 + b"t" * 20)), "deeper or more than options can be"),
+        (config_of(extra=Raw(b"]q\x00h\x00a")), "deeper or more than options can be"),
+        (config_of(extra=call(name("os", "system"), "true")), r"it asks for os\.system"),
+    ],
+)
+def test_a_hostile_configuration(configurable, tmp_path: Path, config: Raw, words: str) -> None:
+    path = write_checkpoint(tmp_path / "a.ckpt", random_states(), config=config)
+    with pytest.raises(UserError, match=words):
+        model_options(path, {}, {})
+
+
+def test_a_network_that_is_a_model(configurable, tmp_path: Path) -> None:
+    """Where a family says so, a file of it alone is enough; a file of the other is not."""
+    states = random_states()
+    path = write_checkpoint(tmp_path / "depth.ckpt", {"depth": states["depth"]}, config=config_of())
+    assert model_options(path, {}, {}).height == 64
+    assert list(Folder(path)) == ["depth"]
+    write_checkpoint(path, {"pose": states["pose"]})
+    with pytest.raises(UserError, match="holds Twin's pose network alone"):
+        model_options(path, {}, {})
+
+
+def test_only_what_fits(twin, tmp_path: Path, capsys) -> None:
+    """Nothing is compared with the rules; what is loaded and what not is said."""
+    state = random_states()["depth"]
+    other = {key: array[:2] if array.ndim > 1 else array for key, array in state.items()} | {
+        "odd": np.ones(1)
+    }
+    del other["norm.bias"]
+    path = write_checkpoint(tmp_path / "a.ckpt", {"depth": other})
+    read = Folder(path, loose="twin")["depth"]
+    own = {key: np.zeros_like(array) for key, array in state.items()}
+    found = completed(read, own, "depth", path)
+    assert found["norm.weight"].tolist() == state["norm.weight"].tolist()
+    assert not found["conv.weight"].any() and not found["norm.bias"].any() and list(found) == list(own)
+    said = capsys.readouterr().err
+    assert "depth: loaded 4 of 6 tensors" in said
+    assert "absent, left as they are: norm.bias" in said
+    assert "of another shape, left as they are: conv.weight" in said
+    assert "in the file alone, not loaded: odd" in said
+    with pytest.raises(UserError, match=r"a\.ckpt: no tensor of it fits depth"):
+        completed({"odd": np.ones(1)}, own, "depth", path)
 
 
 def test_classes_as_names(monkeypatch, tmp_path: Path) -> None:
