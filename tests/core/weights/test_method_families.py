@@ -323,6 +323,12 @@ def test_a_single_encoder_is_converted_whoever_wrote_it(few, monkeypatch, tmp_pa
     state = {key: np.zeros(shape, np.float32) for key, shape in OtherEncoder(18).shapes.items()}
     write_safetensors(tmp_path / "encoder.safetensors", state)
     assert read_network(tmp_path / "encoder.safetensors").family == "Monodepth2 or Other"
+    family = FAMILIES["other"]
+    networks = {**family.networks, "teacher": family.networks["encoder"]}
+    monkeypatch.setitem(FAMILIES, "other", dataclasses.replace(family, networks=networks))
+    write_safetensors(tmp_path / "teacher.safetensors", state)  # a name that one of them alone has
+    assert read_network(tmp_path / "teacher.safetensors").family == "Other"
+    (tmp_path / "teacher.safetensors").unlink()
     write_safetensors(tmp_path / "depth.safetensors", empty(Depth(4).shapes))
     both = read_files(sorted(tmp_path.iterdir()))
     assert [file.family for file in both] == ["Other", "Other"]

@@ -121,7 +121,7 @@ def test_the_decoder_tells_whose_encoder_it_is(tmp_path: Path, release: str) -> 
 def test_an_encoder_alone(tmp_path: Path) -> None:
     states = {"encoder": empty(Encoder(18).shapes)}
     with pytest.raises(
-        UserError, match="an encoder of either Monodepth2 or SC-Depth or EPCDepth.*: give the folder"
+        UserError, match=r"an encoder of either Monodepth2 or SC-Depth or EPCDepth.*: give the folder"
     ):
         model_options(Path("nowhere"), states, {})
 
