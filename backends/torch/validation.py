@@ -117,7 +117,7 @@ class Validation:
         self.method.eval()
         with torch.no_grad():
             batch = to_batch(arrays, self.device)
-            if not self.options.needs("val").sources:
+            if self.method.depth_networks and not self.options.needs("val").sources:
                 return {}, self._predict(batch), batch
             losses = self.method.losses(batch)
             maps = losses.maps

@@ -41,8 +41,8 @@ class FeatDepthOptions(VideoSources, ResNetOptions, SigmoidRange):
         *("train_extractor", "extractor_batch_statistics", "cumulative_target_resize", "grid_align_corners"),
     )
     SMALL: ClassVar[Mapping[str, Any]] = {
-        **{"num_layers": 18, "height": 64, "width": 96, "batch_size": 2, "pose_size": [64, 96]},
-        "train_extractor": True,
+        **{"num_layers": 18, "height": 64, "width": 64, "batch_size": 2, "train_extractor": True},
+        **{"frame_ids": [0], "use_stereo": True},
     }
     ALIASES: ClassVar[Mapping[str, str]] = {
         "depth_num_layers": "num_layers",
