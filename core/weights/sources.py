@@ -45,7 +45,8 @@ class WeightsFile:
     def family(self) -> str:
         """The release it looks like, or those."""
         rules = (self.network, *self.others)
-        return " or ".join(rule.paddle_family if self.layout == PADDLE else rule.family for rule in rules)
+        names = (rule.paddle_family if self.layout == PADDLE else rule.family for rule in rules)
+        return " or ".join(dict.fromkeys(names))
 
     @property
     def tensors(self) -> int:
