@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import paddle
@@ -124,10 +125,12 @@ class Trainer:
         self._build(pretrained)
         self.validation = Validation(options, self.method, self.device, self.val_set)
         self.log, self.guard = RunLog(None, 0), CollapseGuard(options.COLLAPSE_CURE)
-        self.interruption, self.stopping = Interruption(), False
+        self.interruption, self.stopping, self.spent = Interruption(), False, False
 
     def run(self) -> None:
         """Trains all epochs; writes a weights folder every `save_frequency` epochs and after the last.
+
+        It ends early, with a checkpoint and its validation, where `max_cpu_seconds` are used up.
 
         No epochs at all write the initial weights.
 
@@ -149,6 +152,8 @@ class Trainer:
                     self.method.progress = epoch / self.options.num_epochs
                     self._train_epoch(epoch, first=max(0, first_step - epoch * self.steps_per_epoch))
                     self._end_epoch(epoch)
+                    if self.spent:
+                        break
             except NotFiniteError as error:
                 rank = "" if self.processes.is_first else f"_rank{self.processes.rank}"
                 folder = self.run_folder / f"nonfinite_step_{self.log.step}{rank}"
@@ -248,7 +253,7 @@ class Trainer:
         )
 
     def _train_epoch(self, epoch: int, first: int) -> None:
-        """The steps of an epoch, from its `first` on."""
+        """The steps of an epoch, from its `first` on, or those there is time for."""
         options = self.options
         with closing(self._batches(epoch, first)) as loader:
             for number in range(first, self.steps_per_epoch):
@@ -262,13 +267,23 @@ class Trainer:
                     truths = known_truths(self.train_set, epoch, arrays[-1])
                     self._log(step, "train", values, maps, batch, truths)
                     self._log(step, "val", *self.validation.one_batch(step))
+                self.spent = self._is_spent()
+                if self.spent:
+                    break
                 if number + 1 < self.steps_per_epoch:  # `_end_epoch` follows the last one
                     self._save_and_stop()
 
     def _end_epoch(self, epoch: int) -> None:
         """A checkpoint where one is due, and its validation."""
         due = (epoch + 1) % self.options.save_frequency == 0 or epoch + 1 == self.options.num_epochs
-        self._save_and_stop(epoch if due else None)
+        due = due or self.spent
+        whole = self.log.step == (epoch + 1) * self.steps_per_epoch
+        self._save_and_stop(epoch if due and whole else None)
+        if self.spent and self.log.step < self.options.num_epochs * self.steps_per_epoch:
+            self.log.message(
+                f"{self.options.max_cpu_seconds:g} processor seconds are used up after step {self.log.step}; --resume "
+                "continues"
+            )
         if due:
             self._validate_all()
         self._tell_news()
@@ -286,7 +301,7 @@ class Trainer:
             Interrupted: says how to go on.
         """
         step, every = self.log.step, self.options.save_steps
-        if epoch is not None or self.stopping or (every and step % every == 0):
+        if epoch is not None or self.stopping or self.spent or (every and step % every == 0):
             between = resume.step_folder(self.run_folder, step)
             folder = between if epoch is None else weights_folder(self.run_folder, epoch)
             self.save(folder)
@@ -295,6 +310,11 @@ class Trainer:
         if self.stopping:
             distributed.any_of([True], self.device)  # a launcher ends all when one ends: not while one writes
             self._stop()
+
+    def _is_spent(self) -> bool:
+        """Whether the processor's time of any process is used up, which all take note of."""
+        most = self.options.max_cpu_seconds
+        return most > 0 and distributed.any_of([process_time() >= most], self.device)[0]
 
     def _stop(self) -> None:
         command = resume.resume_command(self.processes)

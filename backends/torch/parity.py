@@ -95,12 +95,12 @@ def prediction(method: Method, batch: dict[str, Tensor], precision: str) -> dict
     with torch.no_grad():
         with Recorder(method.networks()) as recorder:
             terms = method.losses(batch).terms
-        disparity = method.predict(method.inputs_of(batch))["disparity"]
+        found = method.predict(method.inputs_of(batch)) if method.depth_networks else {}
     kinds = method.options.JUMPING_TERMS
     return {
         "layers": recorder.layers,
         "terms": {name: to_array(term) for name, term in terms.items() if not jumps(name, kinds, precision)},
-        "metrics": {"disparity": to_array(disparity)},
+        "metrics": {"disparity": to_array(found["disparity"])} if found else {},
     }
 
 

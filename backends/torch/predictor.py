@@ -93,7 +93,7 @@ class Predictor:
 
         Returns:
             (N, height, width) at the network's size; float32, float64 when post-processed. In 1 / metres up to the
-            model's scale; for models trained with stereo on KITTI, metres = 5.4 / disparity.
+            model's scale; for models trained with stereo, metres = `options.metres_per_unit` / disparity.
 
         Raises:
             UserError: an input is missing, or is none of the method's.
@@ -139,7 +139,7 @@ class Predictor:
 
         Returns:
             T_next_current (N − 1, 4, 4) float32: maps points of camera t to camera t + 1. Its translation is in the
-            unit of the model's depth: arbitrary for training on video alone, 5.4 m for training with stereo on KITTI.
+            unit of the model's depth: arbitrary for training on video alone, else `options.metres_per_unit` metres.
             `core.odometry.trajectories.chain` makes a path of it.
 
         Raises:

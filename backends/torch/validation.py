@@ -104,7 +104,7 @@ class Validation:
                 truths = samples.take(arrays)
                 values, maps, batch = self._evaluate(arrays, dataset, truths)
                 means.add(values, len(arrays["index"]))
-                if any(truths):
+                if any(truths) and self.method.depth_networks:
                     for metrics in image_metrics(self.options, self._measured(maps, batch), truths):
                         means.add(metrics)
                 if not goes_on():
@@ -117,11 +117,11 @@ class Validation:
         self.method.eval()
         with torch.no_grad():
             batch = to_batch(arrays, self.device)
-            if not self.options.needs("val").sources:
+            if self.method.depth_networks and not self.options.needs("val").sources:
                 return {}, self._predict(batch), batch
             losses = self.method.losses(batch)
             maps = losses.maps
-            if any(truths) and "disparity" not in maps:
+            if any(truths) and self.method.depth_networks and "disparity" not in maps:
                 maps = maps | self._predict(batch)
         return finite_numbers(losses, arrays, dataset), maps, batch
 

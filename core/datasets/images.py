@@ -67,6 +67,7 @@ class SequenceImages(ABC):
         self.frames, self.lines = list(needs.frames), list(lines)
         self.listed, self.rows = list(lines), list(range(len(self.lines)))
         self._left_out: Counter[str] = Counter()
+        self._absent: set[Path] = set()  # neighbours that the target stands in for
         self.height, self.width = preparation.height, preparation.width
         self.kind = IMAGES[preparation.filter]
         self.given_intrinsics = given_intrinsics
@@ -87,6 +88,11 @@ class SequenceImages(ABC):
     @abstractmethod
     def image_path(self, line: SplitLine, frame: Frame) -> Path:
         """The file of a frame, its extension that of the data set."""
+
+    def image_file(self, line: SplitLine, frame: Frame) -> Path:
+        """The file that a frame is read from: `image_path`, or the target's, after `check_files`."""
+        path = self.image_path(line, frame)
+        return self.image_path(line, 0) if path in self._absent else path
 
     def camera_number(self, line: SplitLine) -> int:
         """The camera that took a line's target, such as `core.datasets.splits.LEFT`."""
@@ -127,6 +133,9 @@ class SequenceImages(ABC):
         """
         needed = [[self.image_path(line, frame) for frame in self.frames] for line in self.lines]
         exists = {path: path.is_file() for path in {path for paths in needed for path in paths}}
+        if self.listing.repeat_target:
+            self._repeat_targets(exists)
+            needed = [[self.image_file(line, frame) for frame in self.frames] for line in self.lines]
         if self.listing.drop_incomplete:
             alone = [exists[target] and not all(map(exists.get, paths)) for target, *paths in needed]
             self.leave_out({index: "neighbouring images" for index, is_alone in enumerate(alone) if is_alone})
@@ -139,6 +148,20 @@ class SequenceImages(ABC):
             index, path = missing[0]
             count = len({path for _, path in missing})
             raise UserError(f"{path}: no such image ({count} are missing); {self._cure(index)}")
+
+    def _repeat_targets(self, exists: Mapping[Path, bool]) -> None:
+        """Lets the target stand in for every neighbour in time that does not exist, for `Listing.repeat_target`."""
+        times = [frame for frame in self.frames[1:] if frame != "s"]
+        paths = {index: [self.image_path(line, n) for n in times] for index, line in enumerate(self.lines)}
+        whole = {index for index, line in enumerate(self.lines) if exists[self.image_path(line, 0)]}
+        targets = {self.image_path(line, 0) for line in self.lines}
+        self._absent = {path for index in whole for path in paths[index] if not exists[path]} - targets
+        count = sum(not self._absent.isdisjoint(found) for found in paths.values())
+        if count:
+            self.notes.append(
+                f"{self.listing.split or self.root}: in {count} of {len(self.lines)} lines the target stands in for a "
+                "neighbour that is not there"
+            )
 
     def leave_out(self, lacking: Mapping[int, str]) -> None:
         """Takes lines out of the list, for `Listing.drop_incomplete`.
@@ -189,7 +212,7 @@ class SequenceImages(ABC):
 
     def _scale_0(self, index: int, frame: Frame, view: View) -> tuple[Any, np.ndarray]:
         """A frame at scale 0, as the filter's kind of image and as a read-only array of the same bits."""
-        path = self.image_path(self.lines[index], frame)
+        path = self.image_file(self.lines[index], frame)
         key = path, view.mirrored
         array = self._cache.get(key)
         if array is not None:

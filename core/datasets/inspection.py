@@ -32,7 +32,7 @@ def inspect(
     Returns:
         Lines for the user, and the errors of the images that are unreadable.
     """
-    needed = {dataset.image_path(line, frame) for line in dataset.lines for frame in dataset.frames}
+    needed = {dataset.image_file(line, frame) for line in dataset.lines for frame in dataset.frames}
     paths = sorted(needed)
     sizes, bad = _read_images(paths, decode)
     some = 0 < decode < len(paths)
@@ -104,7 +104,7 @@ def _motion(dataset: SequenceDataset, lines: list[SplitLine]) -> Iterator[str]:
     for frame in dataset.frames[1:]:
         if frame == "s" or not lines:
             continue
-        found = sorted(motion(dataset.image_path(line, 0), dataset.image_path(line, frame)) for line in lines)
+        found = sorted(motion(dataset.image_file(line, 0), dataset.image_file(line, frame)) for line in lines)
         typical = found[len(found) // 2]
         advice = ""
         if typical < LEAST_MOTION:
@@ -135,7 +135,7 @@ def _known_motion(dataset: SequenceDataset) -> Iterator[str]:
 def _stereo(dataset: SequenceDataset, lines: list[SplitLine], baseline: float | None) -> Iterator[str]:
     """Whether left is left, and the baseline."""
     pairs = [
-        [dataset.image_path(line, frame) for frame in ((0, "s") if dataset.side(line) < 0 else ("s", 0))]
+        [dataset.image_file(line, frame) for frame in ((0, "s") if dataset.side(line) < 0 else ("s", 0))]
         for line in lines
     ]
     checks = [check_stereo(left, right) for left, right in pairs]
@@ -156,7 +156,7 @@ def _stereo(dataset: SequenceDataset, lines: list[SplitLine], baseline: float | 
 
 
 def _is_readable(dataset: SequenceDataset, line: SplitLine) -> bool:
-    paths = [dataset.image_path(line, frame) for frame in dataset.frames]
+    paths = [dataset.image_file(line, frame) for frame in dataset.frames]
     try:
         for path in paths:
             load_image(path)  # of some only the header was read

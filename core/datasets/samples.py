@@ -135,7 +135,7 @@ class SequenceDataset(MeasuredMotion):
             candidate = (index + following) % len(self)
             try:
                 for frame in self.frames:
-                    self.bad_images.check(self.image_path(self.lines[candidate], frame))
+                    self.bad_images.check(self.image_file(self.lines[candidate], frame))
                 return self._load(epoch, candidate, first)
             except BadImageError as error:
                 self.bad_images.add(error)

@@ -49,7 +49,7 @@ class EvaluationOptions:
     eval_mono: bool = option(False, "scale every prediction by the ratio of medians")
     eval_stereo: bool = option(
         False,
-        "metric prediction of a model trained with stereo or known poses: depth times 5.4 or 10 baselines, no medians",
+        "metric prediction of a model trained with stereo or known poses: depth times the metres in a unit, no medians",
     )
     protocol: str | None = option(
         None,

@@ -106,6 +106,11 @@ class VideoSources(Options):
         """The target 0 and the sources."""
         return list(self.frame_ids)
 
+    @property
+    def has_views(self) -> bool:
+        """Whether the loss compares views, for which there must be a source."""
+        return True
+
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
         super().validate()
@@ -113,7 +118,10 @@ class VideoSources(Options):
         require(ids[0] == 0, f"option frame_ids: the first must be 0, the target, not {ids[0]}")
         require(len(set(ids)) == len(ids), f"option frame_ids: {ids} names a frame twice")
         stereo = " or use_stereo" if hasattr(self, "use_stereo") else ""
-        require(len(self.frames) > 1, f"no source view: add frames to frame_ids (such as 0 -1 1){stereo}")
+        require(
+            len(self.frames) > 1 or not self.has_views,
+            f"no source view: add frames to frame_ids (such as 0 -1 1){stereo}",
+        )
 
 
 @dataclass

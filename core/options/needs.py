@@ -150,6 +150,7 @@ class Listing:
         depth_hints: folder of the depth hints; None: `depth_hints` in the root folder.
         drop_incomplete: lines whose sources, named depth or known poses are not there are left out and counted;
             otherwise a missing image or pose is an error, and a missing depth is unknown everywhere.
+        repeat_target: a neighbour in time that is not there is the target once more, and counted.
     """
 
     dataset: str
@@ -164,6 +165,7 @@ class Listing:
     frame_index: bool = False
     depth_hints: str | None = None
     drop_incomplete: bool = False
+    repeat_target: bool = False
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class PredictionOptions:
     ext: list[str] = option(("jpg", "jpeg", "png"), "extensions to look for in a folder")
     pred_metric_depth: bool = option(
         False,
-        "depth in metres, for models trained with stereo or known poses: times 5.4, or 10 times the baseline",
+        "depth in metres, for models trained with stereo or known poses: times the metres in a unit",
     )
     pred_depth_scale_factor: float = option(
         1.0, "multiplies the depth; other than 1 it is taken to give metres"

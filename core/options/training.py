@@ -95,8 +95,8 @@ class Options:
     )
     baseline: float | None = option(
         None,
-        "metres between the cameras of a stereo pair; none: as the data set says (KITTI: 0.54); with known_poses ten "
-        "times it is also the unit of one camera's depth (none: 5.4 m)",
+        "metres between the cameras of a stereo pair; none: as the data set says (KITTI: 0.54); with known_poses it is "
+        "also what one camera's depth has its unit by",
     )
     height: int = option(192, "height of the network input, a multiple of 32")
     width: int = option(640, "width of the network input, a multiple of 32")
@@ -129,6 +129,11 @@ class Options:
     log_frequency: int = option(250, "steps between log entries, up to step 2000")
     save_frequency: int = option(1, "epochs between checkpoints")
     save_steps: int = option(0, "steps between further checkpoints, of which the newest is kept; 0: none")
+    max_cpu_seconds: float = option(
+        0.0,
+        "processor seconds, of all threads of a process since it began, after which a run ends in good order: it "
+        "writes a checkpoint and validates; 0: no limit",
+    )
     validation: bool = option(
         True,
         "validate on the whole list after every checkpoint of an epoch, and keep the best as weights_best",
@@ -266,6 +271,7 @@ class Options:
             -1 <= self.start_epoch < max(self.num_epochs, 1),
             f"option start_epoch: {self.start_epoch} is no epoch of the {self.num_epochs} that --num_epochs asks for",
         )
+        require(self.max_cpu_seconds >= 0, "option max_cpu_seconds: must not be negative")
         require_seed(self.seed)
         require_device(self.device)
         require(self.learning_rate > 0, f"option learning_rate: {self.learning_rate} must be above 0")

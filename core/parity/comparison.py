@@ -128,10 +128,12 @@ def _item(
 
 
 def with_metrics(result: Result, truth: list[SparseDepth]) -> Result:
-    """The result with its disparities, `metrics/<precision>/disparity`, replaced by the metrics of depth."""
+    """The result with its disparities, `metrics/<precision>/disparity`, if any, replaced by the metrics of depth."""
     replaced = {key: array for key, array in result.items() if not key.endswith("/disparity")}
     for precision in PRECISIONS:
-        disparity = result[f"metrics/{precision}/disparity"]
+        disparity = result.get(f"metrics/{precision}/disparity")
+        if disparity is None:  # the model predicts no depth
+            continue
         for name, values in zip(METRIC_NAMES, _metrics(disparity[:, 0], truth).T, strict=True):
             replaced[f"metrics/{precision}/{name}"] = values
     return replaced

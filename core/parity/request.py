@@ -147,6 +147,8 @@ def _weight_range(name: str, shapes: dict[str, tuple[int, ...]]) -> tuple[float,
     if len(shapes[name]) == 1:  # of another normalisation
         return 0.5, 1.0
     bound = math.sqrt(6 / math.prod(shapes[name][1:]))  # keeps the size of activations (He et al. 2015)
+    if "_pointwise." in name:  # a chain of them, each added to what came before: small as above
+        bound /= 10
     return -bound, bound
 
 

@@ -55,8 +55,7 @@ class PredictionWriter:
         kinds: names of `WRITERS`, the files to write for each image.
         model: what made the predictions, for the record inside the files.
         max_depth: the model's largest depth before scaling; None where it has no bound.
-        stereo_factor: metres in a unit of depth of a model trained with stereo or known poses: 10 baselines; 5.4 on
-            KITTI, and for known poses of one camera.
+        stereo_factor: metres in a unit of depth of a model trained with stereo or known poses.
     """
 
     def __init__(

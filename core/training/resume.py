@@ -38,6 +38,7 @@ HARMLESS = {
         "log_frequency",
         "save_frequency",
         "save_steps",
+        "max_cpu_seconds",
         "validation",
     ),  # when to stop, and what to keep
 }

@@ -31,13 +31,24 @@ def with_start_epoch(options: "TrainingOptions") -> "TrainingOptions":
     if options.start_epoch >= 0:
         return options
     path = Path(options.load_weights_folder or "")
-    epoch = read_number(path, "epoch") if _is_checkpoint(path) else None
-    if epoch is None or epoch < 0:
+    done = _epochs_done(path, options.method)
+    if done is None or done < 1:
         raise UserError(f"{path}: does not say after which epoch it was saved; give --start_epoch N")
-    options = dataclasses.replace(options, start_epoch=epoch + 1)
+    options = dataclasses.replace(options, start_epoch=done)
     options.validate()
-    print(f"{path}: saved in epoch {epoch}; goes on with epoch {epoch + 1}", file=sys.stderr)
+    print(f"{path}: saved in epoch {done - 1}; goes on with epoch {done}", file=sys.stderr)
     return options
+
+
+def _epochs_done(path: Path, method: str) -> int | None:
+    """How many epochs a file of weights has behind it; None where it does not say."""
+    if not _is_checkpoint(path):
+        return None
+    keys = FAMILIES[method].finished if method in FAMILIES else ()
+    if keys:
+        return read_number(path, *keys)
+    epoch = read_number(path, "epoch")
+    return None if epoch is None else epoch + 1
 
 
 def kept_moments(path: Path, files: Mapping[str, State], method: str) -> State:
@@ -60,6 +71,8 @@ def kept_moments(path: Path, files: Mapping[str, State], method: str) -> State:
         return {}
     found = read_optimizer(path)
     parameters = list(_parameters(files, order)) if found else []
+    if family and family.frozen and len(found) < len(parameters):
+        parameters = list(_parameters(files, tuple(name for name in order if name not in family.frozen)))
     if not _fit(found, parameters):
         reason = (
             "its optimizer's state is not that of its networks" if found else "it has no optimizer's state"

@@ -312,9 +312,11 @@ def _numbers(entries: dict[Any, Any]) -> dict[str, Numbers | bool | int | float]
 # ---- what else a checkpoint of a training says --------------------------------------------------------------
 
 
-def kept_number(loaded: Any, name: str) -> int | None:
-    """A whole number at the top of a checkpoint, such as `epoch`; None where there is none."""
-    value = loaded.get(name) if isinstance(loaded, dict) else None
+def kept_number(loaded: Any, *names: str) -> int | None:
+    """A whole number in a checkpoint by the keys from its top, such as `epoch`; None where there is none."""
+    value = loaded
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
     if isinstance(value, Numbers):
         array = value.array() if value.nbytes <= np.dtype(np.float64).itemsize else None
         value = array.item() if array is not None and array.size == 1 else None

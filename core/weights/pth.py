@@ -64,9 +64,13 @@ def read_optimizer(path: Path) -> list[dict[str, np.ndarray]]:
     return _read(path, optimizer_arrays)
 
 
-def read_number(path: Path, name: str) -> int | None:
-    """A whole number at the top of a checkpoint, such as `epoch`; None where there is none. Errors as of `read_pth`."""
-    return _read(path, lambda loaded, size: kept_number(loaded, name))
+def read_number(path: Path, *names: str) -> int | None:
+    """A whole number in a checkpoint by the keys from its top, such as `epoch`; None where there is none.
+
+    Raises:
+        UserError: as `read_pth`.
+    """
+    return _read(path, lambda loaded, size: kept_number(loaded, *names))
 
 
 def read_record(path: Path, name: str) -> dict[str, Any]:

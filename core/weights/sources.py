@@ -45,7 +45,8 @@ class WeightsFile:
     def family(self) -> str:
         """The release it looks like, or those."""
         rules = (self.network, *self.others)
-        return " or ".join(rule.paddle_family if self.layout == PADDLE else rule.family for rule in rules)
+        names = (rule.paddle_family if self.layout == PADDLE else rule.family for rule in rules)
+        return " or ".join(dict.fromkeys(names))
 
     @property
     def tensors(self) -> int:
@@ -200,8 +201,11 @@ def _networks(path: Path, state: State, layout: str, best: list[MethodFamily]) -
 
 def _network(path: Path, name: str, state: State, layout: str, best: list[MethodFamily]) -> WeightsFile:
     shapes = {key: array.shape for key, array in state.items()}
+    # Several families may know its network; which of them has files of that name?
+    named = [family for family in best if name in family.networks]
     # A file that is not of its folder's family may be one of another's, and is called that.
-    rules = _rules(shapes, best) or _rules(shapes, list(families.FAMILIES.values()))[:1]
+    rules = _rules(shapes, named) or _rules(shapes, best)
+    rules = rules or _rules(shapes, list(families.FAMILIES.values()))[:1]
     if not rules:
         raise UserError(f"{path}: holds arrays of no network that is known: {_described(list(shapes))}")
     network, *others = (rule.named(name) for rule in rules)

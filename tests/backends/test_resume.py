@@ -252,6 +252,32 @@ def test_kill_saves_and_stops_in_the_middle_of_an_epoch(backend, drive, runs, wh
     assert_same(backend, whole / "models" / "weights_1", runs / "run" / "models" / "weights_1")
 
 
+# ---- the processor's time ---------------------------------------------------------------------------------------
+
+
+def test_a_run_ends_when_its_time_is_used_up(backend, drive, runs, whole, monkeypatch, capsys):
+    """With a checkpoint, its validation and no error; and goes on from there."""
+    arguments = (drive, runs, "run", *SMALL)
+    clock = iter([1.0, 2.0, 30.0])
+    monkeypatch.setattr(backend.module("trainer"), "process_time", lambda: next(clock))
+    tiny_trainer(backend, *arguments, "--max_cpu_seconds", 30, "--validation").run()
+    assert names(runs / "run") == ["step_3", "weights_0", "weights_best"]
+    said = capsys.readouterr().out
+    assert "30 processor seconds are used up after step 3; --resume continues" in said
+    assert said.count("validation: ") == 2
+    tiny_trainer(backend, *arguments, "--resume").run()
+    assert_same(backend, whole / "models" / "weights_1", runs / "run" / "models" / "weights_1")
+
+
+def test_time_that_is_used_up_with_an_epoch(backend, drive, runs, monkeypatch, capsys):
+    clock = iter([1.0, 2.0])
+    monkeypatch.setattr(backend.module("trainer"), "process_time", lambda: next(clock))
+    arguments = ("--save_frequency", 2, "--max_cpu_seconds", 2)
+    tiny_trainer(backend, drive, runs, "run", *SMALL, *arguments).run()
+    assert names(runs / "run") == ["weights_0"]
+    assert "used up after step 2" in capsys.readouterr().out
+
+
 # ---- signal 9 --------------------------------------------------------------------------------------------------
 
 

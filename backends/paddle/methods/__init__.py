@@ -12,6 +12,7 @@ METHODS = {
     "sc_depth": "backends.paddle.methods.sc_depth.SCDepth",
     "epcdepth": "backends.paddle.methods.epcdepth.EPCDepth",
     "packnet": "backends.paddle.methods.packnet.PackNet",
+    "featdepth": "backends.paddle.methods.featdepth.FeatDepth",
 }
 
 

@@ -62,7 +62,8 @@ class Method(nn.Module):
 
     def parameter_groups(self) -> list[dict]:
         """What is trained, in the optimiser's groups: the only place that says so. What is frozen is absent."""
-        return [{"params": [p for network in self.networks().values() for p in network.parameters()]}]
+        networks = self.networks().values()
+        return [{"params": [p for network in networks for p in network.parameters() if p.requires_grad]}]
 
     def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A training batch on the device as the losses take it, such as with parts of its samples exchanged."""

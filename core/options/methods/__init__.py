@@ -1,6 +1,7 @@
 """The options of every method, by the name that `--method` takes; the first is the one where none is named."""
 
 from core.options.methods.epcdepth import EPCDepthOptions
+from core.options.methods.featdepth import FeatDepthOptions
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.methods.packnet import PackNetOptions
 from core.options.methods.sc_depth import SCDepthOptions
@@ -11,4 +12,5 @@ OPTIONS: dict[str, type[Options]] = {
     "sc_depth": SCDepthOptions,
     "epcdepth": EPCDepthOptions,
     "packnet": PackNetOptions,
+    "featdepth": FeatDepthOptions,
 }

@@ -109,6 +109,9 @@ class MethodFamily:
             names `encoder.…` and `depth_decoder.…`. A single `state_dict` or `model` is found anyway.
         optimised: where such a file keeps the state of an optimiser beside its networks, those whose parameters it has,
             in its order.
+        frozen: those of them which do not learn, and whose parameters the optimiser may therefore lack.
+        finished: keys, from the top, to the number of epochs that are done in such a file; (): `epoch` at its top, the
+            last of them, counted from 0.
         alone: networks that are a whole model: such a file need not hold the others.
         configuration: key under which such a file keeps the options of its training, in pickles alone.
         configured: the options of ours that follow from them, of any type; they are checked as those of YAML are.
@@ -123,6 +126,8 @@ class MethodFamily:
     join: Callable[[Mapping[str, State]], dict[str, Any]] | None = None
     containers: tuple[str, ...] = ()
     optimised: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
+    finished: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
     configuration: str = ""
     configured: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None

@@ -8,6 +8,7 @@ from PIL import Image
 
 from core.datasets import open_dataset
 from core.datasets.ground_truth import SparseDepth, save_ground_truth
+from core.datasets.inspection import inspect
 from core.datasets.kitti import annotated_depth_path, depth_path, scan_path
 from core.datasets.loader import batches
 from core.datasets.oxts import oxts_path
@@ -55,6 +56,33 @@ def root(tmp_path):
 
 def listing(root, **words):
     return Listing("kitti", str(root), "list.txt", drop_incomplete=True, **words)
+
+
+# ---- the target once more ----------------------------------------------------------------------------------------
+
+
+def test_the_target_stands_in_for_a_missing_neighbour(root):
+    lists = Listing("kitti", str(root), "list.txt", repeat_target=True)
+    dataset = open_dataset(options(Needs(frames=(0, -1, 1)), lists), "train")
+    assert len(dataset) == 5
+    assert dataset.news() == [
+        "list.txt: in 2 of 5 lines the target stands in for a neighbour that is not there"
+    ]
+    first, second = dataset[0, 0], dataset[0, 1]
+    np.testing.assert_array_equal(first["image_-1_0"], first["image_0_0"])
+    assert (first["image_1_0"] != first["image_0_0"]).any()
+    assert (second["image_-1_0"] != second["image_0_0"]).any()
+    lines, bad = inspect(dataset, 0, None)
+    assert not bad and "5 samples of frames 0 -1 1" in lines[0]
+
+
+def test_nothing_stands_in_for_a_missing_target(root):
+    target = root / DATE / DRIVE.split("/")[-1] / "image_02" / "data" / "0000000002.png"
+    assert target.is_file()
+    target.unlink()
+    lists = Listing("kitti", str(root), "list.txt", repeat_target=True)
+    with pytest.raises(UserError, match=r"0000000002\.png: no such image"):
+        open_dataset(options(Needs(frames=(0, -1, 1)), lists), "train")
 
 
 # ---- left out ------------------------------------------------------------------------------------------------

@@ -147,6 +147,22 @@ def test_moments_of_other_networks_are_left(twin, tmp_path: Path, capsys, shapes
     assert "Adam's moments begin at zero" in capsys.readouterr().err
 
 
+def test_moments_without_those_of_frozen_networks(twin, tmp_path: Path, monkeypatch, capsys) -> None:
+    """The optimiser may have been given what learns alone, or everything."""
+    path = write(
+        tmp_path / "a.pth", optimizer=lambda file: file.optimizer({CONV: 7}, ((4, 3, 3, 3), (4,), (4,)))
+    )
+    assert moments(path) == {}
+    monkeypatch.setitem(FAMILIES, "twin", dataclasses.replace(FAMILIES["twin"], frozen=("pose",)))
+    assert {name for name in moments(path) if "/" in name} == {
+        f"{key}/depth/conv.weight" for key in ("steps", "exp_avg", "exp_avg_sq")
+    }
+    path = write(tmp_path / "b.pth", optimizer=lambda file: file.optimizer({HEAD: 9}))
+    assert (moments(path)["exp_avg/pose/head.weight"] == 3.5).all()
+    path = write(tmp_path / "c.pth", optimizer=lambda file: file.optimizer({CONV: 7}, ((4, 3, 3, 3), (4,))))
+    assert moments(path) == {}
+
+
 def test_files_without_moments(twin, tmp_path: Path, capsys) -> None:
     assert moments(write(tmp_path / "a.pth")) == {}
     assert "a.pth: it has no optimizer's state; Adam's moments begin at zero" in capsys.readouterr().err
@@ -216,6 +232,19 @@ def test_the_largest_model_fits() -> None:
 
 def options(*words: object) -> TwinOptions:
     return parse(ResumingOptions, [*map(str, words)])
+
+
+def test_a_number_of_epochs_that_are_done(twin, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Some programs write that one, deeper in their files; what has its name at the top is none."""
+    family = dataclasses.replace(FAMILIES["twin"], finished=("meta", "epoch"))
+    monkeypatch.setitem(FAMILIES, "twin", family)
+    path = write(tmp_path / "epoch_5.pth", epoch=9, meta={"epoch": 5, "iter": 50, "config": "a = 1"})
+    assert with_start_epoch(options("--resume", path)).start_epoch == 5
+    assert "saved in epoch 4; goes on with epoch 5" in capsys.readouterr().err
+    for meta in ({"epoch": 0}, {"epoch": "5"}, {}, 5):
+        path = write(tmp_path / "b.pth", epoch=9, meta=meta)
+        with pytest.raises(UserError, match=r"b\.pth: does not say after which epoch"):
+            with_start_epoch(options("--resume", path))
 
 
 def test_the_epoch_after_that_of_the_file(twin, tmp_path: Path, capsys) -> None:
