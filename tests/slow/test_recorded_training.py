@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from tests.backends.methods import test_epcdepth as epcdepth
+from tests.backends.methods import test_featdepth as featdepth
+from tests.backends.methods.test_featdepth import divisor_of_the_recording
 from tests.backends.methods.test_sc_depth import check_steps, official, run_steps
 from tests.tolerances import assert_close
+
+__all__ = ["divisor_of_the_recording"]  # a fixture
 
 
 @pytest.fixture(scope="module", params=["float32", "float64"])
@@ -97,3 +101,30 @@ def test_the_state_after_the_sixth_step(backend, six_steps):
     for number, deviation in enumerate(recorded["final/sigmoid_deviation_float32"]):
         expected = recorded[f"final/sigmoid_{number}"]
         assert_close(backend.array(found[number]), expected, (0, 3 * deviation), label=str(number))
+
+
+# ---- FeatDepth: five steps, of which the tests of every day take the first ----------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_five_recorded_steps(backend, golden, arrays, divisor_of_the_recording, dtype):
+    """Losses, norms, the networks' outputs in the last step, and the prediction after it."""
+    recorded, method, steps = featdepth.run_steps(backend, golden, arrays, dtype, 5)
+    double = dtype == "float64"
+    for step, (row, _, _, _) in enumerate(steps):
+        for name, own, wanted in zip(
+            recorded["columns"], row, recorded[f"{dtype}/losses"][step], strict=True
+        ):
+            first = featdepth.FIRST if double else (2e-3, 0)
+            bound = first if step == 0 or name == "learning_rate" else ((1e-4, 0) if double else (2e-3, 0))
+            if name.startswith("gradient") and not double:
+                bound = (3e-2, 0)
+            assert_close(own, wanted, bound, label=f"{name} of step {step}")
+    if double:
+        _, maps, motions, _ = steps[4]
+        featdepth.check_networks(recorded, 4, maps, motions, (1e-4, 0))
+    method.eval()
+    with backend.no_gradients():
+        target = featdepth.recorded_batch(backend, recorded, 4 % 3, dtype)["image_0_0"]
+        sigmoid = method.depth(method.encoder(target))[0]
+    assert_close(backend.array(sigmoid), recorded[f"{dtype}/final_sigmoid_0"], (1e-4 if double else 3e-2, 0))
