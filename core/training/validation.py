@@ -130,7 +130,7 @@ def describe(options: Options, values: Mapping[str, float]) -> str:
     """A validation in a few words."""
     name, value = options.criterion(values)
     decisive = f"{name.removeprefix('de/')} {value:.5f}"
-    return f"loss {values['loss']:.5f}, {decisive}" if "loss" in values else decisive
+    return f"loss {values['loss']:.5f}, {decisive}" if "loss" in values and name != "loss" else decisive
 
 
 class NotFiniteError(UserError):

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from tests.backends.methods import test_epcdepth as epcdepth
+from tests.backends.methods import test_featdepth as featdepth
 from tests.backends.methods import test_packnet as packnet
+from tests.backends.methods.test_featdepth import divisor_of_the_recording
 from tests.backends.methods.test_sc_depth import check_steps, official, run_steps
 from tests.tolerances import assert_close
+
+__all__ = ["divisor_of_the_recording"]  # a fixture
 
 
 @pytest.fixture(scope="module", params=["float32", "float64"])
@@ -104,7 +108,7 @@ def test_the_state_after_the_sixth_step(backend, six_steps):
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_the_five_recorded_steps(backend, golden, arrays, precision):
+def test_the_five_recorded_steps_of_packnet(backend, golden, arrays, precision):
     """In double precision with the state after them: the recorded runs in single and double have drifted apart."""
     recorded, method, rows, first = packnet.run_steps(backend, golden, arrays, precision, 5)
     packnet.check_first_step(recorded, rows, first, precision)
@@ -121,3 +125,30 @@ def test_the_five_recorded_steps(backend, golden, arrays, precision):
         disparity, pose = method.depth(target)[0], method.pose(target, sources)
     assert_close(backend.array(disparity), recorded["float64/final_inverse_depth"], (1e-3, 0))
     assert_close(backend.array(pose), recorded["float64/final_pose"], (1e-3, 0))
+
+
+# ---- FeatDepth: five steps, of which the tests of every day take the first ----------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_five_recorded_steps_of_featdepth(backend, golden, arrays, divisor_of_the_recording, dtype):
+    """Losses, norms, the networks' outputs in the last step, and the prediction after it."""
+    recorded, method, steps = featdepth.run_steps(backend, golden, arrays, dtype, 5)
+    double = dtype == "float64"
+    for step, (row, _, _, _) in enumerate(steps):
+        for name, own, wanted in zip(
+            recorded["columns"], row, recorded[f"{dtype}/losses"][step], strict=True
+        ):
+            first = featdepth.FIRST if double else (2e-3, 0)
+            bound = first if step == 0 or name == "learning_rate" else ((1e-4, 0) if double else (2e-3, 0))
+            if name.startswith("gradient") and not double:
+                bound = (3e-2, 0)
+            assert_close(own, wanted, bound, label=f"{name} of step {step}")
+    if double:
+        _, maps, motions, _ = steps[4]
+        featdepth.check_networks(recorded, 4, maps, motions, (1e-4, 0))
+    method.eval()
+    with backend.no_gradients():
+        target = featdepth.recorded_batch(backend, recorded, 4 % 3, dtype)["image_0_0"]
+        sigmoid = method.depth(method.encoder(target))[0]
+    assert_close(backend.array(sigmoid), recorded[f"{dtype}/final_sigmoid_0"], (1e-4 if double else 3e-2, 0))

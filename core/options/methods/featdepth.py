@@ -253,6 +253,7 @@ class FeatDepthOptions(VideoSources, ResNetOptions, SigmoidRange):
                 split=self.validation_split or one.split if validating else one.split,
                 ground_truth=self.ground_truth if validating and self.has_depth else None,
                 drop_incomplete=self.missing_neighbour == "exclude",
+                repeat_target=self.missing_neighbour == "repeat",
             )
             for one in super().listings(part)
         ]

@@ -124,7 +124,9 @@ def test_the_authors_words():
 def test_presets_and_what_is_given_over_them():
     official = parse("--compatibility", "official")
     assert official.cumulative_target_resize and official.jitter_per_frame and official.grid_align_corners
-    assert not official.listings("train")[0].drop_incomplete
+    (listing,), (usual,) = official.listings("train"), parse().listings("train")
+    assert (listing.drop_incomplete, listing.repeat_target) == (False, True)
+    assert (usual.drop_incomplete, usual.repeat_target) == (True, False)
     assert official.preparation("train").augmentation.per_frame
     today = parse("--compatibility", "today", "--no_jitter_per_frame")
     assert not (today.grid_align_corners or today.jitter_per_frame)
