@@ -138,7 +138,7 @@ evaluate_street() {
 evaluate_metres() {
     step "$1 in metres"
     "$PYTHON" evaluate_depth.py --backend "$backend" --data_path "$data" --output "$logs/$1/variants.json" \
-        --load_weights_folder "$(weights "$1" "$2")" --eval_split "$split" --crop garg --variants
+        --load_weights_folder "$(weights "$1" "$2")" --eval_split "$split" --crop garg --eval_stereo --variants
 }
 
 trap '[ $? != 0 ] || step done' EXIT

@@ -6,9 +6,6 @@
 import dataclasses
 import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +13,9 @@ import pytest
 from backends import BACKENDS, installed_backends
 from core.errors import UserError
 from core.options import OPTIONS
-from core.parity.bounds import SECTIONS
-from core.parity.comparison import zero_scale
 from core.parity.request import Request
 from core.prediction import onnx_file
-from tests.backends.one_step import PRECISION, one_step
-from tests.scripts import ENVIRONMENT, ROOT, succeeds
+from tests.scripts import succeeds
 from tests.tiny.register import NAME
 from tests.tolerances import assert_close
 
@@ -29,8 +23,8 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 METHODS = list(dict.fromkeys([*OPTIONS, NAME]))
 EPOCHS = 2
-# Methods whose ONNX file has tests of its own, in this file beside: they say more than the one here.
-EXPORTED_BY = {"monodepth2": "test_export.py"}
+# Whose ONNX file is made in every run; tests/slow makes that of all. Of Monodepth2's test_export.py says more.
+EXPORTED = (NAME,)
 
 
 class DrawnError(AssertionError):
@@ -399,9 +393,13 @@ def test_the_predictor_reads_the_other_backends_files(backend, options, weights,
     assert_close(predictor.disparity(photographs(options)), expected, "exact")
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in EXPORTED_BY], indirect=True)
+@pytest.mark.parametrize("name", EXPORTED, indirect=True)
 def test_the_onnx_file_gives_the_same(backend, method, options):
-    assert all((Path(__file__).parent / file).is_file() for file in EXPORTED_BY.values())
+    check_onnx_file(backend, method, options)
+
+
+def check_onnx_file(backend, method, options):
+    """ONNX Runtime computes what the framework does."""
     try:
         onnx_file.require_packages(backend.name)
     except UserError as error:
@@ -414,41 +412,3 @@ def test_the_onnx_file_gives_the_same(backend, method, options):
         expected = method.predict({"image": backend.tensors.to_image(images)})["disparity"]
     content = model.SerializeToString()
     assert onnx_file.largest_difference(content, images, backend.array(expected)[:, 0]) <= onnx_file.BOUND
-
-
-# ---- the other backend -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def answers(tiny, backend, tmp_path_factory):
-    """What the other backend makes of the questions of all methods: one process, one start."""
-    if backend.name != "torch":
-        pytest.skip("the two are compared when PyTorch is under test")
-    if "paddle" not in installed_backends():
-        pytest.skip("paddle is not installed")
-    folder = tmp_path_factory.mktemp("answers")
-    files = {name: [folder / f"{name}.npz", folder / f"{name}_answer.npz"] for name in METHODS}
-    for name, (request, _) in files.items():
-        Request.make(OPTIONS[name](**OPTIONS[name].SMALL, device="cpu"), steps=1).save(request)
-    words = [str(file) for pair in files.values() for file in pair]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.backends.one_step", "paddle", *words],
-        cwd=ROOT,
-        env=os.environ | ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return {name: dict(np.load(answer)) for name, (_, answer) in files.items()}
-
-
-def test_one_step_is_that_of_the_other_backend(backend, name, question, answers):
-    """Loss, terms, gradients and update in double precision, each backend in its own process."""
-    own, other = one_step(backend.name, question), answers[name]
-    assert own.keys() == other.keys()
-    assert {key.partition("/")[0] for key in own} == {"training_terms", "losses", "loss_gradients", "update"}
-    for key, array in own.items():
-        bound = SECTIONS[key.partition("/")[0]].bounds[PRECISION]
-        rounding = bound * min(zero_scale(key, result, bound) for result in (own, other))
-        assert_close(array, other[key], (bound, rounding), label=key)

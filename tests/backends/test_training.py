@@ -1,4 +1,4 @@
-"""Recorded training steps, in double and single precision: the first ones here, all ten in tests/slow."""
+"""Recorded training steps, in double and single precision: the first ones here, all in tests/slow."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.tolerances import assert_close
 
 pytestmark = pytest.mark.every_device
 
-STEPS = {"float64": 3, "float32": 2, "float32_small_rate": 4}
+STEPS = {"float64": 3, "float32": 2}
 SEEDS = {"encoder": 1.0, "depth": 0.8, "pose_encoder": 1.0, "pose": 1.0}
 FILES = {
     "encoder": "encoder.pth (ResNet-18)",

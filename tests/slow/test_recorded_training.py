@@ -132,19 +132,15 @@ def test_the_five_recorded_steps_of_packnet(backend, golden, arrays, precision):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_five_recorded_steps_of_featdepth(backend, golden, arrays, divisor_of_the_recording, dtype):
-    """Losses, norms, the networks' outputs in the last step, and the prediction after it."""
+    """Losses, norms, gradients of the first step, the networks' outputs in the last, and the prediction after it."""
     recorded, method, steps = featdepth.run_steps(backend, golden, arrays, dtype, 5)
     double = dtype == "float64"
     for step, (row, _, _, _) in enumerate(steps):
-        for name, own, wanted in zip(
-            recorded["columns"], row, recorded[f"{dtype}/losses"][step], strict=True
-        ):
-            first = featdepth.FIRST if double else (2e-3, 0)
-            bound = first if step == 0 or name == "learning_rate" else ((1e-4, 0) if double else (2e-3, 0))
-            if name.startswith("gradient") and not double:
-                bound = (3e-2, 0)
-            assert_close(own, wanted, bound, label=f"{name} of step {step}")
+        featdepth.check_row(recorded, row, step, dtype)
     if double:
+        _, maps, motions, found = steps[0]
+        featdepth.check_networks(recorded, 0, maps, motions, featdepth.FIRST)
+        featdepth.check_gradients(recorded, found)
         _, maps, motions, _ = steps[4]
         featdepth.check_networks(recorded, 4, maps, motions, (1e-4, 0))
     method.eval()

@@ -1,7 +1,6 @@
 """EPCDepth's checkpoints in the scripts: predicted, evaluated, exported and gone on from as they lie."""
 
 import dataclasses
-import json
 import shutil
 
 import numpy as np
@@ -14,7 +13,6 @@ from core.errors import UserError
 from core.options.methods.epcdepth import EPCDepthOptions
 from core.weights.sources import read_source
 from tests.backends.drive import HEIGHT, WIDTH, training
-from tests.core.nyu_h5_folder import write_real
 from tests.core.twin_family import write_nested
 from tests.tolerances import assert_close
 
@@ -58,37 +56,6 @@ def without_heads(states):
 
 
 # ---- predicted and evaluated -----------------------------------------------------------------------------------
-
-
-def test_nyu_as_the_program_has_it(backend, arrays, names, golden, shared, tmp_path):
-    """The recorded predictions and metrics of two real frames, from a checkpoint with a ResNet-50."""
-    recorded = golden("epcdepth/nyuv2.npz")
-    path = write_nested(tmp_path / "model50.pth.tar", without_heads(make_states(arrays, names, 50)), epoch=19)
-    write_real(tmp_path, shared, recorded)
-    for kind, flags in (("single", []), ("post_processed", ["--post_process"])):
-        output = tmp_path / f"{kind}.json"
-        evaluate_depth.main(
-            [
-                *arguments(backend, path, "--protocol", "epcdepth_nyu", "--eval_mono", *flags),
-                *map(str, ["--data_path", tmp_path, "--output", output, "--device", "cpu"]),
-                *map(str, ["--disps_path", tmp_path / kind, "--num_workers", 0, "--batch_size", 2]),
-            ]
-        )
-        content = json.loads(output.read_text())
-        for number, row in enumerate(content["per_image"]):
-            found = [
-                dict(zip(content["names"], row, strict=True))[name] for name in recorded["columns"].tolist()
-            ]
-            expected = recorded[f"sample_{number}/network_{kind}/metrics"]
-            assert np.all(np.abs(found - expected) <= 1e-4 * np.abs(expected)), (kind, number)
-        ratios = [recorded[f"sample_{number}/network_{kind}/ratio"] for number in range(2)]
-        np.testing.assert_allclose(content["scale_ratios"], ratios, rtol=1e-4)
-    path.unlink()
-    disparities = np.load(tmp_path / "single/disparities.npy")
-    assert disparities.shape == (2, 288, 384) and disparities.dtype == np.float32
-    for number, disparity in enumerate(disparities):
-        sigmoid = recorded[f"sample_{number}/sigmoid_0_stride4"][0, 0]
-        assert_close(disparity[::4, ::4], 0.1 + 9.9 * sigmoid, (0, 1e-4))
 
 
 def test_the_mean_of_three_outputs(backend, arrays, golden):

@@ -25,6 +25,7 @@ RECORDED = {
 }
 SHAPES = {"extractor": "Encoder_18"}  # under another name
 FIRST = (1e-5, 0)
+SINGLE = (2e-3, 0)
 GRADIENT_STATISTICS = (2e-3, 0)
 # The recording's inverse of K is a pseudo-inverse in single precision, also where all else is in double.
 # With ours, which is exact, terms are 2e-7 off and gradients of the motions 1e-3; with these digits 1e-13.
@@ -173,12 +174,21 @@ def check_gradients(recorded, found):
 
 
 def test_the_first_recorded_step(backend, golden, arrays, divisor_of_the_recording):
-    """Terms, gradient norm and rate; sigmoids and motions; gradients of all parameters; double precision."""
-    recorded, _, ((row, maps, motions, found),) = run_steps(backend, golden, arrays, "float64", 1)
-    for name, own, wanted in zip(recorded["columns"], row, recorded["float64/losses"][0], strict=True):
-        assert_close(own, wanted, FIRST, label=name)
-    check_networks(recorded, 0, maps, motions, FIRST)
-    check_gradients(recorded, found)
+    """Terms, gradient norm and rate; sigmoids and motions. In tests/slow in double precision, with all gradients."""
+    recorded, _, ((row, maps, motions, _),) = run_steps(backend, golden, arrays, "float32", 1)
+    check_row(recorded, row, 0, "float32")
+    check_networks(recorded, 0, maps, motions, SINGLE)
+
+
+def check_row(recorded, row, step, dtype):
+    """The loss, its parts, the gradient's norm and the rate of a step."""
+    for name, own, wanted in zip(recorded["columns"], row, recorded[f"{dtype}/losses"][step], strict=True):
+        bound = SINGLE if dtype == "float32" else FIRST if step == 0 else (1e-4, 0)
+        if name == "learning_rate":
+            bound = FIRST
+        elif name.startswith("gradient") and dtype == "float32":
+            bound = (3e-2, 0)
+        assert_close(own, wanted, bound, label=f"{name} of step {step}")
 
 
 # ---- the four models ---------------------------------------------------------------------------------------------
