@@ -12,11 +12,12 @@ set -euo pipefail
 configs=configs/packnet supervision="${SUPERVISION:-velocity}"
 _job_choice SUPERVISION "$supervision" none velocity semi
 if on_kitti; then
-    name="packnet_${backend}_$supervision" depth=()
+    name="packnet_${backend}_$supervision" depth=() unit=--eval_stereo # metres where anything measured teaches
+    [ "$supervision" != none ] || unit=--eval_mono
     [ "$supervision" != semi ] || depth=(--depth_type groundtruth)
     prepare_kitti
     train "$name" --config $configs/kitti.yml --supervision "$supervision" "${depth[@]}" "${png[@]}"
-    evaluate "$name" best --protocol packnet --variants "${png[@]}"
+    evaluate "$name" best --protocol packnet "$unit" --variants "${png[@]}"
 else
     name="packnet_demo_${backend}_$supervision" epochs=4
     [ "$long" = 0 ] || name="packnet_long_${backend}_$supervision" epochs=12
