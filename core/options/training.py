@@ -45,6 +45,17 @@ def one_gpu(words: list[str]) -> dict[str, Any]:
     return {"device": f"cuda:{words[0]}"}
 
 
+def criterion_of_mode(mode: str, values: Mapping[str, float]) -> tuple[str, float]:
+    """The criterion of a method with an option `validation_mode`: the depth metric, or of `photo` the photometric loss.
+
+    Raises:
+        UserError: the validation has no such number.
+    """
+    name = DEPTH_METRIC if mode == "depth" else "photometric"
+    require(name in values, f"option validation_mode: {mode}, but the validation has no {name}")
+    return name, values[name]
+
+
 @dataclass
 class Options:
     """Training, for every method."""

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from core.errors import UserError
 from core.options.base import DATASETS, option, require, require_at_least
 from core.options.mixins import VideoSources
 from core.options.needs import AugmentationPolicy, Listing, Needs, Preparation
 from core.options.protocols import PROTOCOLS, measuring_names
 from core.options.schedule import step_decay
-from core.options.training import DEPTH_METRIC, continued, method_names
+from core.options.training import continued, criterion_of_mode, method_names
 
 NETWORKS = ("depth", "pose")
 # Channels of the first convolution and of the five levels, and features of the 3-D convolutions.
@@ -368,12 +367,7 @@ class PackNetOptions(VideoSources):
         Raises:
             UserError: the validation has no true depth.
         """
-        name = DEPTH_METRIC if self.validation_mode == "depth" else "photometric"
-        if name not in values:
-            raise UserError(
-                f"option validation_mode: {self.validation_mode}, but the validation has no {name}"
-            )
-        return name, values[name]
+        return criterion_of_mode(self.validation_mode, values)
 
     def describe(self) -> str:
         """One line, for certificates and logs: the model, its input, its weights."""

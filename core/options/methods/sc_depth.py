@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from core.errors import UserError
 from core.options.base import RESNET_LAYERS, option, require, require_at_least
 from core.options.mixins import ResNetOptions, VideoSources
 from core.options.needs import AugmentationPolicy, Frame, Listing, Needs, Order, Preparation
 from core.options.protocols import PROTOCOLS, measuring_names
-from core.options.training import DEPTH_METRIC, method_names, one_gpu
+from core.options.training import criterion_of_mode, method_names, one_gpu
 
 NETWORKS = ("encoder", "depth", "pose_encoder", "pose")
 LARGEST_ZOOM = 1.15
@@ -340,12 +339,7 @@ class SCDepthOptions(VideoSources, ResNetOptions):
         Raises:
             UserError: the validation has no true depth.
         """
-        name = DEPTH_METRIC if self.validation_mode == "depth" else "photometric"
-        if name not in values:
-            raise UserError(
-                f"option validation_mode: {self.validation_mode}, but the validation has no {name}"
-            )
-        return name, values[name]
+        return criterion_of_mode(self.validation_mode, values)
 
     def describe(self) -> str:
         """One line, for certificates and logs: the model, its input, its weights."""
