@@ -129,7 +129,7 @@ def oxts_motion(root: Path, folder: str) -> KnownMotion:
     first = min(oxts_path(root, folder, 0).parent.glob("[0-9]*.txt"), default=None)
     if first is None:
         raise MissingPoseError(
-            f"{oxts_path(root, folder, 0).parent}: no packets of the inertial unit, which --known_poses needs; "
+            f"{oxts_path(root, folder, 0).parent}: no packets of the inertial unit, which measured motion needs; "
             "unpack oxts of that drive there"
         )
     # One scale for the drive, so that its path is the Earth's surface unrolled (KITTI's development kit).
@@ -216,7 +216,7 @@ def file_motion(path: Path, frames: dict[int, int | None], baseline: float | Non
             of which image a row is.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file, which --known_poses needs: {POSES_FORMAT}")
+        raise UserError(f"{path}: no such file, which measured motion needs: {POSES_FORMAT}")
     T_camera_body = {2: np.eye(4)}
     if baseline is not None:
         T_camera_body[3] = np.eye(4)

@@ -24,7 +24,7 @@ class MeasuredMotion(MeasuredDepth):
 
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
         """The measured motion of a line's sequence, for `know_poses`."""
-        raise UserError("option known_poses: this data set has no poses; see --dataset")
+        raise UserError("this data set has no poses, which measured motion needs; see --dataset")
 
     def know_poses(self, metres_per_unit: float, baseline: float | None) -> None:
         """Reads the measured poses of all frames of the split; from now on samples have them.

@@ -29,7 +29,7 @@ RECORD_FILE = "checkpoint.json"
 
 # What may differ on --resume: it changes neither the weights at a step nor what a step is.
 HARMLESS = {
-    *("data_path", "log_dir", "model_name", "device"),  # where things lie
+    *("data_path", "train_path", "validation_path", "log_dir", "model_name", "device"),  # where things lie
     *("num_workers", "cache_images"),  # how fast they come
     "deterministic",  # in which order a GPU adds: without it, in none that is known
     "bad_images",  # a run that met one failed, and may go on without it

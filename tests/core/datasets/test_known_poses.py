@@ -519,7 +519,7 @@ def test_files_of_poses_that_do_not_fit(street, own, tmp_path):
     ):
         read("folder", own, [SplitLine("one", 9)])
     (own / "one" / "poses.txt").unlink()
-    with pytest.raises(UserError, match=r"one/poses\.txt: no such file, which --known_poses needs: a row"):
+    with pytest.raises(UserError, match=r"one/poses\.txt: no such file, which measured motion needs: a row"):
         read("folder", own, [SplitLine("one", 9)])
 
 

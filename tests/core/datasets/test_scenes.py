@@ -329,7 +329,7 @@ def test_poses_are_passed_over(tmp_path):
     (root / "training" / "a" / "poses.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n" * 3)
     (root / "training" / "a" / "Thumbs.db").write_text("")
     assert len(opened(root)) == 3
-    with pytest.raises(UserError, match="known_poses: this data set has no poses"):
+    with pytest.raises(UserError, match="this data set has no poses, which measured motion needs"):
         opened(root, known_poses=True)
 
 
