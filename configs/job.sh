@@ -16,7 +16,7 @@
 #   step TITLE                       a headline with the seconds since the start
 #   use_mode MODE                    sets mode, and sources, the options of train.py for it: MODE, or what is given here
 #   weights RUN EPOCH                the folder of weights of a run
-#   train RUN OPTION…                trains $logs/RUN
+#   train RUN OPTION…                trains $logs/RUN; what is finished stays, what was interrupted goes on
 #   evaluate RUN EPOCH OPTION…       evaluates it, to $logs/RUN/metrics.json
 #   prepare_kitti [ENCODER OPTION…]  ground truth of the Eigen test; before it, weights of an encoder, unless from scratch
 #   prepare_hints LIST OPTION…       depth hints of the images of a list; those that are there stay
@@ -89,8 +89,10 @@ use_mode() { # MODE where none is given → mode, sources
 weights() { echo "$logs/$1/models/weights_$2"; }
 
 train() {
+    local resume=()
+    [ ! -f "$logs/$1/run.json" ] || resume=(--resume)
     step "train $1"
-    "$PYTHON" train.py --backend "$backend" --log_dir "$logs" --data_path "$data" "${@:2}" --model_name "$1"
+    "$PYTHON" train.py --backend "$backend" --log_dir "$logs" --data_path "$data" "${@:2}" "${resume[@]}" --model_name "$1"
 }
 
 evaluate() {

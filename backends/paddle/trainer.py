@@ -42,6 +42,7 @@ from core.options import Options
 from core.options.parsing import save_options
 from core.options.schedule import step_seed
 from core.training import resume
+from core.training.claim import Claim, make_room
 from core.training.collapse import CollapseGuard
 from core.training.interruption import Interruption
 from core.training.log import RunLog, is_log_step
@@ -93,7 +94,8 @@ class Trainer:
     """
 
     def __init__(self, options: Options, pretrained: bool = True) -> None:
-        continues, options = options.resume, replace(options, resume=False)
+        self.continues, self.overwrites = options.resume, options.overwrite
+        options = replace(options, resume=False, overwrite=False)
         self.processes = distributed.find_processes()
         self.processes.check_device(options.device)
         self.device = choose_device(options.device, self.processes.local_rank)
@@ -119,9 +121,10 @@ class Trainer:
         self.record = Run.begin(options, *lists, self.processes.count, environment)
         self.start: Checkpoint | None = None  # where a resumed run continues
         self.notes: list[str] = []
-        if continues:
+        self.claim = Claim(self.run_folder, self.processes.is_first)
+        if self.continues:
             defaults = asdict(type(options)())
-            self.record, self.start, self.notes = resume.find_run(self.run_folder, self.record, defaults)
+            self.record, self.start, self.notes = self.claim.find_run(self.record, defaults)
         self._build(pretrained)
         self.validation = Validation(options, self.method, self.device, self.val_set)
         self.log, self.guard = RunLog(None, 0), CollapseGuard(options.COLLAPSE_CURE)
@@ -141,7 +144,7 @@ class Trainer:
         done = self.options.start_epoch * self.steps_per_epoch
         first_step = self.start.step if self.start else done
         distributed.connect(self.processes, self.device, self.networks)
-        with self.interruption, self._open_log(first_step) as self.log:
+        with self.interruption, self.claim, self._open_log(first_step) as self.log:
             if self.options.num_epochs == 0:
                 self.save(weights_folder(self.run_folder, "initial"))
             try:
@@ -217,6 +220,8 @@ class Trainer:
         options, total_steps = self.options, self.steps_per_epoch * self.options.num_epochs
         if not self.processes.is_first:
             return RunLog(None, total_steps, first_step=first_step)
+        if not self.continues:
+            make_room(self.run_folder, self.overwrites)
         resume.remove_leftovers(self.run_folder)
         self.record.write(self.run_folder)
         save_options(options, self.run_folder / "options.yaml")
@@ -229,8 +234,6 @@ class Trainer:
         states = {name: network.state_dict() for name, network in self.networks.items()}
         size = checkpoint_bytes(states, self.trained)
         log.message(space_needed(options, size, self.run_folder))
-        if self.start is None and any((self.run_folder / "models").glob("weights_*")):
-            log.message(f"{self.run_folder}: weights of an earlier run lie here; equal epochs are replaced")
         for line in dict.fromkeys([*self.notes, *self.train_set.news(), *self.val_set.news()]):
             log.message(line)
         return log

@@ -155,6 +155,9 @@ class Options:
         choices=measuring_names,
     )
     resume: bool = option(False, "continue the run in LOG_DIR/MODEL_NAME from its newest whole checkpoint")
+    overwrite: bool = option(
+        False, "replace the run in LOG_DIR/MODEL_NAME; off: a name that holds one is refused"
+    )
     num_workers: int = option(12, "threads that load samples; 0 loads in the main thread")
     cache_images: int = option(0, "resized images to keep in memory; 0 keeps none")
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
@@ -281,6 +284,9 @@ class Options:
         require(
             -1 <= self.start_epoch < max(self.num_epochs, 1),
             f"option start_epoch: {self.start_epoch} is no epoch of the {self.num_epochs} that --num_epochs asks for",
+        )
+        require(
+            not (self.resume and self.overwrite), "options resume, overwrite: a run goes on or is replaced"
         )
         require(self.max_cpu_seconds >= 0, "option max_cpu_seconds: must not be negative")
         require_seed(self.seed)

@@ -32,6 +32,7 @@ HARMLESS = {
     *("data_path", "train_path", "validation_path", "log_dir", "model_name", "device"),  # where things lie
     *("num_workers", "cache_images"),  # how fast they come
     "deterministic",  # in which order a GPU adds: without it, in none that is known
+    "overwrite",  # no word to a run that goes on
     "bad_images",  # a run that met one failed, and may go on without it
     *(
         "num_epochs",

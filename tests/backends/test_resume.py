@@ -167,12 +167,18 @@ def test_a_damaged_checkpoint_is_skipped(backend, drive, runs, whole, copy, caps
     assert_same(backend, whole / "models" / "weights_1", file.parent)
 
 
-def test_checkpoints_of_an_earlier_run_are_left_alone(backend, drive, runs, copy):
-    arguments = (drive, runs, "run", *SMALL, "--seed", 1)
-    tiny_trainer(backend, *arguments, "--num_epochs", 1).run()
+def test_a_name_that_holds_a_run_is_refused_or_replaced(backend, drive, runs, copy):
+    arguments = (drive, runs, "run", *SMALL, "--seed", 1, "--num_epochs", 1)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"holds a run already \(weights_1\); .*--resume, .*--overwrite"):
+        tiny_trainer(backend, *arguments).run()
+    assert {path: path.read_bytes() for path in before} == before
+    tiny_trainer(backend, *arguments, "--overwrite").run()
+    assert names(copy) == ["weights_0"]
     trainer = tiny_trainer(backend, *arguments, "--resume")
     assert trainer.start.folder.name == "weights_0" and trainer.start.step == 2
-    assert names(copy) == ["weights_0", "weights_1"]
+    with pytest.raises(UserError, match="run: another process trains here; wait for it"):
+        tiny_trainer(backend, *arguments, "--overwrite").run()
 
 
 def test_what_changed_is_named(backend, drive, runs, copy):

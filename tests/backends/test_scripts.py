@@ -32,7 +32,13 @@ def run_files(run: Path) -> set[str]:
 def expected_files(backend, networks: tuple[str, ...]) -> set[str]:
     extension = backend.module("checkpoint").EXTENSION
     inside = [*(f"{name}{extension}" for name in networks), STATE, "options.yaml", "checkpoint.json"]
-    return {"options.yaml", "run.json", "scalars.jsonl", *(f"models/weights_0/{name}" for name in inside)}
+    return {
+        ".lock",
+        "options.yaml",
+        "run.json",
+        "scalars.jsonl",
+        *(f"models/weights_0/{name}" for name in inside),
+    }
 
 
 def scalars(run: Path) -> list[dict]:

@@ -26,6 +26,7 @@ from safetensors.numpy import load_file
 import train
 from core.errors import run
 from core.files.whole import EXTENSIONS
+from core.training.claim import LOCK_FILE
 from core.weights import read_weights_file
 from tests.backends.drive import make_drive, tiny_training
 from tests.scripts import ENVIRONMENT, ROOT
@@ -59,7 +60,8 @@ def train_and_die(arguments: list[str], events: int, errors: str) -> None:
 
     def hook(event: str, found: tuple) -> None:
         nonlocal left
-        if event in ("open", "os.rename", "os.mkdir") and "/." in str(found[0]).partition("/runs/")[2]:
+        path = str(found[0]).partition("/runs/")[2]
+        if event in ("open", "os.rename", "os.mkdir") and "/." in path and not path.endswith(LOCK_FILE):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -149,7 +151,7 @@ def kill_and_resume(
 
 def leftovers(folder: Path) -> set[Path]:
     """What a killed process was writing."""
-    return {*folder.glob(".*"), *(folder / "models").glob(".*")}
+    return {*folder.glob(".*"), *(folder / "models").glob(".*")} - {folder / LOCK_FILE}
 
 
 def listing(folder: Path) -> str:
