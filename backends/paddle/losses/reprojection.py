@@ -3,6 +3,8 @@
 import paddle
 from paddle import Tensor
 
+from backends.paddle.losses.means import mean_of_all
+
 
 def minimum_error(reprojection: Tensor, identity: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Per pixel the smallest candidate error; identity candidates come first and win ties.
@@ -27,4 +29,4 @@ def minimum_error(reprojection: Tensor, identity: Tensor | None) -> tuple[Tensor
 
 def mask_prior(mask: Tensor) -> Tensor:
     """Keeps a predictive mask from vanishing: 0.2 · mean of −log(mask), cut off at −100 (Zhou et al. 2017)."""
-    return -0.2 * paddle.clip(paddle.log(mask), min=-100).mean()
+    return -0.2 * mean_of_all(paddle.clip(paddle.log(mask), min=-100))

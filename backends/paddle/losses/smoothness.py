@@ -3,6 +3,8 @@
 import paddle
 from paddle import Tensor
 
+from backends.paddle.losses.means import mean_of_all
+
 
 def normalize_by_mean(sigmoid: Tensor) -> Tensor:
     """(B, 1, H, W) divided by its mean over each image."""
@@ -22,4 +24,4 @@ def smoothness_loss(disparity: Tensor, image: Tensor) -> Tensor:
     disparity_y = paddle.abs(disparity[:, :, :-1] - disparity[:, :, 1:])
     image_x = paddle.abs(image[:, :, :, :-1] - image[:, :, :, 1:]).mean(axis=1, keepdim=True)
     image_y = paddle.abs(image[:, :, :-1] - image[:, :, 1:]).mean(axis=1, keepdim=True)
-    return (disparity_x * paddle.exp(-image_x)).mean() + (disparity_y * paddle.exp(-image_y)).mean()
+    return mean_of_all(disparity_x * paddle.exp(-image_x)) + mean_of_all(disparity_y * paddle.exp(-image_y))

@@ -15,6 +15,7 @@ from backends.paddle.losses.hints import (
     masked_mean,
     winners,
 )
+from backends.paddle.losses.means import mean_of_all
 from backends.paddle.losses.photometric import PhotometricError
 from backends.paddle.losses.reprojection import mask_prior, minimum_error
 from backends.paddle.losses.smoothness import normalize_by_mean, smoothness_loss
@@ -234,7 +235,7 @@ class Monodepth2(Method):
                 terms[f"mask/{scale}"] = share * mask_prior(mask)
             if hinted is None:
                 minimum, automask = minimum_error(*self._candidates(reprojection, identity, scale))
-                terms[f"photometric/{scale}"] = share * minimum.mean()
+                terms[f"photometric/{scale}"] = share * mean_of_all(minimum)
             else:
                 candidates = self._candidates(reprojection, identity, scale)
                 depth = self._range(geometry.resize(sigmoids[scale], *hinted.shape[2:]))[1]

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from backends.torch.losses.hints import log_difference
+from backends.torch.losses.means import mean_of_all
 
 
 def selected_label(sigmoids: list[Tensor], errors: list[Tensor]) -> Tensor:
@@ -21,5 +22,7 @@ def selected_label(sigmoids: list[Tensor], errors: list[Tensor]) -> Tensor:
 
 def distillation_loss(sigmoids: list[Tensor], labels: list[Tensor]) -> Tensor:
     """Mean over the outputs of the mean of log(|label - sigmoid| + 1); a scalar."""
-    parts = [log_difference(label, sigmoid).mean() for sigmoid, label in zip(sigmoids, labels, strict=True)]
+    parts = [
+        mean_of_all(log_difference(label, sigmoid)) for sigmoid, label in zip(sigmoids, labels, strict=True)
+    ]
     return torch.stack(parts).mean()

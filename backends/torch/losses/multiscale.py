@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from backends.torch.losses.means import mean_of_all
 from backends.torch.losses.photometric import WindowStatistics, ssim_loss, window_statistics
 from backends.torch.losses.reprojection import minimum_error
 from backends.torch.losses.view_synthesis import inverse, resize_corners, scaled_intrinsics, warp
@@ -134,14 +135,14 @@ def clipped(error: Tensor, clip: float) -> Tensor:
     if clip <= 0:
         return error
     values = error.detach()
-    return torch.minimum(error, values.mean() + clip * values.std(unbiased=True))
+    return torch.minimum(error, mean_of_all(values) + clip * values.std(unbiased=True))
 
 
 def reduced(errors: list[Tensor], minimum: bool) -> Tensor:
     """Mean of the least error of each pixel, the first of equals; or of all maps (eq. 4)."""
     if minimum:
-        return minimum_error(torch.cat(errors, dim=1), None)[0].mean()
-    return torch.stack([error.mean() for error in errors]).mean()
+        return mean_of_all(minimum_error(torch.cat(errors, dim=1), None)[0])
+    return torch.stack([mean_of_all(error) for error in errors]).mean()
 
 
 def weighted_differences(disparity: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,5 +161,5 @@ def smoothness_loss(disparities: list[Tensor], target: Tensor) -> Tensor:
     for scale, disparity in enumerate(disparities):
         image = resize_corners(target, disparity.shape[2], disparity.shape[3])
         in_x, in_y = weighted_differences(disparity, image)
-        parts.append((in_x.mean() + in_y.mean()) / math.pow(2, scale))
+        parts.append((mean_of_all(in_x) + mean_of_all(in_y)) / math.pow(2, scale))
     return torch.stack(parts).mean()

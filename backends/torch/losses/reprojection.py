@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from backends.torch.losses.means import mean_of_all
+
 
 def minimum_error(reprojection: Tensor, identity: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Per pixel the smallest candidate error; identity candidates come first and win ties.
@@ -24,4 +26,4 @@ def minimum_error(reprojection: Tensor, identity: Tensor | None) -> tuple[Tensor
 
 def mask_prior(mask: Tensor) -> Tensor:
     """Keeps a predictive mask from vanishing: 0.2 · mean of −log(mask), cut off at −100 (Zhou et al. 2017)."""
-    return -0.2 * torch.clamp(torch.log(mask), min=-100).mean()
+    return -0.2 * mean_of_all(torch.clamp(torch.log(mask), min=-100))

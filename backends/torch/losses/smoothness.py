@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from backends.torch.losses.means import mean_of_all
+
 
 def normalize_by_mean(sigmoid: Tensor) -> Tensor:
     """(B, 1, H, W) divided by its mean over each image."""
@@ -20,4 +22,4 @@ def smoothness_loss(disparity: Tensor, image: Tensor) -> Tensor:
     disparity_y = torch.abs(disparity[:, :, :-1] - disparity[:, :, 1:])
     image_x = torch.abs(image[:, :, :, :-1] - image[:, :, :, 1:]).mean(dim=1, keepdim=True)
     image_y = torch.abs(image[:, :, :-1] - image[:, :, 1:]).mean(dim=1, keepdim=True)
-    return (disparity_x * torch.exp(-image_x)).mean() + (disparity_y * torch.exp(-image_y)).mean()
+    return mean_of_all(disparity_x * torch.exp(-image_x)) + mean_of_all(disparity_y * torch.exp(-image_y))
