@@ -9,7 +9,8 @@ from typing import Any
 from core.errors import UserError
 
 RESNET_LAYERS = (18, 34, 50, 101, 152)
-DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "scenes", "folder")
+DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "scenes", "ddad", "folder")
+NAMED_CAMERAS = ("ddad",)  # of them those whose cameras have names
 PRECISION = (
     "bits of the depth networks' numbers: bf16, or 16, is faster on a GPU, disparity good to two digits"
 )
