@@ -12,7 +12,7 @@ from core.errors import UserError
 from core.evaluation.comparison import Scaling
 from core.evaluation.depth import training_metrics
 from core.options import Options
-from core.options.base import list_name
+from core.options.base import NAMED_CAMERAS, list_name
 from core.options.needs import Listing
 from core.options.protocols import PROTOCOLS
 
@@ -66,7 +66,8 @@ def lists_of(options: Options, dataset: AnyDataset) -> dict[str, SequenceDataset
 
 
 def _name_of(listing: Listing) -> str:
-    camera = "" if listing.camera is None else f"_{listing.camera}"
+    named = listing.camera is not None and listing.dataset in NAMED_CAMERAS
+    camera = f"_{listing.camera}" if named else ""
     return f"{list_name(listing.split)}{camera}/"
 
 
