@@ -10,7 +10,7 @@ from core.errors import UserError
 from core.files.regular import read_text
 from core.files.whole import shown_name
 
-MAX_BYTES = 64 << 20
+MAX_BYTES = 32 << 20  # what some megabytes of text can become in memory is a hundred times that
 KINDS = {dict: "an object", list: "a list", str: "text", int: "a whole number", float: "a number"}
 
 

@@ -62,6 +62,14 @@ def list_name(split: str) -> str:
     return os.path.basename(os.path.dirname(path) if named else path)
 
 
+def different(names: list[str]) -> list[str]:
+    """Names that differ in more than upper and lower case, in the order in which they come first."""
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(name.lower(), name)
+    return list(first.values())
+
+
 def is_name_format(split: str) -> bool:
     """Whether a split says how images are named, such as `{:010d}`, and names no list."""
     return "{" in split

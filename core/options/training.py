@@ -10,6 +10,7 @@ from core.options.base import (
     DATASETS,
     NAMED_CAMERAS,
     NOMINAL_BASELINE,
+    different,
     is_name_format,
     option,
     require,
@@ -191,7 +192,7 @@ class Options:
     def cameras_of(self, dataset: str) -> list[str | None]:
         """The cameras of a reader that there is a listing for, each; [None] where it says them itself."""
         named = self.cameras if dataset in NAMED_CAMERAS else None
-        return [*dict.fromkeys(named)] if named else [None]
+        return [*different(named)] if named else [None]
 
     def order(self) -> Order:
         """How an epoch goes through the training samples."""

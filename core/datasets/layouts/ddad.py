@@ -36,7 +36,7 @@ from core.errors import UserError
 from core.files.arrays import save_arrays
 from core.files.images import image_size
 from core.options import EvaluationOptions
-from core.options.base import list_name
+from core.options.base import different, list_name
 from core.options.needs import Listing, Needs, Preparation
 
 CAMERA = "camera_01"  # unless another is asked for
@@ -312,7 +312,7 @@ class DdadImages(EvaluatedImages):
                 f"option eval_split: {split[:300]!r} is none of {', '.join(SPLITS)}, the splits of --dataset ddad; "
                 "name one, or a protocol of that data set by --protocol"
             )
-        cameras = list(dict.fromkeys(options.cameras or [CAMERA]))
+        cameras = different(options.cameras or [CAMERA])
         self.lines, self.notes = find_lines(self.path, split, cameras, [0], not options.no_eval)
         self.names = [str(line) for line in self.lines]
 
