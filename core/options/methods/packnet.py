@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from core.options.base import DATASETS, NAMED_CAMERAS, option, require, require_at_least
+from core.options.base import DATASETS, NAMED_CAMERAS, different, option, require, require_at_least
 from core.options.mixins import VideoSources
 from core.options.needs import AugmentationPolicy, Listing, Needs, Preparation
 from core.options.protocols import PROTOCOLS, measuring_names
@@ -138,7 +138,8 @@ class PackNetOptions(VideoSources):
     # --- supervision ---
     supervision: str = option(
         "none",
-        "beside the views: measured speed (velocity; oxts of KITTI raw, poses/ of KITTI odometry, poses.txt), measured "
+        "beside the views: measured speed (velocity; oxts of KITTI raw, poses/ of KITTI odometry, poses of ddad, "
+        "poses.txt), measured "
         "depth (semi), or measured depth alone (full); with each of them depth is in metres",
         choices=SUPERVISIONS,
     )
@@ -354,7 +355,7 @@ class PackNetOptions(VideoSources):
         """Those of a list."""
         if joined is None or dataset not in NAMED_CAMERAS:
             return self.cameras_of(dataset)
-        return list(dict.fromkeys(filter(None, joined.split(",")))) or [None]
+        return [*different([name for name in joined.split(",") if name])] or [None]
 
     def rates(self, step: int, steps_per_epoch: int) -> list[float]:
         """Of depth, and of pose where there is a pose network."""

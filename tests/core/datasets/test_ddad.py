@@ -19,6 +19,7 @@ from core.datasets.dgp import (
     read_pose,
     read_scene,
 )
+from core.datasets.inspection import inspect
 from core.datasets.layouts.ddad import find_lines
 from core.errors import UserError
 from core.files.images import load_image
@@ -122,7 +123,8 @@ def test_recorded_motion(shared, moments, recorded, tmp_path):
 
 def test_samples_of_several_cameras(root):
     """Each camera is a list: that many samples in training; in validation numbers of its own."""
-    options = parse(root, "--cameras", "camera_05", "Camera_01", "--supervision", "velocity")
+    cameras = ("--cameras", "camera_05", "Camera_01", "CAMERA_05")
+    options = parse(root, *cameras, "--supervision", "velocity")
     train, val = open_dataset(options, "train"), open_dataset(options, "val")
     assert [(line.frame, line.side) for line in train.lines] == [
         (1, "CAMERA_05"),
@@ -178,7 +180,7 @@ def test_samples_that_lack_a_sensor_are_left_out_and_counted(root):
     ):
         lines, _ = find_lines(root, "train", [camera], [0, -1, 1], measured)
         assert [line.frame for line in lines] == expected
-    options = parse(root, "--supervision", "semi")
+    options = parse(root, "--supervision", "semi", "--depth_type", "lidar")
     dataset = open_dataset(options, "train")
     assert [line.frame for line in dataset.lines] == [2]
     assert any("left out: 1 without points of lidar" in note for note in dataset.news())
@@ -286,6 +288,8 @@ def test_validation_has_truth_and_the_whole_size(root):
     options = parse(root, "--cameras", "camera_01", "camera_05")
     first, second = open_datasets(options, "val")
     assert len(first) == 4 and first.sample_truth(0, 0).depth.shape == (HEIGHT, WIDTH)
+    described, _ = inspect(first, 1, None)
+    assert any("fx 0.625 fy 1.146 cx 0.4896 cy 0.4896" in line for line in described), described
     assert not np.array_equal(first.sample_truth(0, 0).depth, second.sample_truth(0, 0).depth)
 
 
