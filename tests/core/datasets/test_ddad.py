@@ -25,6 +25,8 @@ from core.errors import UserError
 from core.files.images import load_image
 from core.files.json_values import read_json
 from core.geometry import invert_rigid
+from core.options import PoseEvaluationOptions
+from core.options.parsing import parse as parse_plain
 from core.options.parsing import parse_method
 from core.training.validation import lists_of
 from tests.core import ddad_folder
@@ -406,3 +408,5 @@ def test_what_it_does_not_have(root):
         open_dataset(dataclasses.replace(parse(root), frame_ids=[0, -9, 1]), "train")
     with pytest.raises(UserError, match=r"holds no scene_dataset\*\.json or ddad\.json"):
         open_dataset(parse(root / "scene_01"), "train")
+    with pytest.raises(UserError, match="option dataset: ddad is for depth alone"):
+        parse_plain(PoseEvaluationOptions, ["--dataset", "ddad", "--trajectory", "x"])
