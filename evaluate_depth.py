@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     from core.evaluation.comparison import Scaling
     from core.evaluation.depth import evaluate_depth, printed_scales, save_csv, save_json
     from core.evaluation.disparity_files import save_disparities
+    from core.evaluation.groups import groups_to_json, printed_groups
     from core.evaluation.pictures import save_disparity_pictures, save_truth_pictures
     from core.files.inputs import require_no_input
     from core.files.whole import require_writable_folder
@@ -71,10 +72,13 @@ def main(argv: list[str] | None = None) -> None:
     metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor), moving)
     print(metrics.describe())
     print(metrics.printed())
+    if rows := printed_groups(metrics, images.groups):
+        print(rows)
     if options.scale_by_sequence and images.sequences:
         print(printed_scales(metrics.scale_by_sequence(images.sequences)))
     if options.output is not None:
-        save_json(Path(options.output), metrics, images.names, images.sequences)
+        groups = groups_to_json(metrics, images.groups)
+        save_json(Path(options.output), metrics, images.names, images.sequences, groups)
     if options.csv is not None:
         save_csv(Path(options.csv), metrics, images.names)
 
@@ -94,6 +98,7 @@ def report_variants(
         known: the truth, and what moves where that is known.
     """
     from core.evaluation.comparison import Scaling
+    from core.evaluation.groups import groups_to_json, printed_groups
     from core.evaluation.variants import BLENDED, evaluate_variants, save_variants
 
     plain, blended = predictions
@@ -108,8 +113,11 @@ def report_variants(
     )
     print(found.describe())
     print(found.printed())
+    if rows := printed_groups(found, images.groups):
+        print(rows)
     if options.output is not None:
-        save_variants(Path(options.output), found, images.names, images.sequences)
+        groups = groups_to_json(found, images.groups)
+        save_variants(Path(options.output), found, images.names, images.sequences, groups)
 
 
 def saved_depth(folder: Path, images: int) -> "Sequence[np.ndarray]":

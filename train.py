@@ -44,6 +44,7 @@ def dry_run(options: Options) -> None:
             options = with_baseline(options, dataset)
             lines, bad = inspect(dataset, options.dry_run_images, options.baseline)
             split = f", split {listing.split}" if dataset.takes_split else ""
+            split += "" if listing.camera is None else f", {listing.camera}"
             print(
                 f"{part}: {listing.dataset} in {dataset.root}{split}",
                 *dataset.news(),

@@ -26,6 +26,7 @@ READERS = {
     "kitti_depth": "core.datasets.layouts.kitti_depth.KittiDepth",
     "kitti_test": "core.datasets.layouts.kitti_test.KittiTest",
     "scenes": "core.datasets.layouts.scenes.Scenes",
+    "ddad": "core.datasets.layouts.ddad.Ddad",
     "folder": "core.datasets.layouts.folder.FolderDataset",
 }
 
@@ -98,6 +99,7 @@ def open_listing(options: Options, part: str, listing: Listing) -> "SequenceData
         given_intrinsics=options.intrinsics,
     )
     dataset.notes[:0] = notes
+    dataset.may_keep = not options.dry_run
     dataset.check_files()
     if needs.motion:
         options = with_baseline(options, dataset)

@@ -22,11 +22,12 @@ from core.datasets.splits import load_split, split_folder
 from core.options import EvaluationOptions
 from core.options.needs import Needs, Preparation
 
-# By the reader of the subject.
+# By the reader.
 OWN_LISTS = {
     "make3d": "core.datasets.layouts.make3d.Make3DImages",
     "testing": "core.datasets.layouts.testing.TestingImages",
     "nyu_h5": "core.datasets.layouts.nyu_h5.NyuImages",
+    "ddad": "core.datasets.layouts.ddad.DdadImages",
 }
 
 Item = TypeVar("Item")
@@ -34,9 +35,9 @@ Truths = Sequence[SparseDepth] | Sequence[np.ndarray]
 
 
 class OnDemand(Sequence[Item]):
-    """Items that are read from their files when they are asked for, and not kept."""
+    """Items that are read from their files, or of whatever says where they are, when they are asked for; not kept."""
 
-    def __init__(self, files: Sequence[Path], read: Callable[[Path], Item]) -> None:
+    def __init__(self, files: Sequence[Any], read: Callable[[Any], Item]) -> None:
         self.files, self.read = files, read
 
     def __len__(self) -> int:
@@ -68,6 +69,11 @@ class EvaluatedImages(ABC):
     @property
     def sequences(self) -> list[str]:
         """The video that each image is of; [] where they are of none."""
+        return []
+
+    @property
+    def groups(self) -> list[str]:
+        """What each image is measured together with, beside all of them: its camera; [] where there is but one."""
         return []
 
     @abstractmethod
@@ -136,10 +142,9 @@ def find_evaluated_images(options: EvaluationOptions) -> EvaluatedImages:
     Raises:
         UserError: it is not there.
     """
-    subject = options.chosen_protocol.subject
-    if subject.reader not in OWN_LISTS:
+    if options.reader not in OWN_LISTS:
         return SplitImages(options)
-    module, _, name = OWN_LISTS[subject.reader].rpartition(".")
+    module, _, name = OWN_LISTS[options.reader].rpartition(".")
     found: Any = getattr(importlib.import_module(module), name)(options)
     assert isinstance(found, EvaluatedImages)
     return found

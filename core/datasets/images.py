@@ -29,7 +29,10 @@ class SequenceImages(ABC):
         frames: the target 0, then its sources.
         extension: `.jpg` or `.png`, whichever the data set has.
         notes: what the user should know of how the data were read, a line each.
+        may_keep: what took time to make may be kept beside the data.
     """
+
+    may_keep = True
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from core.datasets.motion import check_stereo, motion
+from core.datasets.preparation import border_box
 from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.files.images import BadImageError, image_size, load_image
@@ -84,8 +85,13 @@ def _intrinsics(dataset: SequenceDataset, firsts: dict[str, SplitLine]) -> Itera
         # The outer edge of the first pixel lies at -0.5, except in KITTI's nominal K.
         edges = dataset.K_is_its_mirror or dataset.preparation.mirror == "edges"
         edge = 0 if edges else 0.5
-        fx, fy = K[0, 0] / dataset.width, K[1, 1] / dataset.height
-        cx, cy = (K[0, 2] + edge) / dataset.width, (K[1, 2] + edge) / dataset.height
+        height, width = dataset.height, dataset.width
+        if not dataset.preparation.scale_K:  # that of the file, cut
+            size = image_size(dataset.image_path(line, 0))
+            left, top, right, bottom = border_box(dataset.preparation.border_crop, *size)
+            height, width = bottom - top, right - left
+        fx, fy = K[0, 0] / width, K[1, 1] / height
+        cx, cy = (K[0, 2] + edge) / width, (K[1, 2] + edge) / height
         return f"fx {fx:.4g} fy {fy:.4g} cx {cx:.4g} cy {cy:.4g} ({dataset.K_source(line)})"
 
     for description, group in groupby(firsts.items(), key=lambda item: describe(item[1])):

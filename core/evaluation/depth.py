@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -269,16 +269,21 @@ def training_metrics(
 
 
 def save_json(
-    path: Path, metrics: DepthMetrics, lines: Sequence[str], sequences: Sequence[str] | None = None
+    path: Path,
+    metrics: DepthMetrics,
+    lines: Sequence[str],
+    sequences: Sequence[str] | None = None,
+    groups: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes protocol, means and every image's numbers as JSON, atomically.
 
     Args:
         lines: the split's line of each image.
         sequences: the video that each is of, where that is known: each gets its `scale_by_sequence`.
+        groups: see `core.evaluation.groups.groups_to_json`; left out where there are none.
     """
-    scales = scales_to_json(metrics, sequences)
-    write_json(path, metrics.to_json() | {"lines": list(lines), "scale_by_sequence": scales})
+    more = {"lines": list(lines), "scale_by_sequence": scales_to_json(metrics, sequences)}
+    write_json(path, metrics.to_json() | more | ({"groups": groups} if groups else {}))
 
 
 def scales_to_json(metrics: DepthMetrics, sequences: Sequence[str] | None) -> dict[str, dict[str, float]]:

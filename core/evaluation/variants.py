@@ -101,12 +101,18 @@ def evaluate_variants(
 
 
 def save_variants(
-    path: Path, variants: Variants, lines: Sequence[str], sequences: Sequence[str] | None = None
+    path: Path,
+    variants: Variants,
+    lines: Sequence[str],
+    sequences: Sequence[str] | None = None,
+    groups: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes protocol and, of every variant, means and every image's numbers as JSON, atomically.
 
     Args:
         lines: the split's line of each image.
         sequences: the video that each image is of, where that is known.
+        groups: of each variant, see `core.evaluation.groups.groups_to_json`; left out where there are none.
     """
-    write_json(path, variants.to_json(sequences) | {"lines": list(lines)})
+    more = {"lines": list(lines)} | ({"groups": groups} if groups else {})
+    write_json(path, variants.to_json(sequences) | more)

@@ -9,7 +9,8 @@ from typing import Any
 from core.errors import UserError
 
 RESNET_LAYERS = (18, 34, 50, 101, 152)
-DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "scenes", "folder")
+DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "scenes", "ddad", "folder")
+NAMED_CAMERAS = ("ddad",)  # of them those whose cameras have names
 PRECISION = (
     "bits of the depth networks' numbers: bf16, or 16, is faster on a GPU, disparity good to two digits"
 )
@@ -59,6 +60,14 @@ def list_name(split: str) -> str:
     path = os.path.normpath(split)
     named = re.fullmatch(r"(train|val|test)_files\.txt", os.path.basename(path))
     return os.path.basename(os.path.dirname(path) if named else path)
+
+
+def different(names: list[str]) -> list[str]:
+    """Names that differ in more than upper and lower case, in the order in which they come first."""
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(name.lower(), name)
+    return list(first.values())
 
 
 def is_name_format(split: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from core.options.base import (
     DATASETS,
+    NAMED_CAMERAS,
     PRECISION,
     RESNET_LAYERS,
     list_name,
@@ -69,6 +70,11 @@ class EvaluationOptions:
         None,
         "reader of the data set; none: kitti_test for benchmark, kitti_odom for odom_*, else kitti",
         choices=DATASETS,
+    )
+    cameras: list[str] | None = option(
+        None,
+        "dataset ddad: names of its cameras; the metrics of several are those of all their images, and of each; none: "
+        "camera_01",
     )
     ground_truth: str | None = option(
         None,
@@ -240,6 +246,7 @@ class EvaluationOptions:
                     not getattr(self, name),
                     f"option {name}: {protocol.name} reads the .h5 files in --data_path; leave it out",
                 )
+        self._validate_cameras()
         if not protocol.rule.metrics:
             require(
                 self.pred_depth is None,
@@ -255,6 +262,18 @@ class EvaluationOptions:
                     getattr(self, name) is None,
                     f"option {name}: the benchmark keeps its ground truth; its server returns the metrics",
                 )
+
+    def _validate_cameras(self) -> None:
+        """What only a data set whose cameras have names has, and what it has not."""
+        if self.reader not in NAMED_CAMERAS:
+            known = " or ".join(NAMED_CAMERAS)
+            require(self.cameras is None, f"option cameras: only for --dataset {known}; leave it out")
+            return
+        for name in ("ground_truth", "png"):
+            require(
+                not getattr(self, name),
+                f"option {name}: --dataset {self.reader} is read from its scenes; leave it out",
+            )
 
     def _validate_test_folder(self, protocol: Protocol) -> None:
         """What only a folder of test images has, and what it has not."""
@@ -395,6 +414,10 @@ class PoseEvaluationOptions:
         require(
             self.load_weights_folder is not None or not self.no_eval,
             "option no_eval: nothing to do without --load_weights_folder",
+        )
+        require(
+            self.dataset not in NAMED_CAMERAS,
+            f"option dataset: {self.dataset} is for depth alone; take another",
         )
         require(
             self.dataset != "scenes" or self.eval_split is not None,

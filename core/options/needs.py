@@ -139,7 +139,8 @@ class Listing:
         dataset: its reader, a name of `core.options.DATASETS`.
         path: root folder of the data.
         split: name or folder of the lists, or a list file.
-        camera: of the lines that do not name one (their third word); None: as the reader says.
+        camera: of the lines that do not name one (their third word), or that a reader makes lines for, by its name;
+            None: as the reader says.
         depth: which measured depth `depth` and `dataset.truth` are, a word of the reader; None: its usual one.
         input_depth: which measured depth is `input_depth` of a sample, for a network; None: there is none.
         repeat: how often each sample comes in an epoch.

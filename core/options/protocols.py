@@ -321,6 +321,8 @@ PROTOCOLS = {
             Subject("kitti_eigen_benchmark", "kitti", "eigen_benchmark", GARG, 80.0),
             AT_CORNERS,
         ),
+        # Those of its images that have points; which split, --eval_split says.
+        Protocol(f"{AT_CORNERS.name}_ddad", Subject("ddad", "ddad", "val", NONE, 200.0), AT_CORNERS),
         Protocol(INDOORS.name, NYU_CUT, INDOORS),
         *of_test_folders(OFFICIAL_TEST),
         *of_test_folders(OFFICIAL_SCRIPT),

@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from core.options.base import (
     DATASETS,
+    NAMED_CAMERAS,
     NOMINAL_BASELINE,
+    different,
     is_name_format,
     option,
     require,
@@ -96,6 +98,11 @@ class Options:
         path=True,
     )
     dataset: str = option("kitti", "reader of the data set", choices=DATASETS)
+    cameras: list[str] | None = option(
+        None,
+        "dataset ddad: names of its cameras, each a list of samples of its own; of those validated the first decides; "
+        "none: camera_01",
+    )
     png: bool = option(False, "read .png images; off: .jpg or .png, whichever the first line has")
     mirroring: bool = option(True, "mirror half of the training samples (off: better for odometry)")
     bad_images: str = option(
@@ -180,7 +187,15 @@ class Options:
         """The lists of a part; those of training are one data set, of those of validation the first decides."""
         truth = PROTOCOLS[self.protocol].subject
         depth = truth.truth if truth.reader == self.dataset else None
-        return [Listing(self.dataset, self.data_path, self.split, depth=depth)]
+        return [
+            Listing(self.dataset, self.data_path, self.split, camera=camera, depth=depth)
+            for camera in self.cameras_of(self.dataset)
+        ]
+
+    def cameras_of(self, dataset: str) -> list[str | None]:
+        """The cameras of a reader that there is a listing for, each; [None] where it says them itself."""
+        named = self.cameras if dataset in NAMED_CAMERAS else None
+        return [*different(named)] if named else [None]
 
     def order(self) -> Order:
         """How an epoch goes through the training samples."""
@@ -320,6 +335,11 @@ class Options:
         require(
             self.intrinsics is None or self.dataset == "folder",
             f"option intrinsics: only for --dataset folder; {self.dataset} has its own",
+        )
+        named = {listing.dataset for listing in self.listings("train")} & {*NAMED_CAMERAS}
+        require(
+            self.cameras is None or bool(named),
+            f"option cameras: only for --dataset {' or '.join(NAMED_CAMERAS)}, whose cameras have names; leave it out",
         )
         require(self.baseline is None or self.baseline > 0, "option baseline: must be above 0, in metres")
         name_is_plain = self.model_name not in ("", ".", "..") and not re.search(r"[/\\]", self.model_name)

@@ -12,7 +12,8 @@ from core.errors import UserError
 from core.evaluation.comparison import Scaling
 from core.evaluation.depth import training_metrics
 from core.options import Options
-from core.options.base import list_name
+from core.options.base import NAMED_CAMERAS, list_name
+from core.options.needs import Listing
 from core.options.protocols import PROTOCOLS
 
 AnyDataset = SequenceDataset | JoinedDataset
@@ -58,10 +59,16 @@ def lists_of(options: Options, dataset: AnyDataset) -> dict[str, SequenceDataset
     """
     if isinstance(dataset, SequenceDataset):
         return {"": dataset}
-    names = [f"{list_name(listing.split)}/" for listing in options.listings("val")]
+    names = [_name_of(listing) for listing in options.listings("val")]
     if len(set(names)) < len(names):
         raise UserError(f"lists to validate on: {', '.join(names)}: two have one name; rename a folder")
     return dict(zip(["", *names[1:]], dataset.datasets, strict=True))
+
+
+def _name_of(listing: Listing) -> str:
+    named = listing.camera is not None and listing.dataset in NAMED_CAMERAS
+    camera = f"_{listing.camera}" if named else ""
+    return f"{list_name(listing.split)}{camera}/"
 
 
 def batch_metrics(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from core.options.base import DATASETS, option, require, require_at_least
+from core.options.base import DATASETS, NAMED_CAMERAS, different, option, require, require_at_least
 from core.options.mixins import VideoSources
 from core.options.needs import AugmentationPolicy, Listing, Needs, Preparation
 from core.options.protocols import PROTOCOLS, measuring_names
@@ -138,7 +138,8 @@ class PackNetOptions(VideoSources):
     # --- supervision ---
     supervision: str = option(
         "none",
-        "beside the views: measured speed (velocity; oxts of KITTI raw, poses/ of KITTI odometry, poses.txt), measured "
+        "beside the views: measured speed (velocity; oxts of KITTI raw, poses/ of KITTI odometry, poses of ddad, "
+        "poses.txt), measured "
         "depth (semi), or measured depth alone (full); with each of them depth is in metres",
         choices=SUPERVISIONS,
     )
@@ -205,6 +206,10 @@ class PackNetOptions(VideoSources):
         "which measured depth teaches, of each training list: velodyne or groundtruth, files in proj_depth of KITTI "
         "(lines without are left out), or a word of the reader; none: its usual one, of KITTI the projected scan",
     )
+    train_cameras: list[str] | None = option(
+        None,
+        "dataset ddad: the cameras of each training list, or of all, those of one list joined by commas; none: cameras",
+    )
     repeat: list[int] = option((1,), "how often each training list comes in an epoch")
     validation_path: list[str] | None = option(
         None, "root folder of each validation list, or of all; none: data_path", path=True
@@ -213,6 +218,9 @@ class PackNetOptions(VideoSources):
     validation_depth_type: list[str] | None = option(
         None,
         "which measured depth scores, of each validation list, in the same words; none: its usual one",
+    )
+    validation_cameras: list[str] | None = option(
+        None, "the same as train_cameras, of the validation lists; each camera has its own numbers"
     )
     validation_mode: str = option(
         "depth",
@@ -321,10 +329,11 @@ class PackNetOptions(VideoSources):
         measured = PROTOCOLS[self.protocol].subject
         if part == "train":
             columns: list[Any] = [self.train_dataset, self.train_path, self.train_split, self.depth_type]
-            columns.append(self.repeat)
+            columns += [self.repeat, self.train_cameras]
         else:
             columns = [None, self.validation_path, self.validation_split, self.validation_depth_type, None]
-        defaults = (self.dataset, self.data_path, self.split, None, 1)
+            columns.append(self.validation_cameras)
+        defaults = (self.dataset, self.data_path, self.split, None, 1, None)
         rows = _broadcast([column or [default] for column, default in zip(columns, defaults, strict=True)])
         usual = measured.truth if part == "val" else None
         return [
@@ -333,12 +342,20 @@ class PackNetOptions(VideoSources):
                 path,
                 split,
                 depth=_depth_of(dataset, depth) or (usual if measured.reader == dataset else None),
+                camera=camera,
                 repeat=repeat,
                 calibration=self.calibration and dataset in CALIBRATED,
                 drop_incomplete=True,
             )
-            for dataset, path, split, depth, repeat in rows
+            for dataset, path, split, depth, repeat, cameras in rows
+            for camera in self._cameras(dataset, cameras)
         ]
+
+    def _cameras(self, dataset: str, joined: str | None) -> list[str | None]:
+        """Those of a list."""
+        if joined is None or dataset not in NAMED_CAMERAS:
+            return self.cameras_of(dataset)
+        return [*different([name for name in joined.split(",") if name])] or [None]
 
     def rates(self, step: int, steps_per_epoch: int) -> list[float]:
         """Of depth, and of pose where there is a pose network."""
@@ -449,8 +466,14 @@ class PackNetOptions(VideoSources):
         require(
             all(times >= 1 for times in self.repeat), f"option repeat: {self.repeat} has a number below 1"
         )
+        for name, part in (("train_cameras", "train"), ("validation_cameras", "val")):
+            named = any(one.dataset in NAMED_CAMERAS for one in self.listings(part))
+            require(
+                getattr(self, name) is None or named,
+                f"option {name}: only for --dataset {' or '.join(NAMED_CAMERAS)}; leave it out",
+            )
         dense = self.supervised_method == "silog" and self.supervised_share > 0
-        sparse = sorted({one.dataset for one in self.listings("train")} & {*CALIBRATED})
+        sparse = sorted({one.dataset for one in self.listings("train")} & {*CALIBRATED, *NAMED_CAMERAS})
         require(
             not (dense and sparse),
             f"option supervised_method: silog takes true depth at every pixel, which {''.join(sparse[:1])} has not; "
@@ -475,6 +498,6 @@ def _broadcast(columns: list[list[Any]]) -> list[tuple[Any, ...]]:
     require(
         all(len(column) in (1, count) for column in columns),
         f"options of several lists: {', '.join(str(len(column)) for column in columns)} values of dataset, path, "
-        f"split, depth and repeat; give one for all lists, or {count}",
+        f"split, depth, repeat and cameras; give one for all lists, or {count}",
     )
     return list(zip(*(column * count if len(column) == 1 else column for column in columns), strict=True))

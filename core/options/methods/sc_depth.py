@@ -312,7 +312,9 @@ class SCDepthOptions(VideoSources, ResNetOptions):
                 ground_truth=self.ground_truth if validating else None,
                 calibration=self.calibration,
                 frame_index=self.use_frame_index,
+                camera=camera,
             )
+            for camera in self.cameras_of(self.dataset)
         ]
 
     def order(self) -> Order:

@@ -1,11 +1,16 @@
 """PackNet's options: the settings of its configuration, and what cannot be."""
 
+from pathlib import Path
+
 import pytest
 
 from core.errors import UserError
 from core.options.methods.packnet import PackNetOptions
 from core.options.needs import Listing
 from core.options.parsing import load_options, parse_method, save_options
+from core.options.protocols import PROTOCOLS
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 
 def parse(*argv):
@@ -153,3 +158,17 @@ def test_validations_measure_by_the_own_protocol(supervision, scaling):
     options = PackNetOptions(supervision=supervision)
     assert options.protocol == "packnet" and options.blended_validation and options.scaling == scaling
     assert not PackNetOptions(validation_mode="photo").blended_validation
+
+
+def test_the_published_recipe_on_ddad():
+    """In the numbers of the paper's configuration; SC-Depth's file for its own folders has another data set's name."""
+    options = parse("--config", str(CONFIGS / "packnet" / "ddad.yml"))
+    assert (options.height, options.width, options.batch_size, options.repeat) == (384, 640, 2, [5])
+    assert options.rates(0, 10) == [9e-5, 9e-5] and options.rates(300, 10) == [4.5e-5, 4.5e-5]
+    (train,), (val,) = options.listings("train"), options.listings("val")
+    assert (train.dataset, train.camera, train.repeat) == ("ddad", "camera_01", 5)
+    assert (val.dataset, val.camera, val.depth) == ("ddad", "camera_01", None)
+    subject = PROTOCOLS[options.protocol].subject
+    assert (subject.cap, subject.crop.name, subject.list) == (200, "none", "val")
+    theirs = parse_method(["--config", str(CONFIGS / "sc_depth" / "ddad.yml")])
+    assert theirs.dataset == "scenes" and theirs.protocol == "sc_depth_ddad"
