@@ -351,6 +351,10 @@ def _cast(kind: type, value: Any) -> Any:
         return None
     if kind is int and isinstance(value, float):
         return None
+    if isinstance(value, str) and (
+        "_" in value or not value.isascii()
+    ):  # Python's own: 1_000 and Arabic digits
+        return None
     try:
         number = kind(value)
         return number if math.isfinite(number) else None
