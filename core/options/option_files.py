@@ -1,6 +1,7 @@
 """Files of options: YAML, and plain lines `key = value`. What their keys and values mean is `parsing`'s business."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,21 @@ from core.files import plain_yaml
 
 PLAIN = (".txt", ".ini", ".cfg", ".conf")
 WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What a nested file of another program's options is in ours; or the content of a file of ours.
+
+    Attributes:
+        values: of our options by name, `method` among them.
+        notes: what its user should know: what has no equal here, or works otherwise; a line each.
+        translated: it was such a nested file.
+    """
+
+    values: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    translated: bool = True
 
 
 def is_plain(path: Path) -> bool:

@@ -18,6 +18,7 @@ from core.options.base import (
     require_seed,
 )
 from core.options.needs import AugmentationPolicy, Listing, Needs, Order, Preparation
+from core.options.option_files import Translation
 from core.options.protocols import PROTOCOLS, measuring_names
 
 MAX_SIDE = 8192  # of the network input
@@ -161,6 +162,15 @@ class Options:
     seed: int = option(0, "of weights, order and augmentation")
     dry_run: bool = option(False, "look at the data, run one batch, report, and write nothing")
     dry_run_images: int = option(50, "images that dry_run decodes, evenly chosen; 0: all")
+
+    @classmethod
+    def translation(cls, content: Mapping[str, Any]) -> Translation | None:
+        """What a nested YAML file of its authors' program is in ours; None for a file that is not theirs.
+
+        Raises:
+            ValueError: it has a key that they do not know, or a value that is not here; names the key.
+        """
+        return None
 
     # --- what the method is, for data sets, training, validation and prediction ---
 

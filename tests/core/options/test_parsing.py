@@ -5,16 +5,25 @@ import dataclasses
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import train
 from core.errors import UserError
-from core.options import EvaluationOptions, PoseEvaluationOptions, PredictionOptions, SplitOptions, option
+from core.options import (
+    OPTIONS,
+    EvaluationOptions,
+    PoseEvaluationOptions,
+    PredictionOptions,
+    SplitOptions,
+    option,
+)
 from core.options.methods.monodepth2 import Monodepth2Options
-from core.options.parsing import load_options, parse, save_options
+from core.options.parsing import load_options, parse, parse_method, save_options
 from tests.conftest import ROOT
 
 
@@ -379,3 +388,43 @@ def test_a_mistake_ends_with_2_and_one_line() -> None:
     result = run_script("--heigth", "192")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "error: unknown option --heigth: did you mean --height?\n"
+
+
+def printed(capsys: pytest.CaptureFixture[str], read: Callable[[], object]) -> str:
+    """What `--print_config` or `--version` prints before it ends the program with 0."""
+    with pytest.raises(SystemExit) as ended:
+        read()
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_print_config_reads_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = yaml_file(tmp_path, "height: 64\nlearning_rate: 1e-3\nframe_ids: 0\n")
+    argv = ["--config", str(first), "--height", "96", "--folder", "路径/\x85a"]
+    again = yaml_file(tmp_path, printed(capsys, lambda: small(*argv, "--print_config")), "again.yml")
+    assert small("--config", str(again)) == small(*argv)
+    with pytest.raises(UserError, match="unknown option 'print_config'"):
+        small("--config", str(yaml_file(tmp_path, "print_config: true\n")))
+    with pytest.raises(UserError, match="expected a whole number"):
+        small("--height", "x", "--print_config")
+
+
+@pytest.mark.parametrize("method", OPTIONS)
+def test_print_config_of_every_method(
+    method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the script itself; the file says the method."""
+    argv = ["--method", method, "--model_name", "mine", "--batch_size", "3", "--no_validation"]
+    text = printed(capsys, lambda: train.main([*argv, "--print_config"]))
+    again = parse_method(["--config", str(yaml_file(tmp_path, text))])
+    assert again == parse_method(argv) and type(again) is OPTIONS[method]
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\nnumpy " in printed(capsys, lambda: small("--version"))
+    assert "Python 3." in printed(capsys, lambda: train.main(["--version"]))
+
+
+def test_a_file_without_config_is_told_how() -> None:
+    with pytest.raises(UserError, match=r"'train_kitti\.yaml': a file of options is given by --config"):
+        small("train_kitti.yaml")
