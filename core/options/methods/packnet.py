@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from core.options.base import DATASETS, option, require, require_at_least
 from core.options.mixins import VideoSources
 from core.options.needs import AugmentationPolicy, Listing, Needs, Preparation
+from core.options.option_files import Translation
 from core.options.protocols import PROTOCOLS, measuring_names
 from core.options.schedule import step_decay
 from core.options.training import continued, criterion_of_mode, method_names
@@ -206,6 +207,9 @@ class PackNetOptions(VideoSources):
         "(lines without are left out), or a word of the reader; none: its usual one, of KITTI the projected scan",
     )
     repeat: list[int] = option((1,), "how often each training list comes in an epoch")
+    validation_dataset: list[str] | None = option(
+        None, "reader of each validation list, or of all; none: dataset", choices=DATASETS
+    )
     validation_path: list[str] | None = option(
         None, "root folder of each validation list, or of all; none: data_path", path=True
     )
@@ -225,6 +229,13 @@ class PackNetOptions(VideoSources):
         "how depth is measured where it is known, in the log and in validations",
         choices=measuring_names,
     )
+
+    @classmethod
+    def translation(cls, content: Mapping[str, Any]) -> Translation | None:
+        """The nested YAML of its program, for every method that it has the networks of."""
+        from core.options.methods.packnet_tree import translate
+
+        return translate(content)
 
     # --- what follows from them ---
 
@@ -323,7 +334,8 @@ class PackNetOptions(VideoSources):
             columns: list[Any] = [self.train_dataset, self.train_path, self.train_split, self.depth_type]
             columns.append(self.repeat)
         else:
-            columns = [None, self.validation_path, self.validation_split, self.validation_depth_type, None]
+            columns = [self.validation_dataset, self.validation_path, self.validation_split]
+            columns += [self.validation_depth_type, None]
         defaults = (self.dataset, self.data_path, self.split, None, 1)
         rows = _broadcast([column or [default] for column, default in zip(columns, defaults, strict=True)])
         usual = measured.truth if part == "val" else None
