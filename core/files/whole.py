@@ -117,9 +117,13 @@ def yaml_text(record: Mapping[str, Any]) -> str:
     """YAML in the order of `record`, in a form that reads back unchanged."""
     import yaml
 
-    text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True  # a list that stands there twice is written twice: see `core.files.plain_yaml`
+
+    text: str = yaml.dump(dict(record), Dumper=Plain, sort_keys=False, allow_unicode=True)
     if "\x85" in text:  # PyYAML writes this line break unquoted and reads a space
-        text = yaml.safe_dump(dict(record), sort_keys=False)
+        text = yaml.dump(dict(record), Dumper=Plain, sort_keys=False)
     return text
 
 

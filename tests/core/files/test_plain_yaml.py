@@ -7,6 +7,7 @@ import pytest
 from core.errors import UserError
 from core.files import plain_yaml
 from core.files.plain_yaml import NotPlainError, parse
+from core.files.whole import yaml_text
 
 
 @pytest.mark.parametrize(
@@ -118,3 +119,14 @@ def test_a_file_in_one_line_with_its_name(tmp_path):
         assert str(error.value).endswith("; calibrate again")
     with pytest.raises(UserError, match="no_such: not valid YAML: No such file"):
         plain_yaml.read(tmp_path / "no_such")
+
+
+def test_what_is_written_reads_back():
+    """A list that stands in a record twice, too, and text that looks like something else."""
+    twice = [0.5, -1e-7, 1e20]
+    record = {
+        "a": twice,
+        "b": {"c": twice},
+        "words": ["0100", "1:30", "yes", "1e-4", "-.5", "~", "", "2.5", "=", "<<"],
+    }
+    assert parse(yaml_text(record)) == record
