@@ -411,7 +411,7 @@ def _lists(tree: Mapping[str, Any], method: str, notes: list[str]) -> dict[str, 
         values |= _once(name, own, train[name], validation[name], everywhere)
     values |= _cameras(train, validation)
     values["batch_size"] *= _views_of_moment(train)
-    return values | _input_depth(train["input_depth_type"], method, notes)
+    return values | _input_depth(train["input_depth_type"], validation["input_depth_type"], method, notes)
 
 
 def _once(name: str, own: str, train: list[str], validation: list[str], everywhere: bool) -> dict[str, Any]:
@@ -426,17 +426,16 @@ def _once(name: str, own: str, train: list[str], validation: list[str], everywhe
     return columns | ({own: train[0]} if everywhere else {})
 
 
-def _input_depth(types: list[str], method: str, notes: list[str]) -> dict[str, Any]:
+def _input_depth(train: list[str], validation: list[str], method: str, notes: list[str]) -> dict[str, Any]:
     """The depth that a network sees."""
     place = "datasets.train.input_depth_type"
     if method == "packnet":
-        notes += [f"{place}: this network sees no depth"] if any(types) else []
+        notes += [f"{place}: this network sees no depth"] if any(train) else []
         return {}
-    if not any(types):
-        notes.append(
-            f"{place}: is empty, and taught the published program without it; here it is the usual one"
-        )
-    return {"input_depth_type": _types(types)}
+    if not any(train):
+        forgotten = "is empty, and the published program trained without it; here it is the usual one"
+        notes.append(f"{place}: {forgotten}")
+    return {"input_depth_type": _types(train), "validation_input_depth_type": _types(validation)}
 
 
 def _rows(section: Mapping[str, Any], place: str) -> dict[str, list[Any]]:

@@ -239,6 +239,7 @@ def test_completion_on_kitti():
         **{"height": 352, "width": 1216, "crop_train_borders": [-352, 0, 0.5, 1216], "learning_rate": 1e-4},
         **{"input_depth_type": ["velodyne"], "depth_type": ["groundtruth"], "protocol": "packnet_top_center"},
         **{"batch_size": 1, "crop_eval_borders": [-352, 0, 0.5, 1216]},
+        "validation_input_depth_type": ["velodyne"],
     }
     assert expected.items() <= found.values.items()
     assert found.notes == ()
