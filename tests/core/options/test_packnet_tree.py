@@ -1,6 +1,8 @@
 """The YAML of PackNet's and All4Depth's users: every published recipe, the defaults, and what cannot be."""
 
 import copy
+import re
+import shlex
 from typing import Any
 
 import pytest
@@ -8,13 +10,15 @@ import yaml
 
 import train
 from core.errors import UserError
-from core.options import DATASETS, OPTIONS, EvaluationOptions
+from core.options import DATASETS, OPTIONS, EvaluationOptions, PredictionOptions
+from core.options.choices import with_choices
 from core.options.methods.packnet import PackNetOptions
 from core.options.methods.packnet_tree import DEPTH_NETWORKS, METRICS, RULES, TREE
 from core.options.needs import Listing
 from core.options.option_files import Translation
 from core.options.parsing import parse, parse_method
 from core.options.protocols import PROTOCOLS
+from tests.conftest import ROOT
 
 KITTI = """
 name: 'my_run'
@@ -429,3 +433,51 @@ def test_the_tables_name_what_there_is():
     known = PackNetOptions.__dataclass_fields__["depth_network"].metadata["choices"]
     assert all(any(choice.startswith(network) for choice in known) for network in networks)
     assert set(RULES.values()) - {"packnet_ddad"} <= set(PROTOCOLS) and len(METRICS) == 7
+
+
+# ---- what the READMEs say -----------------------------------------------------------------------------------
+
+SCRIPTS = {"evaluate_depth.py": EvaluationOptions, "predict.py": with_choices(PredictionOptions)}
+READMES = ["README.md", "README.zh-CN.md"]
+
+
+def commands(name: str) -> list[str]:
+    """Our lines of the section that translates theirs."""
+    text = (ROOT / "configs" / "packnet" / name).read_text(encoding="utf-8")
+    section = text.partition("\n## From " if name == "README.md" else "\n## 从 ")[2].partition("\n## ")[0]
+    return [
+        line for line in section.splitlines() if ".py " in line and line.startswith((".venv", "torchrun"))
+    ]
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_commands_of_the_readmes(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train_kitti.yaml").write_text(KITTI)
+    assert len(commands(name)) == 13 and commands(name) == commands(READMES[0])
+    for line in commands(name):
+        script, _, rest = line.partition(".py ")
+        argv, script = shlex.split(rest), script.split()[-1] + ".py"
+        if "ddad" in argv and "ddad" not in DATASETS:
+            continue
+        assert (ROOT / script).is_file()
+        if "--print_config" in argv:
+            with pytest.raises(SystemExit):
+                parse_method(argv)
+        elif script == "train.py":
+            found = parse_method(argv)
+            assert found.method == "packnet" and (found.start_epoch == -1) == ("last.ckpt" in argv)
+        else:
+            parse(SCRIPTS[script], argv)
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_every_section_of_the_tree_is_explained(name):
+    """Every section, and every option in the table is one."""
+    text = (ROOT / "configs" / "packnet" / name).read_text(encoding="utf-8")
+    section = text.partition("\n## From " if name == "README.md" else "\n## 从 ")[2].partition("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("|")]
+    assert all(any(key in line for line in table) for key in TREE)
+    options = {field for owner in (PackNetOptions, PredictionOptions) for field in owner.__dataclass_fields__}
+    named = {word for line in table for word in re.findall(r"--(\w+)", line)}
+    assert named - options <= {"cameras"} and len(named) > 25
