@@ -160,6 +160,13 @@ class Options:
     cache_images: int = option(0, "resized images to keep in memory; 0 keeps none")
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
     seed: int = option(0, "of weights, order and augmentation")
+    wandb: bool = option(
+        False,
+        "also log to Weights & Biases, into the run folder: nothing is sent; needs requirements-extras.txt",
+    )
+    wandb_send: bool = option(False, "with --wandb: send all that to its server while the run goes on")
+    wandb_project: str | None = option(None, "of Weights & Biases; none: as it is set up")
+    wandb_entity: str | None = option(None, "of Weights & Biases, a user or a team; none: as it is set up")
     dry_run: bool = option(False, "look at the data, run one batch, report, and write nothing")
     dry_run_images: int = option(50, "images that dry_run decodes, evenly chosen; 0: all")
 
@@ -292,6 +299,8 @@ class Options:
             -1 <= self.start_epoch < max(self.num_epochs, 1),
             f"option start_epoch: {self.start_epoch} is no epoch of the {self.num_epochs} that --num_epochs asks for",
         )
+        for name in ("wandb_send", "wandb_project", "wandb_entity"):
+            require(self.wandb or not getattr(self, name), f"option {name}: only with --wandb; leave it out")
         require(self.max_cpu_seconds >= 0, "option max_cpu_seconds: must not be negative")
         require_seed(self.seed)
         require_device(self.device)
