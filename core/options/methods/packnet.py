@@ -95,7 +95,6 @@ class PackNetOptions(VideoSources):
         "C1": "SSIM has its usual constants, 1e-4 and 9e-4; leave it out",
         "C2": "SSIM has its usual constants, 1e-4 and 9e-4; leave it out",
         "save_top_k": "every epoch's weights stay, and the best as weights_best; leave it out",
-        "wandb": "the log lies in LOG_DIR/MODEL_NAME; leave it out",
     }
 
     method: str = option("packnet", "which paper", choices=method_names)

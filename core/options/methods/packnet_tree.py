@@ -158,7 +158,9 @@ def translate(content: Mapping[str, Any]) -> Translation | None:
         return None
     tree, notes = _merged(TREE, content), _notes(content)
     model, data = tree["model"], tree["datasets"]
-    values = configured(tree) | _networks(model) | _run(tree) | _optimization(model) | _loss(model["loss"])
+    values = (
+        configured(tree) | _networks(model) | _run(tree, notes) | _optimization(model) | _loss(model["loss"])
+    )
     values |= _images(data["augmentation"])
     _require(
         values.get("supervision") is not None,
@@ -254,7 +256,7 @@ def _notes(content: Mapping[str, Any]) -> list[str]:
 # ---- section by section ----------------------------------------------------------------------------------
 
 
-def _run(tree: Mapping[str, Any]) -> dict[str, Any]:
+def _run(tree: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
     """Names, folders, epochs; what would be sent away."""
     arch, checkpoint, wandb = tree["arch"], tree["checkpoint"], tree["wandb"]
     _require(arch["min_epochs"] <= arch["max_epochs"], "arch.min_epochs: is above arch.max_epochs")
@@ -262,13 +264,12 @@ def _run(tree: Mapping[str, Any]) -> dict[str, Any]:
         not checkpoint["s3_path"],
         "checkpoint.s3_path: checkpoints are not sent to an object store; leave it empty",
     )
-    _require(
-        wandb["dry_run"] or not wandb["name"],
-        "wandb: nothing is sent to Weights & Biases; set dry_run: True (the log lies in LOG_DIR/MODEL_NAME)",
-    )
-    values = {"seed": arch["seed"], "num_epochs": arch["max_epochs"]}
-    given = {"model_name": tree["name"], "log_dir": checkpoint["filepath"]}
+    values: dict[str, Any] = {"seed": arch["seed"], "num_epochs": arch["max_epochs"]}
+    given: dict[str, Any] = {"model_name": tree["name"], "log_dir": checkpoint["filepath"]}
     given["load_weights_folder"] = tree["model"]["checkpoint_path"]
+    if wandb["name"] and not wandb["dry_run"]:
+        given |= {"wandb": True, "wandb_project": wandb["project"], "wandb_entity": wandb["entity"]}
+        notes.append("wandb: is written into the run folder; nothing is sent without --wandb_send as well")
     return values | {name: value for name, value in given.items() if value}
 
 

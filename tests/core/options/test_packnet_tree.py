@@ -352,6 +352,7 @@ def test_the_list_that_decides(monitor, index, first):
         ("checkpoint__monitor", "elsewhere-x-abs_rel", "names none of the validation lists"),
         ("model__loss__disp_norm", True, "had no effect"),
         ("save__folder", "/out", "training writes no predictions"),
+        ("wandb", {"dry_run": False, "name": "run"}, "nothing is sent without --wandb_send"),
         ("arch__validate_first", True, "--dry_run"),
         ("model__params__max_depth", 60, "--protocol packnet"),
         ("datasets__train__input_depth_type", ["velodyne"], "sees no depth"),
@@ -401,7 +402,6 @@ def test_what_its_user_is_told(place, value, note):
         ("checkpoint__monitor_index", 7, "checkpoint.monitor_index: there is no validation list 7"),
         ("checkpoint__mode", "most", "checkpoint.mode"),
         ("checkpoint__s3_path", "s3://bucket", "checkpoint.s3_path: checkpoints are not sent"),
-        ("wandb", {"dry_run": False, "name": "run"}, "wandb: nothing is sent"),
     ],
 )
 def test_what_cannot_be(tmp_path, place, value, message):
@@ -411,9 +411,15 @@ def test_what_cannot_be(tmp_path, place, value, message):
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
 
 
-def test_what_is_sent_nowhere_is_accepted():
+def test_weights_and_biases_is_asked_twice(tmp_path):
+    """By their file, and by an option that no file of theirs has."""
     for section in ({"dry_run": True, "name": "run"}, {"dry_run": False, "name": ""}, None):
         assert translated(kitti(wandb=section)).notes == ()
+        assert not options(tmp_path, kitti(wandb=section)).wandb
+    asked = {"dry_run": False, "name": "run", "project": "depth", "entity": "us", "tags": ["a"]}
+    found = options(tmp_path, kitti(wandb=asked))
+    assert (found.wandb, found.wandb_send, found.wandb_project) == (True, False, "depth")
+    assert options(tmp_path, kitti(wandb=asked), "--wandb_send").wandb_send
 
 
 def test_other_files_and_other_scripts(tmp_path):
