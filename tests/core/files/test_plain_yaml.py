@@ -1,6 +1,7 @@
 """The one reader of YAML: what it makes of values, and what it refuses, in one line and without waiting."""
 
 import math
+import re
 
 import pytest
 
@@ -8,6 +9,7 @@ from core.errors import UserError
 from core.files import plain_yaml
 from core.files.plain_yaml import NotPlainError, parse
 from core.files.whole import yaml_text
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -130,3 +132,12 @@ def test_what_is_written_reads_back():
         "words": ["0100", "1:30", "yes", "1e-4", "-.5", "~", "", "2.5", "=", "<<"],
     }
     assert parse(yaml_text(record)) == record
+
+
+def test_nothing_else_reads_yaml():
+    """Of all that is not a test."""
+    places = [*ROOT.glob("*.py"), *(ROOT / "core").rglob("*.py"), *(ROOT / "backends").rglob("*.py")]
+    assert len(places) > 100
+    assert [
+        path for path in places if re.search(r"yaml\.(\w+_)?load", path.read_text(encoding="utf-8"))
+    ] == []
