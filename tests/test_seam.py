@@ -21,6 +21,7 @@ RELEASES = "torchvision"  # of weights
 METHODS = "monodepth2|sc_depth|epcdepth|packnet|packnet_san|featdepth|ray_surface"
 OWN = (
     rf"core/(options/methods|weights/families)/({METHODS}|{RELEASES})\.py",
+    rf"core/options/methods/({METHODS})_tree\.py",  # nested files of its authors
     rf"backends/\w+/(methods|builders)/({METHODS})\.py",
     r"backends/\w+/(networks|losses)/\w+\.py",
 )

@@ -42,6 +42,7 @@ from core.options import Options
 from core.options.parsing import save_options
 from core.options.schedule import step_seed
 from core.training import resume
+from core.training.boards import with_wandb
 from core.training.claim import Claim, make_room
 from core.training.collapse import CollapseGuard
 from core.training.interruption import Interruption
@@ -225,7 +226,8 @@ class Trainer:
         resume.remove_leftovers(self.run_folder)
         self.record.write(self.run_folder)
         save_options(options, self.run_folder / "options.yaml")
-        log = RunLog(self.run_folder, total_steps, board_writer(self.run_folder, first_step), first_step)
+        board = with_wandb(board_writer(self.run_folder, first_step), options, self.run_folder, first_step)
+        log = RunLog(self.run_folder, total_steps, board, first_step)
         log.message(
             f"{options.method} on {self.record.environment}: {len(self.train_set)} training and "
             f"{len(self.val_set)} validation samples, {total_steps} steps in {options.num_epochs} epochs, "

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.files.regular import read_text
+from core.files import plain_yaml
 
 FILE = "intrinsics.yaml"
-MAX_BYTES = 64 << 10
 NEEDED = ("fx", "fy", "cx", "cy", "width", "height")
 HORIZONTAL_FIELD_OF_VIEW = 60.0  # degrees; of an average camera without a calibration
 CURE = "write fx fy cx cy width height in pixels, and baseline in metres for a stereo pair"
@@ -109,12 +108,7 @@ def _find_file(folder: Path, top: Path) -> Path | None:
 
 
 def _read_numbers(path: Path) -> dict[str, float]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(read_text(path, "utf-8", MAX_BYTES))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"{path}: not readable YAML ({' '.join(str(error).split())}); {CURE}") from None
+    content = plain_yaml.read(path, "not readable YAML", CURE)
     if not isinstance(content, dict) or not set(NEEDED) <= set(content) <= {*NEEDED, "baseline"}:
         raise UserError(f"{path}: must have {', '.join(NEEDED)}, perhaps baseline, and nothing else; {CURE}")
     return {name: _positive(path, name, value) for name, value in content.items()}
@@ -122,9 +116,9 @@ def _read_numbers(path: Path) -> dict[str, float]:
 
 def _positive(path: Path, name: str, value: Any) -> float:
     try:
-        number = float(value)  # PyYAML reads 7e2 as text
+        number = math.nan if "_" in str(value) else float(value)  # 7e2 is read as text
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number) or number <= 0:
-        raise UserError(f"{path}: {name} must be a number above 0, not {value!r}; {CURE}")
+        raise UserError(f"{path}: {name} must be a number above 0, not {repr(value)[:80]}; {CURE}")
     return number

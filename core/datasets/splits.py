@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from core.errors import UserError
+from core.files import plain_yaml
 from core.files.regular import read_text
 
 SPLITS = Path(__file__).resolve().parent.parent.parent / "splits"
@@ -219,9 +220,7 @@ class Facts:
 @lru_cache(maxsize=1)
 def facts() -> Facts:
     """Reads `splits/facts.yml` once."""
-    import yaml
-
-    text: dict[str, str] = yaml.safe_load(FACTS.read_text(encoding="utf-8"))
+    text: dict[str, str] = plain_yaml.read(FACTS)
     return Facts(
         eigen_train_lengths=_lengths(text["eigen_train_lengths"]),
         eigen_test_lengths=_lengths(text["eigen_test_lengths"]),

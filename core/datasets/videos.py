@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core.datasets.sequences import folders_below, natural_key
 from core.errors import UserError
+from core.files import plain_yaml
 from core.files.inputs import OUTPUTS, VIDEO_EXTENSIONS
 from core.files.video import VideoReader
 from core.files.whole import write_folder_atomically, write_yaml
@@ -103,10 +104,8 @@ def _write_frames(video: Path, folder: Path, extension: str) -> tuple[int, float
 
 
 def _read_record(folder: Path) -> dict[str, object]:
-    import yaml
-
     try:
-        record = yaml.safe_load((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
+        record = plain_yaml.read(folder / RECORD)
+    except UserError:
         return {}
     return record if isinstance(record, dict) else {}

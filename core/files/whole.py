@@ -109,13 +109,22 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_yaml(path: Path, record: Mapping[str, Any]) -> None:
-    """Writes a YAML file by `write_atomically`, in the order of `record`, in a form that reads back unchanged."""
+    """Writes a YAML file by `write_atomically`; see `yaml_text`."""
+    write_text(path, yaml_text(record))
+
+
+def yaml_text(record: Mapping[str, Any]) -> str:
+    """YAML in the order of `record`, in a form that reads back unchanged."""
     import yaml
 
-    text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True  # a list that stands there twice is written twice: see `core.files.plain_yaml`
+
+    text: str = yaml.dump(dict(record), Dumper=Plain, sort_keys=False, allow_unicode=True)
     if "\x85" in text:  # PyYAML writes this line break unquoted and reads a space
-        text = yaml.safe_dump(dict(record), sort_keys=False)
-    write_text(path, text)
+        text = yaml.dump(dict(record), Dumper=Plain, sort_keys=False)
+    return text
 
 
 def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:

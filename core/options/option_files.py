@@ -1,16 +1,30 @@
 """Files of options: YAML, and plain lines `key = value`. What their keys and values mean is `parsing`'s business."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.files.regular import open_regular
+from core.files import plain_yaml
 
-MAX_BYTES = 64 << 10  # all options take four thousand
-REASON_SHOWN = 300
 PLAIN = (".txt", ".ini", ".cfg", ".conf")
 WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What a nested file of another program's options is in ours; or the content of a file of ours.
+
+    Attributes:
+        values: of our options by name, `method` among them.
+        notes: what its user should know: what has no equal here, or works otherwise; a line each.
+        translated: it was such a nested file.
+    """
+
+    values: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    translated: bool = True
 
 
 def is_plain(path: Path) -> bool:
@@ -25,15 +39,11 @@ def read(path: Path) -> dict[str, Any]:
         UserError: unreadable, too large, or neither lines nor YAML.
     """
     try:
-        with open_regular(path) as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise UserError(f"{path}: more than {MAX_BYTES >> 10} KiB are no options; check the path")
-        text = content.decode("utf-8-sig")
+        text = plain_yaml.read_text(path)
     except OSError as error:
         raise UserError(f"{path}: cannot read the options: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file in UTF-8") from None
+    except plain_yaml.NotPlainError as error:
+        raise UserError(f"{path}: cannot be options: {error}; check the path") from None
     return _plain(path, text) if is_plain(path) else _yaml(path, text)
 
 
@@ -62,24 +72,12 @@ def _plain(path: Path, text: str) -> dict[str, Any]:
 
 def _yaml(path: Path, text: str) -> dict[str, Any]:
     """The keys and values of YAML."""
-    import yaml
-
     try:
-        content = yaml.safe_load(_without_aliases(path, text))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:REASON_SHOWN]
-        raise UserError(f"{path}: not valid YAML: {reason}") from None
+        content = plain_yaml.parse(text)
+    except plain_yaml.NotPlainError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected lines `option: value`, not a {type(content).__name__}")
     return content
-
-
-def _without_aliases(path: Path, text: str) -> str:
-    """The text itself; a few lines of aliases of aliases would stand for gigabytes."""
-    import yaml
-
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-        raise UserError(f"{path}: has aliases (*name); write their values out")
-    return text

@@ -6,6 +6,7 @@ Imports neither NumPy nor a framework.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import inspect
@@ -19,11 +20,13 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from core.errors import UserError
-from core.files.whole import write_yaml
+from core.files.whole import write_yaml, yaml_text
 from core.options import OPTIONS, REPLACED, EvaluationOptions, Options, option_files
 
 OptionsClass = TypeVar("OptionsClass")
 
+VERSION = "unreleased"
+PACKAGES = ("torch", "paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python-headless", "Pillow")
 VALUE_SHOWN = 80
 TRANSLATED = "translated "  # before the name of an option of the authors, where argparse keeps it
 Translate = Callable[[list[str]], dict[str, Any]]
@@ -50,9 +53,11 @@ def parse(
     if rest:
         _refuse_argument(rest[0], options_class)
     arguments = vars(given)
+    printing = arguments.pop("print_config", False)
     values: dict[str, Any] = {}
+    notes: list[str] = []
     for file in arguments.pop("config", []):
-        values.update(_read_file(options_class, Path(file)))
+        values.update(_read_file(options_class, Path(file), notes))
     # In the order of the method: a later one may put right what an earlier one says.
     for name in _translated(options_class):
         for words in arguments.pop(TRANSLATED + name, []):
@@ -61,7 +66,18 @@ def parse(
     for name, value in arguments.items():
         where = name.upper() if fields[name].positional else f"option --{name}"
         values[name] = _convert(fields[name], value, where)
-    return _build(options_class, _with_preset(options_class, values))
+    options = _build(options_class, _with_preset(options_class, values))
+    if printing:
+        _print_config(options, notes)
+    for note in notes:
+        print(note, file=sys.stderr)
+    return options
+
+
+def _print_config(options: Any, notes: list[str]) -> NoReturn:
+    """Prints every option, in YAML that `--config` reads, and ends the program."""
+    print(*(f"# {note}" for note in notes), yaml_text(dataclasses.asdict(options)), sep="\n", end="")
+    raise SystemExit(0)
 
 
 def _with_preset(options_class: type, values: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +116,7 @@ def _method_of(argv: list[str]) -> str:
     where = "option --method"
     if method is None:
         for file in given.config:
-            found = option_files.read(Path(file)).get("method")
+            found = _content(Path(file)).values.get("method")
             method, where = (found, f"{file}: method") if found is not None else (method, where)
     if method is None:
         return next(iter(OPTIONS))
@@ -151,6 +167,20 @@ def _build(options_class: type[OptionsClass], values: dict[str, Any]) -> Options
 # --- the command line ---
 
 
+class _Version(argparse.Action):
+    """Prints what runs; importing a framework for it would take seconds."""
+
+    def __call__(self, *_: Any) -> NoReturn:
+        from importlib import metadata
+
+        python = ".".join(map(str, sys.version_info[:3]))
+        print(f"{VERSION}, Python {python} on {sys.platform}")
+        for package in PACKAGES:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                print(package, metadata.version(package))
+        raise SystemExit(0)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see --help)")
@@ -173,6 +203,15 @@ def _make_parser(options_class: type, description: str) -> argparse.ArgumentPars
         metavar="FILE.yml",
         help="YAML file of options, or of lines key = value (.txt); several: the later wins",
     )
+    parser.add_argument(
+        "--print_config",
+        action="store_true",
+        help="print all options, those of --config and of the command line among them, as YAML for --config, and end",
+    )
+    if "version" not in _fields(options_class):  # of a network
+        parser.add_argument(
+            "--version", action=_Version, nargs=0, help="print the versions of what runs, and end"
+        )
     for owner, fields in _fields_by_class(options_class).items():
         group = parser.add_argument_group((owner.__doc__ or owner.__name__).splitlines()[0].rstrip("."))
         for field in fields:
@@ -224,13 +263,14 @@ def _add_argument(group: Any, field: "_Field", translated: bool = False) -> None
 
 
 def _refuse_argument(argument: str, options_class: type) -> NoReturn:
+    if argument.endswith((".yaml", ".yml")):
+        raise UserError(f"unexpected argument {argument!r}: a file of options is given by --config")
     if not argument.startswith("-"):
         raise UserError(f"unexpected argument {argument!r}: options start with -- (see --help)")
     name = argument.lstrip("-").partition("=")[0]
     flags = [f"no_{field.name}" for field in _fields(options_class).values() if field.kind is bool]
-    raise UserError(
-        f"unknown option {argument.partition('=')[0]}{_hint(name, options_class, [*flags, 'config'], '--')}"
-    )
+    hint = _hint(name, options_class, [*flags, "config", "print_config"], "--")
+    raise UserError(f"unknown option {argument.partition('=')[0]}{hint}")
 
 
 def _hint(name: str, options_class: type, more: Iterable[str] = (), prefix: str = "") -> str:
@@ -351,6 +391,10 @@ def _cast(kind: type, value: Any) -> Any:
         return None
     if kind is int and isinstance(value, float):
         return None
+    if isinstance(value, str) and (
+        "_" in value or not value.isascii()
+    ):  # Python's own: 1_000 and Arabic digits
+        return None
     try:
         number = kind(value)
         return number if math.isfinite(number) else None
@@ -374,9 +418,45 @@ def checked_values(options_class: type, values: Mapping[str, Any], where: str) -
 # --- files of options ---
 
 
-def _read_file(options_class: type, path: Path) -> dict[str, Any]:
-    """The options in a file, of our names and types."""
-    content, fields = option_files.read(path), _fields(options_class)
+def _content(path: Path) -> option_files.Translation:
+    """What a file says, of our names where it is a nested one that a method knows, else as it stands.
+
+    Raises:
+        UserError: it cannot be read, or is such a file with a key or value that cannot be.
+    """
+    content = option_files.read(path)
+    nested = any(isinstance(value, dict) for value in content.values())
+    for method in OPTIONS.values() if nested else ():
+        try:
+            found = method.translation(content)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
+        if found is not None:
+            return found
+    return option_files.Translation(content, translated=False)
+
+
+def _require_method(options_class: type, method: str, path: Path) -> None:
+    """A nested file says by itself whose it is.
+
+    Raises:
+        UserError: the options are not of that method.
+    """
+    field = _fields(options_class).get("method")
+    if field is None:
+        raise UserError(f"{path}: options of a training in the nested form; they are for train.py")
+    if field.default != method:
+        raise UserError(f"{path}: is for --method {method}; leave out --method {field.default}")
+
+
+def _read_file(options_class: type, path: Path, notes: list[str] | None = None) -> dict[str, Any]:
+    """The options in a file, of our names and types; `notes` gets what its user should know."""
+    read, fields = _content(path), _fields(options_class)
+    content = read.values
+    if read.translated:
+        _require_method(options_class, content["method"], path)
+    if notes is not None:
+        notes += [f"{path}: {note}" for note in read.notes]
     if option_files.is_plain(path):
         content = dict(_from_text(options_class, key, value) for key, value in content.items())
     aliases, translated = _aliases(options_class), _translated(options_class)

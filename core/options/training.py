@@ -20,6 +20,7 @@ from core.options.base import (
     require_seed,
 )
 from core.options.needs import AugmentationPolicy, Listing, Needs, Order, Preparation
+from core.options.option_files import Translation
 from core.options.protocols import PROTOCOLS, measuring_names
 
 MAX_SIDE = 8192  # of the network input
@@ -169,8 +170,24 @@ class Options:
     cache_images: int = option(0, "resized images to keep in memory; 0 keeps none")
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
     seed: int = option(0, "of weights, order and augmentation")
+    wandb: bool = option(
+        False,
+        "also log to Weights & Biases, into the run folder: nothing is sent; needs requirements-extras.txt",
+    )
+    wandb_send: bool = option(False, "with --wandb: send all that to its server while the run goes on")
+    wandb_project: str | None = option(None, "of Weights & Biases; none: as it is set up")
+    wandb_entity: str | None = option(None, "of Weights & Biases, a user or a team; none: as it is set up")
     dry_run: bool = option(False, "look at the data, run one batch, report, and write nothing")
     dry_run_images: int = option(50, "images that dry_run decodes, evenly chosen; 0: all")
+
+    @classmethod
+    def translation(cls, content: Mapping[str, Any]) -> Translation | None:
+        """What a nested YAML file of its authors' program is in ours; None for a file that is not theirs.
+
+        Raises:
+            ValueError: it has a key that they do not know, or a value that is not here; names the key.
+        """
+        return None
 
     # --- what the method is, for data sets, training, validation and prediction ---
 
@@ -303,6 +320,8 @@ class Options:
         require(
             not (self.resume and self.overwrite), "options resume, overwrite: a run goes on or is replaced"
         )
+        for name in ("wandb_send", "wandb_project", "wandb_entity"):
+            require(self.wandb or not getattr(self, name), f"option {name}: only with --wandb; leave it out")
         require(self.max_cpu_seconds >= 0, "option max_cpu_seconds: must not be negative")
         require_seed(self.seed)
         require_device(self.device)

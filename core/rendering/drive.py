@@ -15,6 +15,7 @@ import numpy as np
 
 from core.cores import available_cores, end_with_parent
 from core.errors import UserError
+from core.files import plain_yaml
 from core.rendering import writer
 from core.rendering.camera import render
 from core.rendering.lidar import scan
@@ -87,10 +88,8 @@ def _deciding(options: RenderOptions) -> dict[str, Any]:
 
 
 def _read_manifest(root: Path) -> dict[str, Any] | None:
-    import yaml
-
     try:
-        text = (root / MANIFEST).read_text()
+        known = plain_yaml.parse(plain_yaml.read_text(root / MANIFEST))
     except FileNotFoundError:
         if root.is_dir() and any(root.iterdir()):
             raise UserError(
@@ -101,9 +100,7 @@ def _read_manifest(root: Path) -> dict[str, Any] | None:
         raise UserError(
             f"{root}: cannot be used as --output ({error.strerror}); choose another folder"
         ) from error
-    try:
-        known = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except plain_yaml.NotPlainError:
         known = None
     if not isinstance(known, dict):
         raise UserError(f"{root / MANIFEST}: is damaged; delete the folder or choose another --output")

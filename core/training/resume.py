@@ -42,6 +42,7 @@ HARMLESS = {
         "max_cpu_seconds",
         "validation",
     ),  # when to stop, and what to keep
+    *("wandb", "wandb_send", "wandb_project", "wandb_entity"),  # who else is told
 }
 
 PATHS = {"split", "load_weights_folder"}  # of those that may not differ

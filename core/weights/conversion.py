@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
+from core.files.plain_yaml import MAX_BYTES
 from core.files.whole import add_files_atomically, write_folder_atomically
 from core.options import Options
-from core.options.option_files import MAX_BYTES
 from core.weights import families
 from core.weights.families.base import is_counter
 from core.weights.files import TOGETHER_SUFFIXES

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from core.errors import UserError
+from core.files import plain_yaml
 from core.weights.download import Checksum
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "weights"
@@ -86,13 +87,8 @@ def load_zoo(root: Path) -> dict[str, Release]:
     Raises:
         UserError: unreadable; an entry lacks a key, has an unknown one, or a value that cannot be.
     """
-    import yaml
-
     path = root / ZOO if (root / ZOO).is_file() else FOLDER / ZOO
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not a readable zoo: {' '.join(str(error).split())}") from None
+    content = plain_yaml.read(path, "not a readable zoo")
     shaped = isinstance(content, dict) and set(content) == {"families", "releases"}
     _require(shaped, str(path), "expected the keys families and releases, and no others")
     families = {

@@ -6,12 +6,12 @@ import zipfile
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 import evaluate_depth
 import predict
 import train
+from core.files.whole import yaml_text
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import load_options
 from core.weights.releases import VARIABLE
@@ -56,7 +56,7 @@ def write_zoo(folder, server: Server, content: bytes) -> None:
     release = {"family": "test", "file": f"{NAME}.zip", "num_layers": 18, "data": "a drive"}
     release |= {"checksum": f"md5:{hashlib.md5(content).hexdigest()}", "files": ["encoder.pth", "depth.pth"]}
     folder.mkdir()
-    text = yaml.safe_dump({"families": {"test": family}, "releases": {NAME: release}})
+    text = yaml_text({"families": {"test": family}, "releases": {NAME: release}})
     (folder / "zoo.yml").write_text(text)
 
 

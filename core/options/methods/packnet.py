@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from core.options.base import DATASETS, NAMED_CAMERAS, different, option, require, require_at_least
 from core.options.mixins import VideoSources
 from core.options.needs import AugmentationPolicy, Listing, Needs, Preparation
+from core.options.option_files import Translation
 from core.options.protocols import PROTOCOLS, measuring_names
 from core.options.schedule import step_decay
 from core.options.training import continued, criterion_of_mode, method_names
@@ -94,7 +95,6 @@ class PackNetOptions(VideoSources):
         "C1": "SSIM has its usual constants, 1e-4 and 9e-4; leave it out",
         "C2": "SSIM has its usual constants, 1e-4 and 9e-4; leave it out",
         "save_top_k": "every epoch's weights stay, and the best as weights_best; leave it out",
-        "wandb": "the log lies in LOG_DIR/MODEL_NAME; leave it out",
     }
 
     method: str = option("packnet", "which paper", choices=method_names)
@@ -211,6 +211,9 @@ class PackNetOptions(VideoSources):
         "dataset ddad: the cameras of each training list, or of all, those of one list joined by commas; none: cameras",
     )
     repeat: list[int] = option((1,), "how often each training list comes in an epoch")
+    validation_dataset: list[str] | None = option(
+        None, "reader of each validation list, or of all; none: dataset", choices=DATASETS
+    )
     validation_path: list[str] | None = option(
         None, "root folder of each validation list, or of all; none: data_path", path=True
     )
@@ -233,6 +236,13 @@ class PackNetOptions(VideoSources):
         "how depth is measured where it is known, in the log and in validations",
         choices=measuring_names,
     )
+
+    @classmethod
+    def translation(cls, content: Mapping[str, Any]) -> Translation | None:
+        """The nested YAML of its program, for every method that it has the networks of."""
+        from core.options.methods.packnet_tree import translate
+
+        return translate(content)
 
     # --- what follows from them ---
 
@@ -331,8 +341,8 @@ class PackNetOptions(VideoSources):
             columns: list[Any] = [self.train_dataset, self.train_path, self.train_split, self.depth_type]
             columns += [self.repeat, self.train_cameras]
         else:
-            columns = [None, self.validation_path, self.validation_split, self.validation_depth_type, None]
-            columns.append(self.validation_cameras)
+            columns = [self.validation_dataset, self.validation_path, self.validation_split]
+            columns += [self.validation_depth_type, None, self.validation_cameras]
         defaults = (self.dataset, self.data_path, self.split, None, 1, None)
         rows = _broadcast([column or [default] for column, default in zip(columns, defaults, strict=True)])
         usual = measured.truth if part == "val" else None

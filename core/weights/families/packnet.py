@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 
 from core.options.methods.packnet import (
     NETWORKS,
-    SUPERVISED_METHODS,
     WIDTHS,
     PackNetOptions,
 )
+from core.options.methods.packnet_tree import configured
 from core.weights.families.base import RECORD, MethodFamily, Network, Shape, Shapes, State, side
 from core.weights.families.resnet import (
     CLASSIFIER,
@@ -43,11 +43,6 @@ FIRST_AND_LAST = {
     for network, (widths, _) in WIDTHS.items()
     for divisor in DIVISORS
     if widths[0] // divisor >= 16
-}
-SUPERVISED = {
-    "SelfSupModel": "none",
-    "VelSupModel": "velocity",
-    "SemiSupModel": "semi",
 }
 
 
@@ -332,48 +327,6 @@ def options_of(networks: Mapping[str, Network], states: Mapping[str, State]) -> 
         case ResNetPose() as pose:
             found["pose_network"] = f"pose_resnet{pose.num_layers}"
     return PackNetOptions(**found)
-
-
-# Options of its loss that have our names and meanings; values that are not here say nothing of a trained model.
-LOSS_NUMBERS = (
-    *("num_scales", "progressive_scaling", "flip_lr_prob", "upsample_depth_maps", "ssim_loss_weight"),
-    *("smooth_loss_weight", "clip_loss", "automask_loss", "velocity_loss_weight", "supervised_num_scales"),
-    "supervised_loss_weight",
-)
-LOSS_WORDS = {
-    "photometric_reduce_op": ("min", "mean"),
-    "padding_mode": ("zeros", "border"),
-    # silog needs true depth everywhere, which the usual lists have not.
-    "supervised_method": tuple(word for word in SUPERVISED_METHODS if word != "silog"),
-}
-
-
-def configured(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Size, supervision, dropout and loss of its program's configuration, where it has them."""
-    shape = _at(configuration, "datasets", "augmentation", "image_shape")
-    found: dict[str, Any] = {}
-    if isinstance(shape, list) and len(shape) == 2:
-        found |= {"height": shape[0], "width": shape[1]}
-    model = _at(configuration, "model", "name")
-    if isinstance(model, str) and model in SUPERVISED:
-        found["supervision"] = SUPERVISED[model]
-    loss = _at(configuration, "model", "loss")
-    loss = loss if isinstance(loss, dict) else {}
-    found |= {name: loss[name] for name in LOSS_NUMBERS if loss.get(name) is not None}
-    found |= {name: loss[name] for name, known in LOSS_WORDS.items() if loss.get(name) in known}
-    if found.get("supervision") == "semi" and found.get("supervised_loss_weight") == 1:
-        found["supervision"] = "full"
-    depth = _at(configuration, "model", "depth_net")
-    if isinstance(depth, dict) and str(depth.get("name")).startswith("PackNet") and depth.get("dropout"):
-        found["dropout"] = depth["dropout"]
-    return found
-
-
-def _at(configuration: Any, *names: str) -> Any:
-    """A value by its path; None where there is none."""
-    for name in names:
-        configuration = configuration.get(name) if isinstance(configuration, dict) else None
-    return configuration
 
 
 _RECOGNISERS = {"depth": _depth, "pose": _pose}
