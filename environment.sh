@@ -4,7 +4,7 @@
 #   source environment.sh           makes `.venv` beside this file if there is none, installs requirements.txt, and sets
 #                                   PYTHON to its interpreter, OMP_NUM_THREADS to the number of cores (unless set)
 #                                   and OMP_WAIT_POLICY to passive (unless set)
-#   TEST=1                          requirements-onnx.txt and requirements-dev.txt as well
+#   TEST=1                          requirements-onnx.txt and requirements-dev.txt as well; compiled when imported
 #   PYTHON=/path/to/python3.12      the Python that makes `.venv`; otherwise the first of 3.11 to 3.13 on the PATH
 #   TOOLBOX_PYTHON=/path/to/python  no `.venv`: this interpreter, with the packages that it has
 #
@@ -55,7 +55,7 @@ _environment_make() {
 
 # Installs a requirements file unless the very same one was installed before.
 _environment_install() {
-    local venv="$1" python="$2" file="$3" stamp information
+    local venv="$1" python="$2" file="$3" stamp information compile=""
     stamp="$venv/installed-${file##*/}"
     echo "environment: installing ${file##*/} into $venv; minutes, once" >&2
     rm -f "$stamp"
@@ -63,7 +63,10 @@ _environment_install() {
     for information in "$venv"/lib/python*/site-packages/*.dist-info; do
         [ -e "$information/RECORD" ] || rm -rf "$information"
     done
-    "$python" -m pip install --disable-pip-version-check -r "$file" >&2 ||
+    # Python compiles what is imported, and keeps it. pip would compile 12 000 files, one after the other, most of which no
+    # test imports; users, whose environment may be read-only later, get them.
+    [ "${TEST:-0}" = 0 ] || [ -n "${PYTHONDONTWRITEBYTECODE:-}" ] || compile=--no-compile
+    "$python" -m pip install --disable-pip-version-check ${compile:+"$compile"} -r "$file" >&2 ||
         _environment_fail "'$python -m pip install -r $file' failed; see pip's message above (no network? proxy and index are pip's settings), then run this again" ||
         return 1
     cp "$file" "$stamp.partial" && mv "$stamp.partial" "$stamp"

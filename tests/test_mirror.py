@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.syntax import tree_of
+
 BACKENDS = Path(__file__).resolve().parent.parent / "backends"
 
 # Deliberate differences: the name that one side has alone, and why. A class stands for its methods too.
@@ -55,7 +57,7 @@ def names(tree: ast.Module | ast.ClassDef, prefix: str) -> dict[str, str]:
 def backend_names(backend: str) -> dict[str, str]:
     found = {}
     for module, path in files(backend).items():
-        found |= names(ast.parse(path.read_text(encoding="utf-8")), module)
+        found |= names(tree_of(path), module)
     return found
 
 

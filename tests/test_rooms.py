@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.syntax import tree_of
+
 ROOT = Path(__file__).resolve().parent.parent
 # From the ground up: a room imports those before it, never those after it; rooms of one row do not import each other.
 ROWS = (
@@ -22,7 +24,7 @@ FORWARDERS = {"kitti_archives"}
 
 def imports(path: Path) -> Iterator[str]:
     """The modules of `core` that a file imports, anywhere in it, such as "core.files.images"."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             if node.module == "core":
                 yield from (f"core.{alias.name}" for alias in node.names)

@@ -10,7 +10,7 @@ from tests.tolerances import assert_close
 
 pytestmark = pytest.mark.every_device
 
-STEPS = {"float64": 3, "float32": 2}
+STEPS = {"float64": 2, "float32": 1}
 SEEDS = {"encoder": 1.0, "depth": 0.8, "pose_encoder": 1.0, "pose": 1.0}
 FILES = {
     "encoder": "encoder.pth (ResNet-18)",
@@ -85,7 +85,8 @@ def take_steps(backend, golden, recorded, arrays, monkeypatch, precision, count)
             assert abs(found - wanted) <= bound * abs(wanted), (
                 f"step {step}: {found}, recorded {wanted}, bound {bound}"
             )
-        backend.step(optimizer, sum(terms.values()))
+        if step == 0 or step + 1 < count:
+            backend.step(optimizer, sum(terms.values()))
         if step == 0:
             check_gradients(backend, recorded, method, precision)
 

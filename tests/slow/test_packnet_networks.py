@@ -10,15 +10,17 @@ from tests.backends.methods.test_packnet_networks import (
     OUTPUT,
     check_depth_resnet,
     check_parts,
+    check_slim_network,
     images_of,
     keep_outputs,
     names,
     recorded,
+    slim,
 )
 from tests.backends.methods.test_packnet_weights import predict_recorded
 from tests.tolerances import assert_close
 
-__all__ = ["names", "recorded"]  # fixtures
+__all__ = ["names", "recorded", "slim"]  # fixtures
 
 WIDTHS, FEATURES = (64, 64, 64, 128, 256, 512), 8
 
@@ -60,6 +62,10 @@ def test_a_whole_checkpoint(backend, arrays, recorded, names, tmp_path):
         for parameter, shape in names[name].items()
     }
     predict_recorded(backend, recorded, state, name, 1, tmp_path)
+
+
+def test_all_gradients_of_the_slim_network(backend, arrays, recorded, slim):
+    check_slim_network(backend, arrays, recorded, slim, gradients=True)
 
 
 def test_the_depth_resnet_50(backend, arrays, recorded, names):

@@ -7,7 +7,7 @@ from tests.backends.methods import test_epcdepth as epcdepth
 from tests.backends.methods import test_featdepth as featdepth
 from tests.backends.methods import test_packnet as packnet
 from tests.backends.methods.test_featdepth import divisor_of_the_recording
-from tests.backends.methods.test_sc_depth import check_steps, official, run_steps
+from tests.backends.methods.test_sc_depth import check_double_steps, check_steps, official, run_steps
 from tests.tolerances import assert_close
 
 __all__ = ["divisor_of_the_recording"]  # a fixture
@@ -29,6 +29,10 @@ def test_the_recorded_steps(trained):
     recorded, _, terms, poses, _, _ = trained
     assert len(terms) == 10
     check_steps(recorded, terms, poses)
+
+
+def test_two_steps_closely_in_double_precision(backend, golden, arrays):
+    check_double_steps(*run_steps(backend, golden, arrays, "float64", 2)[:4])
 
 
 def test_the_state_after_the_last_step(backend, trained):

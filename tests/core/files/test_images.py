@@ -12,6 +12,7 @@ from core.errors import UserError
 from core.files.images import FORMATS, image_size, load_image, open_image, pyramid, resize, to_array
 from tests.conftest import ROOT
 from tests.core.kitti_folder import noise
+from tests.syntax import tree_of
 
 DRIVE = "data/kitti_raw_mono/2011_09_26/2011_09_26_drive_9001_sync/image_02/data"
 
@@ -161,8 +162,11 @@ def test_nobody_opens_images_of_all_formats():
         (path, node)
         for folder in ("core", "backends")
         for path in (ROOT / folder).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "open"
+        and ast.unparse(node.func) == "Image.open"
     ]
     assert len(calls) >= 2
     assert [path for path, node in calls if not any(word.arg == "formats" for word in node.keywords)] == []

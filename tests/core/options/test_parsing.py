@@ -218,7 +218,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="~"), max_size=12
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.builds(
         Small,

@@ -144,7 +144,7 @@ NETWORKS = {
 # Large, and unlike the others in their first kernel or size alone: `python -m tests.slow.round_trip`.
 LARGE = [
     *((18, "pose encoder of all frames"), (50, "pose encoder")),
-    *((50, "pose encoder of all frames"), (50, "shared pose")),
+    *((50, "encoder"), (50, "pose encoder of all frames"), (50, "shared pose")),
     *((18, "pose encoder"), (50, "depth"), (50, "pose"), (50, "shared pose of all frames")),
 ]
 SMALLER = [(layers, case) for layers in NETWORKS for case in NETWORKS[layers] if (layers, case) not in LARGE]

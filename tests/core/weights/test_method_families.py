@@ -38,6 +38,7 @@ from tests.core.twin_family import (
     write_nested,
 )
 from tests.core.weight_files import Raw, call, name
+from tests.syntax import tree_of
 
 
 @pytest.fixture
@@ -601,7 +602,7 @@ def test_shared_files_import_no_paper() -> None:
 def imports(path: Path) -> list[str]:
     """What a file imports, to the last name: `core.weights.families.monodepth2`."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom):
             found += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
