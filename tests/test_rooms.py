@@ -11,7 +11,7 @@ ROWS = (
     ("files",),
     ("options",),
     ("geometry", "weights"),
-    ("odometry",),
+    ("odometry", "cameras"),
     ("datasets",),
     ("evaluation",),
     ("prediction", "training", "parity", "rendering"),
