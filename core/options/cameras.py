@@ -36,7 +36,11 @@ class RayOptions:
     )
     height: int | None = option(None, "of the images in training; none: as they were calibrated")
     width: int | None = option(None, "of the images in training; none: as they were calibrated")
-    camera: str | None = option(None, "camera model whose numbers are given", choices=tuple(CAMERAS))
+    camera: str | None = option(
+        None,
+        "camera model whose numbers are given; beside --calibration, what its four coefficients mean",
+        choices=tuple(CAMERAS),
+    )
     parameters: list[float] | None = option(
         None,
         "its numbers in pixels: pinhole fx fy cx cy [k1 k2 p1 p2 [k3 [k4 k5 k6]]]; kannala_brandt fx fy cx cy k1 k2 k3 "
@@ -66,11 +70,15 @@ class RayOptions:
         """Raises UserError for values that cannot work, alone or together."""
         sources = [name for name in ("camera", "calibration", "template") if getattr(self, name) is not None]
         require(bool(sources), "--camera is missing, or a file of --calibration or --template")
-        require(len(sources) == 1, f"options {' and '.join(sources)}: give only one of them")
+        meant = sources == ["camera", "calibration"] and self.camera in ("pinhole", "kannala_brandt")
+        require(
+            len(sources) == 1 or (meant and self.parameters is None),
+            f"options {' and '.join(sources)}: give only one of them",
+        )
         require(
             self.output.endswith((".npz", ".npy")), f"option output: {self.output} must end in .npz or .npy"
         )
-        if self.camera is not None:
+        if self.camera is not None and self.calibration is None:
             require_camera(self.camera, len(self.parameters or ()), "option parameters")
             require(
                 self.height is not None,
