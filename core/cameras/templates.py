@@ -47,7 +47,7 @@ def load_template(words: Sequence[str], height: int, width: int, resize: bool = 
         UserError: no such file or model; see `read_template` and `make_camera`.
     """
     name, *numbers = words
-    if name not in CAMERAS or Path(name).is_file():
+    if name not in CAMERAS:
         if numbers:
             raise UserError(
                 f"option template: {name[:80]!r} is no camera model, of which numbers may follow; there are "
@@ -136,6 +136,8 @@ def write_template(path: Path, rays: Array, valid: Array | None) -> None:
 
 
 def _read(path: Path) -> tuple[Array, Array | None]:
+    if not path.exists():
+        raise UserError(f"{path}: no such file of rays; check the path, or {CURE}")
     if path.suffix == ".npy":
         return read_npy(path, CURE, MAX_BYTES), None
     if path.suffix != ".npz":

@@ -26,7 +26,7 @@ from core.rendering.views import look
 
 VERSION = 1  # of the pictures: raise it when the same options give other bytes
 MANIFEST = "drive.yaml"
-_CAMERA = ("camera", "camera_parameters", "max_angle")
+_CAMERA = ("camera", "camera_parameters", "axis", "max_angle")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -98,7 +98,7 @@ def _deciding(options: RenderOptions) -> dict[str, Any]:
 def _rig(options: RenderOptions) -> Rig:
     numbers = None if options.camera_parameters is None else tuple(options.camera_parameters)
     size = options.height, options.width
-    return Rig(*size, lens_of(options.camera, numbers, options.max_angle, *size))
+    return Rig(*size, lens_of(options.camera, numbers, options.max_angle, *size), options.axis == "up")
 
 
 def _read_manifest(root: Path) -> dict[str, Any] | None:

@@ -31,6 +31,9 @@ class RenderOptions:
         "its numbers in pixels, as make_rays.py --parameters; none: KITTI's pinhole, a fisheye of 180 degrees across, "
         "a unified camera with xi 0.95",
     )
+    axis: str = option(
+        "forward", "where the cameras look; up: as those below a mirror do", choices=("forward", "up")
+    )
     max_angle: float = option(
         180.0, "degrees off the axis; nothing is seen beyond: the image circle of a lens"
     )
@@ -59,6 +62,8 @@ class RenderOptions:
                 raise UserError(f"--{name} {getattr(self, name)} is too small; give at least {least}")
         if self.camera_parameters is not None:
             require_camera(self.camera, len(self.camera_parameters), "option camera_parameters")
+        if self.axis == "up" and self.camera == "pinhole":
+            raise UserError("--axis up: a pinhole looks forward; choose another --camera")
         if not 0 < self.max_angle <= 180:
             raise UserError(f"--max_angle {self.max_angle:g} is no angle above 0 and up to 180 degrees")
         if self.train_drives + self.val_drives + self.test_drives == 0:

@@ -30,6 +30,7 @@ _RECTIFYING = {
     2: (0.0010, -0.0028, -0.0151),
     3: (0.0023, 0.0168, 0.0072),
 }
+AXES_UP = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])  # rectified → camera
 AXES_CAMERA_VEHICLE = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
 
 
@@ -60,11 +61,13 @@ class Rig:
 
     Args:
         lens: what both cameras are; None: the pinhole of KITTI's proportions.
+        looks_up: their axes point upwards, and what is ahead is at the top of the images; of no pinhole.
     """
 
     height: int
     width: int
     lens: Camera | None = None
+    looks_up: bool = False
 
     @property
     def camera(self) -> Camera:
@@ -94,7 +97,8 @@ class Rig:
     def T_camera_rectified(self, camera: int) -> Array:
         """(4, 4): rectified camera 0 → rectified camera i, from the written P, where cameras have one."""
         if not is_plain_pinhole(self.camera):
-            return rigid(np.eye(3), OFFSETS[camera])
+            R = AXES_UP if self.looks_up else np.eye(3)
+            return rigid(R, R @ OFFSETS[camera])
         return rigid(np.eye(3), np.linalg.solve(self.K, self.P_rect(camera)[:, 3]))
 
     @property

@@ -98,7 +98,7 @@ SIZE = ["--height", "48", "--width", "64"]
         (["--camera", "dummy", "--height", "1", "--width", "64"], "too small"),
         (["--camera", "dummy", "--height", "48", "--width", "1000000"], "16384"),
         (["--calibration", "none.yml"], "no such calibration"),
-        (["--template", "none.npz"], "no such file"),
+        (["--template", "none.npz"], "no such file of rays"),
     ],
 )  # fmt: skip
 def test_refused(arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,7 +133,7 @@ def test_absent_empty_and_foreign_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", depth=RAYS)
     (tmp_path / "rays.txt").write_text("1 2 3")
     for name, words in (
-        ("no.npy", "no such file"),
+        ("no.npy", "no such file of rays"),
         ("empty.npz", "empty.npz"),
         ("other.npz", "depth"),
         ("rays.txt", ".npz"),

@@ -287,3 +287,25 @@ def test_refused(words: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=said):
         render_drive.main(["--output", str(tmp_path / "set"), *words.split()])
     assert not (tmp_path / "set").exists()
+
+
+def test_a_camera_that_looks_up() -> None:
+    """What is ahead is at the top of its images; it sees the same as one that looks forward, turned."""
+    street, forward = streets.street(), rig_of("unified")
+    up = Rig(HEIGHT, WIDTH, forward.lens, looks_up=True)
+    T_up_forward = up.T_camera_rectified(2) @ np.linalg.inv(forward.T_camera_rectified(2))
+    assert_close(T_up_forward[:3, :3] @ np.array([0, 0, 1.0]), np.array([0, -1.0, 0]), "float64")
+    assert_close(T_up_forward[:3, :3] @ np.array([0, -1.0, 0]), np.array([0, 0, 1.0]), "float64")
+    assert np.linalg.det(T_up_forward[:3, :3]) == pytest.approx(1)
+    assert_close(T_up_forward[:3, 3], np.zeros(3), "float64")
+    seen = seen_by(up)
+    grey = seen.image.mean(2)
+    assert (seen.range == 0)[
+        HEIGHT // 2 - 8 : HEIGHT // 2 + 8, WIDTH // 2 - 8 : WIDTH // 2 + 8
+    ].all()  # the sky
+    assert grey[HEIGHT // 2, WIDTH // 2] > 100
+    rays, _ = up.camera.rays(HEIGHT, WIDTH)
+    T = place(street, up)
+    hit = (rays * seen.range).reshape(3, -1).T @ T[:3, :3].T + T[:3, 3]
+    road = hit[(seen.range.ravel() > 0) & (rays[2].ravel() < -0.2)]
+    assert len(road) > 100 and np.median(np.abs(road[:, 2])) < 0.05
