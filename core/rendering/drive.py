@@ -73,14 +73,16 @@ def render_set(options: RenderOptions, progress: bool = True) -> bool:
     _write_manifest(root, wanted, complete=False)
     for name, text in rig.files().items():
         writer.write(root / writer.DATE / name, text)
-    for drive in drives(options):
-        plan = Plan(options.seed, drive.index, drive.frames)
+    plans = {drive: Plan(options.seed, drive.index, drive.frames) for drive in drives(options)}
+    for drive, plan in plans.items():
         writer.write_drive(root, drive.number, drive.index, plan, rig)
-        if not is_plain_pinhole(rig.camera):
-            writer.write_poses(root, drive.number, plan, rig)
+    lines = [(drive.split, drive.number, drive.frames) for drive in plans]
+    writer.write_splits(root, lines)
     if not is_plain_pinhole(rig.camera):
         writer.write_rays(root / writer.RAYS, rig.camera, options.height, options.width)
-    writer.write_splits(root, [(drive.split, drive.number, drive.frames) for drive in drives(options)])
+        writer.write_folder_splits(root, lines)
+        for drive, plan in plans.items():
+            writer.write_poses(root, drive.number, plan, rig)
     _render(options, missing, progress)
     _write_manifest(root, wanted, complete=True)
     return True

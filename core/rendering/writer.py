@@ -109,15 +109,30 @@ def write_drive(root: Path, number: int, index: int, plan: Plan, rig: Rig) -> No
 def write_splits(root: Path, drives: list[tuple[str, int, int]]) -> None:
     """Lists of (split, drive number, frames): both sides for learning, the left one for testing."""
     for split in ("train", "val", "test"):
-        sides = "l" if split == "test" else "lr"
+        lines = [f"{folder} {frame} {side}\n" for folder, frame, side in _split_lines(split, drives)]
+        write(root / "splits" / f"{split}_files.txt", "".join(lines))
+
+
+def write_folder_splits(root: Path, drives: list[tuple[str, int, int]]) -> None:
+    """The lists of `write_splits` for `--dataset folder`: each camera's folder is a sequence, with its `poses.txt`."""
+    numbers = {side: camera for camera, side in SIDES.items()}
+    for split in ("train", "val", "test"):
         lines = [
-            f"{drive_name(number)} {frame} {side}"
-            for name, number, frames in drives
-            if name == split
-            for frame in range(1, frames - 1)
-            for side in sides
+            f"{folder}/image_{numbers[side]:02d}/data {frame} l\n"
+            for folder, frame, side in _split_lines(split, drives)
         ]
-        write(root / "splits" / f"{split}_files.txt", "".join(line + "\n" for line in lines))
+        write(root / "folder_splits" / f"{split}_files.txt", "".join(lines))
+
+
+def _split_lines(split: str, drives: list[tuple[str, int, int]]) -> list[tuple[str, int, str]]:
+    """Folder, frame and side of each sample of a split."""
+    return [
+        (drive_name(number), frame, side)
+        for name, number, frames in drives
+        if name == split
+        for frame in range(1, frames - 1)
+        for side in ("l" if split == "test" else "lr")
+    ]
 
 
 def _pose_rows(poses: list[Array]) -> str:

@@ -13,6 +13,8 @@ import render_drive
 from core.cameras.models import Camera, Limited, Pinhole
 from core.cameras.templates import read_template
 from core.datasets.kitti import read_calibration
+from core.datasets.known_poses import file_motion
+from core.datasets.splits import load_split
 from core.errors import UserError
 from core.odometry.trajectories import read_trajectory
 from core.rendering import drive as drive_module
@@ -244,6 +246,19 @@ def test_poses_of_a_fisheye_are_those_of_each_camera(rendered: Path) -> None:
     )
     first = read_trajectory(rendered / "poses" / "00.txt").T_world_camera
     assert_close(np.linalg.inv(left[0]) @ left, np.linalg.inv(left[0]) @ first @ left[0], (1e-6, 0.0))
+
+
+def test_lists_of_a_fisheye_are_those_of_folders(rendered: Path) -> None:
+    """Each camera is a sequence whose poses are known: the car goes ahead by some 0.7 m a frame."""
+    assert (rendered / "folder_splits" / "train_files.txt").read_text().splitlines() == [
+        f"{DRIVE}/image_02/data 1 l",
+        f"{DRIVE}/image_03/data 1 l",
+    ]
+    assert (rendered / "splits" / "train_files.txt").read_text() == f"{DRIVE} 1 l\n{DRIVE} 1 r\n"
+    for line in load_split(rendered / "folder_splits", "train"):
+        motion = file_motion(rendered / line.folder / "poses.txt", {0: 0, 1: 1, 2: 2}, None)
+        move = np.linalg.inv(motion.read(1)) @ motion.read(2)
+        assert 0.4 < move[2, 3] < 1.0 and np.abs(move[:2, 3]).max() < 0.2
 
 
 def test_nobody_projects_scans_of_a_fisheye_by_a_matrix(rendered: Path) -> None:
