@@ -13,7 +13,7 @@ ROWS = (
     ("files",),
     ("options",),
     ("geometry", "weights"),
-    ("odometry",),
+    ("odometry", "cameras"),
     ("datasets",),
     ("evaluation",),
     ("prediction", "training", "parity", "rendering"),

@@ -14,6 +14,7 @@ from core.options.base import (
     option,
     require,
 )
+from core.options.cameras import CAMERAS, RayOptions
 from core.options.evaluation import (
     EvaluationOptions,
     ExportOptions,
@@ -35,6 +36,7 @@ from core.options.tools import (
 from core.options.training import Options
 
 __all__ = [
+    "CAMERAS",
     "DATASETS",
     "KITTI_BASELINE",
     "MAKE3D",
@@ -52,6 +54,7 @@ __all__ = [
     "ParityOptions",
     "PoseEvaluationOptions",
     "PredictionOptions",
+    "RayOptions",
     "ReportOptions",
     "SplitOptions",
     "VisualizationOptions",

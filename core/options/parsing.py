@@ -12,6 +12,7 @@ import difflib
 import inspect
 import math
 import os
+import re
 import sys
 import types
 import typing
@@ -182,6 +183,11 @@ class _Version(argparse.Action):
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        # Of a list's numbers argparse takes -0.5 for one, but -1e-3 for an option (before Python 3.14).
+        self._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see --help)")
 

@@ -17,14 +17,17 @@ from core.cores import available_cores, end_with_parent
 from core.errors import UserError
 from core.files import plain_yaml
 from core.rendering import writer
-from core.rendering.camera import render
+from core.rendering.camera import render_view
+from core.rendering.lens import lens_of
 from core.rendering.lidar import scan
 from core.rendering.options import RenderOptions
-from core.rendering.rig import Rig
+from core.rendering.rig import Rig, is_plain_pinhole
 from core.rendering.street import Plan, Street
+from core.rendering.views import look
 
 VERSION = 1  # of the pictures: raise it when the same options give other bytes
 MANIFEST = "drive.yaml"
+_CAMERA = ("camera", "camera_parameters", "axis", "max_angle")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -64,18 +67,23 @@ def render_set(options: RenderOptions, progress: bool = True) -> bool:
         raise UserError(
             f"{root}: holds a set of other options ({MANIFEST}); choose another --output or delete it"
         )
-    missing = _missing(root, options)
+    rig = _rig(options)
+    missing = _missing(root, options, not is_plain_pinhole(rig.camera))
     if known is not None and known.get("complete") is True and not missing:
         return False
     _write_manifest(root, wanted, complete=False)
-    rig = Rig(options.height, options.width)
     for name, text in rig.files().items():
         writer.write(root / writer.DATE / name, text)
-    for drive in drives(options):
-        writer.write_drive(
-            root, drive.number, drive.index, Plan(options.seed, drive.index, drive.frames), rig
-        )
-    writer.write_splits(root, [(drive.split, drive.number, drive.frames) for drive in drives(options)])
+    plans = {drive: Plan(options.seed, drive.index, drive.frames) for drive in drives(options)}
+    for drive, plan in plans.items():
+        writer.write_drive(root, drive.number, drive.index, plan, rig)
+    lines = [(drive.split, drive.number, drive.frames) for drive in plans]
+    writer.write_splits(root, lines)
+    if not is_plain_pinhole(rig.camera):
+        writer.write_rays(root / writer.RAYS, rig.camera, options.height, options.width)
+        writer.write_folder_splits(root, lines)
+        for drive, plan in plans.items():
+            writer.write_poses(root, drive.number, plan, rig)
     _render(options, missing, progress)
     _write_manifest(root, wanted, complete=True)
     return True
@@ -84,7 +92,16 @@ def render_set(options: RenderOptions, progress: bool = True) -> bool:
 def _deciding(options: RenderOptions) -> dict[str, Any]:
     """The options that decide what the files hold."""
     values = dataclasses.asdict(options)
-    return {name: value for name, value in values.items() if name not in ("output", "workers")}
+    usual = {field.name: field.default for field in dataclasses.fields(RenderOptions)}
+    # Sets that are older than these options are as they would be with the usual values.
+    left_out = {"output", "workers"} | {name for name in _CAMERA if values[name] == usual[name]}
+    return {name: value for name, value in values.items() if name not in left_out}
+
+
+def _rig(options: RenderOptions) -> Rig:
+    numbers = None if options.camera_parameters is None else tuple(options.camera_parameters)
+    size = options.height, options.width
+    return Rig(*size, lens_of(options.camera, numbers, options.max_angle, *size), options.axis == "up")
 
 
 def _read_manifest(root: Path) -> dict[str, Any] | None:
@@ -113,12 +130,12 @@ def _write_manifest(root: Path, wanted: dict[str, Any], complete: bool) -> None:
     writer.write(root / MANIFEST, yaml.safe_dump({**wanted, "complete": complete}, sort_keys=False))
 
 
-def _missing(root: Path, options: RenderOptions) -> list[tuple[Drive, int]]:
+def _missing(root: Path, options: RenderOptions, ranges: bool) -> list[tuple[Drive, int]]:
     """Frames of which a file is absent or empty."""
     found = []
     for drive in drives(options):
         for frame in range(drive.frames):
-            files = writer.frame_files(root, drive.number, frame, options.format).values()
+            files = writer.frame_files(root, drive.number, frame, options.format, ranges).values()
             if not all(path.is_file() and path.stat().st_size > 0 for path in files):
                 found.append((drive, frame))
     return found
@@ -219,15 +236,18 @@ def _street(seed: int, index: int, frames: int) -> Street:
 def render_frame(options: RenderOptions, drive: Drive, frame: int) -> None:
     """Writes the files of one frame; a function of the options listed in `drive.yaml` and nothing else."""
     street = _street(options.seed, drive.index, drive.frames)
-    rig = Rig(options.height, options.width)
+    rig = _rig(options)
     scene = street.scene(frame)
-    files = writer.frame_files(Path(options.output), drive.number, frame, options.format)
+    ranges = not is_plain_pinhole(rig.camera)
+    files = writer.frame_files(Path(options.output), drive.number, frame, options.format, ranges)
     T_world_rectified = street.plan.T_world_rectified(frame, rig)
     rng = np.random.default_rng([options.seed, drive.index, 2, frame])
     points = scan(scene, T_world_rectified @ rig.T_rectified_velodyne, options.azimuths, rng)
     writer.write(files["scan"], points.tobytes())
     for camera in writer.SIDES:
         T = T_world_rectified @ np.linalg.inv(rig.T_camera_rectified(camera))
-        image, depth = render(scene, T, rig.K, options.height, options.width, options.samples)
-        writer.write(files[f"depth_{camera:02d}"], writer.encode_depth(depth))
-        writer.write(files[f"image_{camera:02d}"], writer.encode_image(image, options.format))
+        seen = render_view(scene, look(rig.camera, T, options.height, options.width), options.samples)
+        writer.write(files[f"depth_{camera:02d}"], writer.encode_depth(seen.depth))
+        if ranges:
+            writer.write(files[f"range_{camera:02d}"], writer.encode_depth(seen.range))
+        writer.write(files[f"image_{camera:02d}"], writer.encode_image(seen.image, options.format))

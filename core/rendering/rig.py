@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.cameras.models import Camera, ImagePlane, Pinhole
+
 Array = np.ndarray
 CAMERA_HEIGHT = 1.65  # metres above the road
 BASELINE = 0.54  # metres between cameras 2 and 3
@@ -28,6 +30,7 @@ _RECTIFYING = {
     2: (0.0010, -0.0028, -0.0151),
     3: (0.0023, 0.0168, 0.0072),
 }
+AXES_UP = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])  # rectified → camera
 AXES_CAMERA_VEHICLE = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
 
 
@@ -54,14 +57,35 @@ def written(values: Array) -> Array:
 
 @dataclass(frozen=True)
 class Rig:
-    """Calibration of one image size. All transforms are built from the numbers as written in the files."""
+    """Calibration of one image size. All transforms are built from the numbers as written in the files.
+
+    Args:
+        lens: what both cameras are; None: the pinhole of KITTI's proportions.
+        looks_up: their axes point upwards, and what is ahead is at the top of the images; of no pinhole.
+    """
 
     height: int
     width: int
+    lens: Camera | None = None
+    looks_up: bool = False
+
+    @property
+    def camera(self) -> Camera:
+        """The model of both cameras."""
+        if self.lens is not None and not is_plain_pinhole(self.lens):
+            return self.lens
+        K = self.K
+        return Pinhole(ImagePlane(K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
 
     @property
     def K(self) -> Array:
-        """(3, 3): close to the nominal 0.58 W, 1.92 H; the principal point is about 1 % off the centre."""
+        """(3, 3): close to the nominal 0.58 W, 1.92 H; the principal point is about 1 % off the centre.
+
+        Of another pinhole its own; no other camera has one.
+        """
+        if self.lens is not None:
+            assert isinstance(self.lens, Pinhole)
+            return written(self.lens.K)
         fx, fy = 0.58 * self.width, 1.92 * self.height
         cx, cy = 0.494 * self.width, 0.489 * self.height
         return written(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]))
@@ -71,7 +95,10 @@ class Rig:
         return written(np.c_[self.K, self.K @ OFFSETS[camera]])
 
     def T_camera_rectified(self, camera: int) -> Array:
-        """(4, 4): rectified camera 0 → rectified camera i, from the written P."""
+        """(4, 4): rectified camera 0 → rectified camera i, from the written P, where cameras have one."""
+        if not is_plain_pinhole(self.camera):
+            R = AXES_UP if self.looks_up else np.eye(3)
+            return rigid(R, R @ OFFSETS[camera])
         return rigid(np.eye(3), np.linalg.solve(self.K, self.P_rect(camera)[:, 3]))
 
     @property
@@ -102,16 +129,23 @@ class Rig:
         return rigid(self.R_rect, np.zeros(3)) @ self.T_camera_velodyne
 
     def files(self) -> dict[str, str]:
-        """Name and text of the three calibration files, with all keys of KITTI's."""
+        """Name and text of the three calibration files, with all keys of KITTI's.
+
+        Without K, D and P_rect where the cameras are no pinholes: whoever would project by them is told so.
+        """
+        is_pinhole = is_plain_pinhole(self.camera)
         lines = ["calib_time: 09-Jan-2012 13:57:47", f"corner_dist: {_row(np.array([0.0995]))}"]
         size = np.array([self.width, self.height], float)
         for i in CAMERAS:
             # Rectified frames are parallel: R_rect_i (R_i x + T_i) = R_rect_0 x + OFFSETS[i].
             R_rect = self.R_rect if i == 0 else rotation(*_RECTIFYING[i]).T
+            projection = {"K": self.K, "D": np.zeros(5)} if is_pinhole else {}
             entries = {
-                "S": size, "K": self.K, "D": np.zeros(5), "R": R_rect.T @ self.R_rect if i else np.eye(3),
-                "T": R_rect.T @ OFFSETS[i], "S_rect": size, "R_rect": R_rect, "P_rect": self.P_rect(i),
+                "S": size, **projection, "R": R_rect.T @ self.R_rect if i else np.eye(3),
+                "T": R_rect.T @ OFFSETS[i], "S_rect": size, "R_rect": R_rect,
             }  # fmt: skip
+            if is_pinhole:
+                entries["P_rect"] = self.P_rect(i)
             lines += [f"{name}_{i:02d}: {_row(values)}" for name, values in entries.items()]
         return {
             "calib_cam_to_cam.txt": "\n".join(lines) + "\n",
@@ -119,6 +153,11 @@ class Rig:
             + "delta_f: 0.000000e+00 0.000000e+00\ndelta_c: 0.000000e+00 0.000000e+00\n",
             "calib_imu_to_velo.txt": _rigid_file("25-May-2012 16:47:16", self.T_velodyne_imu),
         }
+
+
+def is_plain_pinhole(camera: Camera) -> bool:
+    """Whether a matrix K says all of a camera."""
+    return isinstance(camera, Pinhole) and camera.distortion.is_none and not camera.plane.skew
 
 
 def _row(values: Array) -> str:

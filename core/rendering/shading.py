@@ -20,7 +20,7 @@ def shade(scene: Scene, origin: Array, rays: Array, t: Array, face: Array, steps
 
     Args:
         rays: (N, 3) directions. t: (N,) ray parameters. face: (N,) face numbers.
-        steps: (2, 3) change of a ray per pixel to the right, and down.
+        steps: change of a ray per pixel to the right, and down: (2, 3) of all, or (2, N, 3) of each.
     """
     colour = np.zeros((len(t), 3), np.float32)
     kind = np.full(len(t), -1)
@@ -32,7 +32,8 @@ def shade(scene: Scene, origin: Array, rays: Array, t: Array, face: Array, steps
     ):  # fmt: skip
         where = np.flatnonzero(members)
         if len(where):
-            colour[where] = shader(scene, origin, rays[where], t[where], face[where], steps)
+            own = steps if steps.ndim == 2 else steps[:, where]
+            colour[where] = shader(scene, origin, rays[where], t[where], face[where], own)
     hit = np.flatnonzero(face != SKY)
     clear = np.exp(-t[hit] * np.linalg.norm(rays[hit], axis=1) / HAZE_LENGTH)[:, None]
     colour[hit] = colour[hit] * clear + HAZE * (1 - clear)
@@ -46,7 +47,7 @@ def _sky(scene: Scene, origin: Array, rays: Array, t: Array, face: Array, steps:
     blue = HAZE * (1 - height) + ZENITH * height
     # Clouds on a dome, fading into the haze of the horizon.
     u, v = (ray[:, k] / (up + 0.25) * 4 for k in (0, 1))
-    step = np.linalg.norm(steps[0]) / (up + 0.25) ** 2 * 4
+    step = _length(steps[0]) / (up + 0.25) ** 2 * 4
     cover = scene.atlas.sample(np.full(len(ray), scene.clouds), u, v, step, step)[:, :1] / 255
     cover *= np.clip(up * 5, 0, 1)[:, None]
     return blue * (1 - 0.75 * cover) + 246 * 0.75 * cover
@@ -61,6 +62,16 @@ def _footprint(t: Array, rays: Array, normal: Array, steps: Array) -> tuple[Arra
         for step in steps
     ]
     return moves[0], moves[1]
+
+
+def _length(step: Array) -> Array:
+    """Of a step (3,), or of each (N, 3)."""
+    return np.asarray(np.linalg.norm(step, axis=None if step.ndim == 1 else -1))
+
+
+def _sideways(step: Array, members: Array) -> Array:
+    """What a step to the right moves along the ground: of one (3,), or of members (N,) of many (N, 3)."""
+    return np.asarray(step[:2].max() if step.ndim == 1 else np.abs(step[members, :2]).max(-1))
 
 
 def _extent(moves: tuple[Array, Array], axis: Array) -> Array:
@@ -82,7 +93,7 @@ def _ground(scene: Scene, origin: Array, rays: Array, t: Array, face: Array, ste
     fold = np.mod(np.abs(d) - first, 2 * (SIDE - first))
     far = side * (first + np.minimum(fold, 2 * (SIDE - first) - fold))
     d = np.where(kerb, side * (ground.half_width + 0.1), np.where(np.abs(d) > first, far, d))
-    step_s[kerb], step_d[kerb] = t[kerb] * steps[0, :2].max(), 0.03
+    step_s[kerb], step_d[kerb] = t[kerb] * _sideways(steps[0], kerb), 0.03
     count = len(t)
     colour = scene.atlas.sample(np.full(count, ground.texture), s - ground.first, SIDE - d, step_s, step_d)
     fine = scene.atlas.sample(np.full(count, ground.grain), s + 1000, d + 1000, step_s, step_d)
@@ -127,7 +138,7 @@ def _ball(scene: Scene, origin: Array, rays: Array, t: Array, face: Array, steps
     weight = np.abs(normal) ** 6
     weight /= weight.sum(1, keepdims=True)
     slant = np.maximum(-(rays * normal).sum(1), 0.35)
-    step = t * np.linalg.norm(steps[0]) / slant
+    step = t * _length(steps[0]) / slant
     colour = np.zeros((len(t), 3), np.float32)
     for k, (a, b) in enumerate(((1, 2), (0, 2), (0, 1))):
         used = np.flatnonzero(weight[:, k] > 0.01)
@@ -153,7 +164,7 @@ def _tube(scene: Scene, origin: Array, rays: Array, t: Array, face: Array, steps
     normal = np.c_[local[:, :2] / radius[:, None], np.zeros(len(t), np.float32)].astype(np.float32)
     # Mirrored at angle 0 and at π: no seam.
     u = np.abs(np.arctan2(normal[:, 1], normal[:, 0])) * radius
-    step = t * np.linalg.norm(steps[0])
+    step = t * _length(steps[0])
     slant = np.maximum(-(rays * normal).sum(1), 0.25)
     colour = scene.atlas.sample(table.texture[row], u, local[:, 2] + 1000, step / slant, step)
     return colour * table.tint[row] * _light(normal, scene.sun, points[:, 2])
