@@ -17,6 +17,7 @@
 #   use_mode MODE                    sets mode, and sources, the options of train.py for it: MODE, or what is given here
 #   weights RUN EPOCH                the folder of weights of a run
 #   train RUN OPTION…                trains $logs/RUN
+#   stage RUN EPOCHS OPTION…         the same, for so many epochs; not if it is finished, and from where it was interrupted
 #   evaluate RUN EPOCH OPTION…       evaluates it, to $logs/RUN/metrics.json
 #   prepare_kitti [ENCODER OPTION…]  ground truth of the Eigen test; before it, weights of an encoder, unless from scratch
 #   prepare_hints LIST OPTION…       depth hints of the images of a list; those that are there stay
@@ -91,6 +92,17 @@ weights() { echo "$logs/$1/models/weights_$2"; }
 train() {
     step "train $1"
     "$PYTHON" train.py --backend "$backend" --log_dir "$logs" --data_path "$data" "${@:2}" --model_name "$1"
+}
+
+stage() {
+    local last=$(($2 - 1)) resume=()
+    [ "$2" != 0 ] || last=initial
+    if [ -d "$(weights "$1" "$last")" ]; then
+        step "$1 is trained already"
+        return
+    fi
+    [ ! -d "$logs/$1/models" ] || resume=(--resume)
+    train "$1" "${@:3}" --num_epochs "$2" "${resume[@]}"
 }
 
 evaluate() {
