@@ -74,6 +74,9 @@ RECIPES: dict[str, Recipe] = {
     "packnet_video": Recipe("configs/packnet/demo.yml", ("--supervision", "none")),
     "packnet_semi": Recipe("configs/packnet/demo.yml", ("--supervision", "semi")),
     "featdepth": Recipe(autoencoder=("--model", "autoencoder", "--height", "96", "--width", "288")),
+    "featdepth_joint": Recipe(
+        "configs/featdepth/demo.yml", ("--model", "mono_fm_joint", "--height", "96", "--width", "288")
+    ),
     "featdepth_baseline": Recipe("configs/featdepth/demo.yml", ("--model", "baseline")),
 }
 
