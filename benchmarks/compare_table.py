@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from math import isclose
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -47,7 +48,7 @@ def read_rows(folder: Path) -> list[Row]:
     """The rows of a folder, by abs_rel.
 
     Raises:
-        UserError: a file is no row, or rows were made on different streets.
+        UserError: a file is no row, or rows were made on different streets or within different seconds.
     """
     found: list[Row] = []
     for path in sorted(folder.glob("*.json")):
@@ -56,9 +57,13 @@ def read_rows(folder: Path) -> list[Row]:
             cells(row, "en", None)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}: is no row of the comparison ({error!r}); make it anew") from None
-        if found and row["yardsticks"] != found[0]["yardsticks"]:
+        if found and not _alike(row["yardsticks"], found[0]["yardsticks"]):
             raise UserError(
                 f"{path}: was made on another street than {found[0]['row']}; make all rows on one"
+            )
+        if found and row["allowed_seconds"] != found[0]["allowed_seconds"]:
+            raise UserError(
+                f"{path}: had other processor seconds than {found[0]['row']}; make all rows alike"
             )
         found.append(row)
     return sorted(found, key=lambda row: row["metrics"]["abs_rel"])
@@ -114,7 +119,7 @@ def cells(row: Row, language: str, bar: tuple[float, float, int] | None) -> list
 
 def footer(rows: Sequence[Row], language: str, bar: tuple[float, float, int] | None) -> str:
     """Seconds, size, machines, and the bar."""
-    seconds = " / ".join(sorted({f"{row['allowed_seconds']:g}" for row in rows}))
+    seconds = f"{rows[0]['allowed_seconds']:g}"
     sizes = " / ".join(sorted({f"{row['width']}x{row['height']}" for row in rows}))
     machines = sorted({_machine(row["machine"]) for row in rows})
     if language == "zh":
@@ -153,6 +158,15 @@ def update(rows: Sequence[Row], folder: Path) -> list[Path]:
         write_text(path, f"{before}{BEGIN}\n\n{markdown(rows, language)}\n\n{END}{after}")
         paths.append(path)
     return paths
+
+
+def _alike(one: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]]) -> bool:
+    """Whether yardsticks are the same but for what another processor adds up otherwise."""
+    return one.keys() == other.keys() and all(
+        isclose(value, other[name][metric], rel_tol=1e-5)
+        for name, metrics in one.items()
+        for metric, value in metrics.items()
+    )
 
 
 def _machine(machine: Mapping[str, Any]) -> str:

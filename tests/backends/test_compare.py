@@ -89,6 +89,9 @@ def test_what_is_no_row_or_of_another_street_is_refused(tmp_path):
     write(tmp_path, made_row("two", 0.2, yardsticks=other))
     with pytest.raises(UserError, match=r"two_torch_0\.json: was made on another street than one"):
         compare_table.read_rows(tmp_path)
+    write(tmp_path, made_row("two", 0.2, allowed_seconds=40.0))
+    with pytest.raises(UserError, match=r"two_torch_0\.json: had other processor seconds than one"):
+        compare_table.read_rows(tmp_path)
     (tmp_path / "two_torch_0.json").write_text('{"row": "two"}')
     with pytest.raises(UserError, match=r"two_torch_0\.json: is no row of the comparison"):
         compare_table.read_rows(tmp_path)
