@@ -165,6 +165,11 @@ class Training:
         return f"{self.options.row}_{self.options.backend}_{self.options.seed}"
 
     @property
+    def config(self) -> str:
+        """The demo, from the project's root."""
+        return self.recipe.config or f"configs/{self.options.row}/demo.yml"
+
+    @property
     def split(self) -> Path:
         """The lists of the street."""
         return Path(self.options.data_path) / "splits"
@@ -196,7 +201,7 @@ class Training:
         name = f"compare_{self.name}_{stage}"
         folder = Path(self.options.log_dir) / name
         require(not folder.exists(), f"{folder}: is there already; remove it, or give another LOG_DIR")
-        config = self.recipe.config or f"configs/{self.options.row}/demo.yml"
+        config = self.config
         require(
             (ROOT / config).is_file(), f"{config}: no such demo, which a row of the comparison is trained by"
         )
@@ -245,6 +250,7 @@ def make_row(options: CompareOptions, execute: Execute = execute) -> Path:
         **{"allowed_seconds": options.seconds, "seconds": training.seconds, "steps": training.steps},
         **{"batch_size": trained.batch_size, "height": trained.height, "width": trained.width},
         **{"needs": needed(trained), "metric": trained.is_metric, "machine": machine(options.backend)},
+        "recipe": [training.config, *SIZE, *training.recipe.words],
         "parameters": parameters(options.backend, trained),
         **evaluated(training, weights, trained.is_metric),
     }

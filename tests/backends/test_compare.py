@@ -42,6 +42,7 @@ def test_a_row_is_trained_evaluated_and_kept(backend, tiny, drive, tmp_path, mon
     assert (row["height"], row["width"], row["metric"], row["metrics_in_metres"]) == (64, 192, False, None)
     measured = json.loads((tmp_path / f"compare_tiny_{backend.name}_0_depth" / "metrics.json").read_text())
     assert row["metrics"] == measured["variants"]["depth_gt"]["mean"]
+    assert row["recipe"] == [str(tmp_path / "demo.yml"), "--height", "64", "--width", "192"]
     assert row["machine"]["threads"] == 2 and row["parameters"]["depth"] > 0
     assert len(row["yardsticks"]) == 3 and row["yardsticks"]["best constant depth"]["abs_rel"] > 0
     table = compare_table.markdown(compare_table.read_rows(path.parent), "en")
