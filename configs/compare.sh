@@ -23,6 +23,7 @@ set -- "${words[@]}"
 . "$(dirname "${BASH_SOURCE[0]}")/job.sh"
 
 [ -n "$row" ] || _job_fail "no method: bash configs/compare.sh METHOD"
+! on_kitti || _job_fail "DATA_PATH=$DATA_PATH: rows are of the rendered street alone; unset it (DEMO_DATA names the street)"
 options=(--backend "$backend" --seed "${SEED:-0}")
 if [ "$small" = 0 ]; then
     prepare_street

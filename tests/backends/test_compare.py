@@ -150,6 +150,9 @@ def test_the_script_renders_and_makes_a_row(tmp_path):
         assert (Path(options.output) == compare.ROWS_FOLDER) == (seconds == 480)
     refused = subprocess.run(script[:2], env=environment, capture_output=True, text=True, check=False)
     assert refused.returncode == 2 and refused.stderr.startswith("error: no method")
+    environment["DATA_PATH"] = str(tmp_path)  # nothing is rendered into it
+    refused = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2 and "rows are of the rendered street alone" in refused.stderr
 
 
 def test_demos_say_their_method():
