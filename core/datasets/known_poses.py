@@ -13,6 +13,7 @@ import numpy as np
 
 from core.datasets.kitti import CalibrationFile, calibration_folder, read_calibration
 from core.datasets.oxts import T_world_imu, oxts_path, read_packet
+from core.datasets.splits import LEFT
 from core.errors import UserError
 from core.geometry import invert_rigid
 from core.odometry.trajectories import are_rotations, read_trajectory
@@ -171,26 +172,30 @@ def calibrated_intrinsics(day: Path) -> dict[int, Intrinsics]:
     return _cameras(day / "calib_cam_to_cam.txt", P, calibration.image_size, np.eye(4))[1]
 
 
-def odometry_motion(poses: Path, calibration: Path, image_size: tuple[int, int]) -> KnownMotion:
+def odometry_motion(
+    poses: Path, calibration: Path, image_size: tuple[int, int], first: int = LEFT
+) -> KnownMotion:
     """The motion of a sequence of KITTI odometry, whose poses are those of camera 0.
 
     Args:
         poses: such as `poses/09.txt`.
         calibration: such as `sequences/09/calib.txt`.
         image_size: (height, width) of the images, which must be that of the calibration.
+        first: KITTI's number of the left camera: 2, or 0 of the grey pair. Ours is 2, and 3 of the right one.
 
     Raises:
         UserError: a file is missing or malformed, or the images are of another size.
     """
-    return KnownMotion(_rows(poses), *odometry_cameras(calibration, image_size))
+    return KnownMotion(_rows(poses), *odometry_cameras(calibration, image_size, first))
 
 
 def odometry_cameras(
-    calibration: Path, image_size: tuple[int, int]
+    calibration: Path, image_size: tuple[int, int], first: int = LEFT
 ) -> tuple[dict[int, np.ndarray], dict[int, Intrinsics]]:
     """`KnownMotion.T_camera_body` and `intrinsics` of a sequence of KITTI odometry, see `odometry_motion`."""
     file = CalibrationFile(calibration, "unpack KITTI's data_odometry_calib.zip there")
-    P = {f"P{camera}": (camera, file.numbers(f"P{camera}", 12).reshape(3, 4)) for camera in (2, 3)}
+    keys = {f"P{first + side}": LEFT + side for side in (0, 1)}
+    P = {key: (camera, file.numbers(key, 12).reshape(3, 4)) for key, camera in keys.items()}
     T_camera_body, intrinsics = _cameras(calibration, P, image_size, np.eye(4))
     for _, _, cx, cy in intrinsics.values():
         if not (CENTRE[0] <= cx <= CENTRE[1] and CENTRE[0] <= cy <= CENTRE[1]):

@@ -14,7 +14,13 @@ from core.files.inputs import OUTPUTS
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 # Names of images: a number, with zeros up to its width, and text around it.
 NAME_FORMAT = re.compile(r"(?P<before>[^{}]*)\{(?::(?:0(?P<width>[0-9]{1,2}))?d?)?\}(?P<after>[^{}]*)")
-STEREO_FOLDERS = (("left", "right"), ("image_02", "image_03"))
+# Of the two cameras, below the folder of a sequence; the first pair that is there counts.
+STEREO_FOLDERS = (
+    ("left", "right"),
+    ("image_02", "image_03"),
+    ("cam0/data", "cam1/data"),
+    ("rgb", "rgb2"),
+)
 MOST_FRAME = 10**10 - 1  # a split list has ten digits for it
 MOST_DIGITS = 99
 LONGEST_GAP = 1000  # in counted frames: one gap is like another, and no source is that far away
@@ -52,7 +58,7 @@ class ImageSequence:
 
 
 def read_sequence(folder: Path) -> ImageSequence:
-    """Reads the names in a folder of images, or of `left` and `right` (`image_02` and `image_03`).
+    """Reads the names in a folder of images, or in those of two cameras, see `STEREO_FOLDERS`.
 
     Raises:
         UserError: there are no images, or no moment was seen by both cameras.
@@ -82,8 +88,7 @@ def find_sequences(root: Path) -> dict[str, ImageSequence]:
     """
     found = {}
     for folder in folders_below(root):
-        inside_pair = any(folder.name in pair and _stereo_folders(folder.parent) for pair in STEREO_FOLDERS)
-        if _stereo_folders(folder) or (images_in(folder) and not inside_pair):
+        if _stereo_folders(folder) or (images_in(folder) and not _is_of_pair(folder)):
             found[folder.relative_to(root).as_posix()] = read_sequence(folder)
     if not found:
         raise UserError(
@@ -202,6 +207,12 @@ def _stereo_folders(folder: Path) -> tuple[Path, Path] | None:
         if (folder / left).is_dir() and (folder / right).is_dir():
             return folder / left, folder / right
     return None
+
+
+def _is_of_pair(folder: Path) -> bool:
+    """Whether a folder is that of one camera of a sequence."""
+    above = (folder.parent, folder.parent.parent)
+    return any(folder in (_stereo_folders(sequence) or ()) for sequence in above)
 
 
 def images_in(folder: Path) -> dict[str, Path]:

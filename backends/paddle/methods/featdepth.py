@@ -194,7 +194,19 @@ class FeatDepth(Method):
 
     def _seen_by_pose(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) → of the one size that the pose network sees."""
-        return geometry.resize(image, *self.options.pose_size)
+        if image.dtype != paddle.float64:
+            return geometry.resize(image, *self.options.pose_size)
+        # Written out: the kernel computes positions in single precision, also of tensors in double.
+        for axis, size in zip((2, 3), self.options.pose_size, strict=True):
+            length = image.shape[axis]
+            position = (paddle.arange(size, dtype="float64") + 0.5) * (length / size) - 0.5
+            position = paddle.clip(position, 0, length - 1)
+            first = paddle.clip(position.astype("int64"), 0, max(length - 2, 0))
+            share = (position - first.astype("float64")).reshape([-1, 1] if axis == 2 else [-1])
+            start = paddle.index_select(image, first, axis=axis)
+            end = paddle.index_select(image, paddle.clip(first + 1, max=length - 1), axis=axis)
+            image = start + (end - start) * share
+        return image
 
     def _vectors(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """Two images (B, 3, h, w) in the order of time → axis-angle, translation (B, 3) of T_second_first."""

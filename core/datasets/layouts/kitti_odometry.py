@@ -1,18 +1,21 @@
-"""KITTI odometry: the sequences as its archive has them, in colour, without scans."""
+"""KITTI odometry: the sequences as its archives have them, in colour or grey, without scans."""
 
+from functools import cached_property
 from pathlib import Path
 
 from core.datasets.known_poses import Intrinsics, KnownMotion, odometry_cameras, odometry_motion
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
-from core.datasets.splits import SplitLine
+from core.datasets.splits import LEFT, SplitLine
 from core.errors import UserError
 from core.files.images import BadImageError, image_size
 from core.options import KITTI_BASELINE
 
+GREY_LEFT = 0
+
 
 def image_path(root: Path, sequence: str, frame: int, camera: int, extension: str) -> Path:
-    """A colour image; sequence such as `9` or `09`, extension such as `.png`.
+    """An image: of cameras 2 and 3 in colour, of 0 and 1 grey; sequence such as `9` or `09`, extension such as `.png`.
 
     Raises:
         UserError: the sequence is no number.
@@ -29,6 +32,7 @@ def image_path(root: Path, sequence: str, frame: int, camera: int, extension: st
 class KittiOdometry(SequenceDataset):
     """Lines are `<sequence> <frame> <side>`; source f is frame + f of the same camera.
 
+    The pair is the coloured one, or where the first sequence has only that, the grey one.
     Nothing is clamped at the ends of a sequence: the list leaves such frames out.
     """
 
@@ -37,14 +41,29 @@ class KittiOdometry(SequenceDataset):
 
     def image_path(self, line: SplitLine, frame: Frame) -> Path:
         """The file of a frame, its extension that of the data set."""
-        return image_path(self.root, line.folder, *self.moment(line, frame), self.extension)
+        number, camera = self.moment(line, frame)
+        return image_path(self.root, line.folder, number, camera - LEFT + self._first, self.extension)
+
+    @cached_property
+    def _first(self) -> int:
+        """KITTI's number of the pair's left camera."""
+        pairs = {
+            left: any(
+                image_path(self.root, self.lines[0].folder, 0, camera, "").parent.is_dir()
+                for camera in (left, left + 1)
+            )
+            for left in (LEFT, GREY_LEFT)
+        }
+        return GREY_LEFT if pairs[GREY_LEFT] and not pairs[LEFT] else LEFT
 
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
         poses = self.root / "poses" / f"{int(line.folder):02d}.txt"
-        return odometry_motion(poses, self._calibration_file(line), self._image_size(line.folder))
+        size = self._image_size(line.folder)
+        return odometry_motion(poses, self._calibration_file(line), size, self._first)
 
     def _calibration(self, line: SplitLine) -> Intrinsics:
-        cameras = odometry_cameras(self._calibration_file(line), self._image_size(line.folder))
+        size = self._image_size(line.folder)
+        cameras = odometry_cameras(self._calibration_file(line), size, self._first)
         return cameras[1][line.camera]
 
     def _calibration_file(self, line: SplitLine) -> Path:

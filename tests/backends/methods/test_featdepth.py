@@ -1,5 +1,7 @@
 """FeatDepth's training against the recorded numbers of the published program; its four models, and its extractor."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -288,3 +290,19 @@ def test_motion_is_in_the_order_of_time(backend):
     product = backend.array(noted[-1]) @ backend.array(T)
     assert_close(product, np.tile(np.eye(4), (2, 1, 1)), "operator")
     assert abs(backend.array(T) - np.eye(4)).max() > 1e-3
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float64", (1e-14, 0)), ("float32", (1e-5, 0))])
+def test_what_the_pose_network_sees_is_resized_in_the_precision_of_the_image(backend, dtype, bound):
+    """Bilinear between pixel centres, to the one size of all, by ratios that single precision does not have."""
+    method = SimpleNamespace(options=SimpleNamespace(pose_size=(192, 640)))
+    image = np.random.default_rng(0).uniform(size=(1, 3, 96, 96)).astype(dtype)
+    seen = backend.module("methods.featdepth").FeatDepth._seen_by_pose(method, backend.tensor(image))
+    expected = image.astype(np.float64)
+    for axis, size in ((2, 192), (3, 640)):
+        position = np.clip((np.arange(size) + 0.5) * (96 / size) - 0.5, 0, 95)
+        first = np.minimum(position.astype(int), 94)
+        share = (position - first).reshape((-1, 1) if axis == 2 else (-1,))
+        start, end = (np.take(expected, first + one, axis) for one in (0, 1))
+        expected = start + (end - start) * share
+    assert_close(backend.array(seen), expected, bound)

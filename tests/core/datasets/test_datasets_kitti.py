@@ -103,6 +103,32 @@ def test_real_samples_through_own_lists(shared, tmp_path, name):
     assert options.baseline == 0.54 and options.stereo_scale_factor == 5.4
 
 
+@pytest.mark.parametrize(("pair", "first"), [((0, 1), 0), ((2, 3), 2), ((0, 1, 2, 3), 2)])
+def test_the_pair_of_odometry_is_grey_where_there_is_no_other(tmp_path, pair, first):
+    """Grey images become three equal channels; motion and K are those of the cameras that took them."""
+    for camera in pair:
+        folder = tmp_path / "sequences" / "03" / f"image_{camera}"
+        folder.mkdir(parents=True)
+        for frame in range(3):
+            Image.fromarray(noise(HEIGHT, WIDTH, 10 * camera + frame)[..., 0]).save(
+                folder / f"{frame:06d}.png"
+            )
+    rows = [[60, 0, WIDTH / 2, -6.0 * camera, 0, 60, HEIGHT / 2, 0, 0, 0, 1, 0] for camera in range(4)]
+    text = "".join(f"P{camera}: {' '.join(map(str, row))}\n" for camera, row in enumerate(rows))
+    (tmp_path / "sequences" / "03" / "calib.txt").write_text(text)
+    dataset = read("kitti_odom", tmp_path, [SplitLine("3", 1, "r")], frames=(0, -1, "s"))
+    paths = [dataset.image_path(dataset.lines[0], frame) for frame in (0, -1, "s")]
+    folders = [f"image_{first + 1}", f"image_{first + 1}", f"image_{first}"]
+    assert [path.parent.name for path in paths] == folders
+    assert [path.name for path in paths] == ["000001.png", "000000.png", "000001.png"]
+    image = dataset[0, 0]["image_0_0"]
+    assert (image[..., 0] == image[..., 1]).all() and image.max() > 100
+    (tmp_path / "poses").mkdir()
+    (tmp_path / "poses" / "03.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n" * 3)
+    T = dataset._known_motion(dataset.lines[0], None).T_camera_body
+    assert T[2][0, 3] == pytest.approx(-0.1 * first) and T[3][0, 3] == pytest.approx(-0.1 * (first + 1))
+
+
 def test_a_score_that_needs_true_depth_asks_for_it_at_the_start(tmp_path):
     """And names the file that lacks and what the method says."""
     root, lines = write_drive(tmp_path, scans=False), [SplitLine(DRIVE, 1, "l")]

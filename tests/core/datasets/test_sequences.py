@@ -48,7 +48,9 @@ def test_one_camera(tmp_path):
     assert files == {3: "000003.png", 4: "000004.png", 5: "000005.JPG", 6: "000006.jpeg"}
 
 
-@pytest.mark.parametrize("folders", [("left", "right"), ("image_02", "image_03")])
+@pytest.mark.parametrize(
+    "folders", [("left", "right"), ("image_02", "image_03"), ("cam0/data", "cam1/data"), ("rgb", "rgb2")]
+)
 def test_stereo_pairs_have_the_same_name(tmp_path, folders):
     write_images(tmp_path / folders[0], numbered([1, 2, 3]))
     write_images(tmp_path / folders[1], numbered([2, 3, 4], "jpg"))
@@ -70,12 +72,14 @@ def test_sequences_are_found(tmp_path):
     write_images(tmp_path / "b" / "10" / "left", ["1.png"])
     write_images(tmp_path / "b" / "10" / "right", ["1.png"])
     write_images(tmp_path / "c" / "left", ["1.png"])  # without a right one
+    for camera in ("cam0", "cam1"):
+        write_images(tmp_path / "e" / "mav0" / camera / "data", ["1403636579763555584.png"])
     write_images(tmp_path / ".cache", ["1.png"])
     (tmp_path / "splits").mkdir()
     (tmp_path / "loop").symlink_to(tmp_path)
     found = find_sequences(tmp_path)
-    assert list(found) == [".", "b/2", "b/10", "c/left"]
-    assert [name for name, sequence in found.items() if sequence.is_stereo] == ["b/10"]
+    assert list(found) == [".", "b/2", "b/10", "c/left", "e/mav0"]
+    assert [name for name, sequence in found.items() if sequence.is_stereo] == ["b/10", "e/mav0"]
 
 
 def test_mistakes(tmp_path):
