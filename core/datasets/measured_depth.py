@@ -112,7 +112,10 @@ class MeasuredDepth(SequenceImages):
 
     def _resized(self, line: SplitLine, kind: str | None, view: View, medium: Medium = POINTS) -> np.ndarray:
         """A measured depth on the way of the images: float32 (1, H, W), metres, 0 = unknown."""
-        depth = self._measured(line, kind)
+        return self._on_its_way(self._measured(line, kind), view, medium)
+
+    def _on_its_way(self, depth: np.ndarray | None, view: View, medium: Medium) -> np.ndarray:
+        """As `_resized`, of a map."""
         if depth is None:
             return np.zeros((1, self.height, self.width), np.float32)
         return np.asarray(view.apply(depth, medium)[None])

@@ -94,6 +94,8 @@ class Preparation:
         augmentation: what else is drawn; None: nothing.
         input_depth: how a network's depth comes to the size of the images: `points` keeps every point, of several in a
             pixel the last; `nearest` keeps the pixels that the nearest one hits, and so few points.
+        input_depth_points: share of the points of a network's depth that it sees: in training drawn anew for every
+            sample, otherwise the same every time.
         cut_truth: what a prediction is scored by is cut as the images are; otherwise it is that of the whole image.
         scale_K: K is that of the sample's images; otherwise that of the file's, cut but not resized.
 
@@ -109,6 +111,7 @@ class Preparation:
     zoom: float = 1.0
     augmentation: AugmentationPolicy | None = None
     input_depth: str = "points"
+    input_depth_points: float = 1.0
     cut_truth: bool = True
     scale_K: bool = True  # noqa: N815 (the field's name)
 
@@ -117,6 +120,8 @@ class Preparation:
         require(self.mirror in MIRRORS, f"mirror {self.mirror!r} is none of {', '.join(MIRRORS)}")
         known = ", ".join(DEPTH_RESIZES)
         require(self.input_depth in DEPTH_RESIZES, f"input depth {self.input_depth!r} is none of {known}")
+        share = self.input_depth_points
+        require(0 < share <= 1, f"input depth points {share}: must be above 0, up to 1")
         count = len(self.border_crop)
         whole = count in (0, 2, 4) and all(map(math.isfinite, self.border_crop))
         require(whole, f"border crop {self.border_crop}: must be two or four numbers, or none")
