@@ -4,13 +4,20 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.datasets.depth_files import DEPTH_SUFFIXES, read_metric_depth
+from core.datasets.augmentation import Augmentation
+from core.datasets.depth_files import DEPTH_SUFFIXES, find_depth_files, read_metric_depth
 from core.datasets.preparation import DEPTHS, View
+from core.datasets.sample import Sample
 from core.errors import UserError
+from core.files.images import image_size
 from core.options.needs import Preparation
+
+if TYPE_CHECKING:
+    from core.datasets.samples import SequenceDataset
 
 INPUT_DEPTH = "input_depth"  # the input of a method, and the key of a sample
 POINTS_STREAM = 2  # keeps which points stay apart from the draws of samples (core/datasets/samples.py)
@@ -42,20 +49,21 @@ def fixed_points(name: str, seed: int = 0) -> np.random.Generator:
     return np.random.default_rng([POINTS_STREAM, seed, zlib.crc32(name.encode())])
 
 
-def require_input_depth(inputs: Collection[str], model: str, method: str) -> None:
+def require_input_depth(
+    inputs: Collection[str], model: str, method: str, option: str = "--input_depth"
+) -> None:
     """Makes sure that a model takes depth beside the image.
 
     Args:
         inputs: names of what it takes.
         model: where it lies, for the message.
+        option: what asks for it.
 
     Raises:
         UserError: it does not.
     """
     if INPUT_DEPTH not in inputs:
-        raise UserError(
-            f"{model}: a model of {method} takes {', '.join(inputs)} alone; leave out --input_depth"
-        )
+        raise UserError(f"{model}: a model of {method} takes {', '.join(inputs)} alone; leave out {option}")
 
 
 def find_input_depth(path: Path, images: Sequence[Path]) -> list[Path]:
@@ -112,3 +120,37 @@ def network_depths(depths: Sequence[np.ndarray], preparation: Preparation) -> np
     """Depths (h, w) of images as a network takes them: float32 (N, 1, height, width). Nothing is cut."""
     view, medium = View(preparation.height, preparation.width), DEPTHS[preparation.input_depth]
     return np.stack([view.apply(depth, medium)[None] for depth in depths])
+
+
+class WithDepthFiles:
+    """Samples with an `input_depth` of a folder of files, one for each line, in the order of their names.
+
+    Raises:
+        UserError: there is another number of files.
+    """
+
+    def __init__(self, dataset: "SequenceDataset", folder: Path) -> None:
+        self.dataset, self.files = dataset, find_depth_files(folder)
+        if len(self.files) != len(dataset):
+            raise UserError(
+                f"{folder}: holds {len(self.files)} files of depth, but there are {len(dataset)} images; give "
+                "one for each, in the order of the names"
+            )
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        preparation, index = self.dataset.preparation, key[1]
+        size = image_size(self.dataset.target_path(index))
+        depth = read_input_depth(self.files[index], size, preparation.input_depth_points)
+        view = View.of(preparation, Augmentation())
+        return self.dataset[key] | {INPUT_DEPTH: view.apply(depth, DEPTHS[preparation.input_depth])[None]}
+
+    def describe(self, index: int) -> str:
+        """Where a sample comes from, for messages."""
+        return self.dataset.describe(index)
+
+    def news(self) -> list[str]:
+        """See `SequenceDataset.news`."""
+        return self.dataset.news()
