@@ -148,7 +148,7 @@ class SequenceDataset(MeasuredMotion):
         if policy is None:
             return Augmentation()
         rng = np.random.default_rng([SAMPLE_STREAM, self.seed, *key])
-        thinned = self.listing.input_depth is not None and self.preparation.input_depth_points < 1
+        thinned = self.input_depth is not None and self.preparation.input_depth_points < 1
         return draw(rng, policy, self.preparation.zoom, len(self.frames) - 1, thinned)
 
     def sample_truth(self, epoch: int, index: int, first: int = 0) -> Truth | None:
@@ -180,7 +180,7 @@ class SequenceDataset(MeasuredMotion):
             sample["T_stereo"] = stereo_transform(letter, view.mirrored, needs.baseline)
         if needs.depth:
             sample["depth"] = self._resized(line, self.listing.depth, view)
-        if self.listing.input_depth is not None:
+        if self.input_depth is not None:
             sample[INPUT_DEPTH] = self._input_depth(line, augmentation, view)
         for name in needs.extras:
             size = image_size(self.image_path(line, 0))
@@ -191,7 +191,7 @@ class SequenceDataset(MeasuredMotion):
 
     def _input_depth(self, line: SplitLine, augmentation: Augmentation, view: View) -> np.ndarray:
         """What a network sees of a line's depth, on the way of the images: float32 (1, H, W), metres, 0 = unknown."""
-        depth, drawn = self._measured(line, self.listing.input_depth), augmentation.points
+        depth, drawn = self._measured(line, self.input_depth), augmentation.points
         if depth is not None:
             rng = fixed_points(str(line), self.seed) if drawn is None else np.random.default_rng(drawn)
             depth = thin(depth, self.preparation.input_depth_points, rng)

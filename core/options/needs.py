@@ -11,6 +11,7 @@ Range = tuple[float, float]  # least and greatest
 FILTERS = ("lanczos", "bilinear", "float_bilinear")
 MIRRORS = ("pixel_centres", "edges")
 DEPTH_RESIZES = ("points", "nearest")
+USUAL = "usual"  # of the depths of a data set that which a network usually sees
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ class Listing:
         split: name or folder of the lists, or a list file.
         camera: of the lines that do not name one (their third word); None: as the reader says.
         depth: which measured depth `depth` and `dataset.truth` are, a word of the reader; None: its usual one.
-        input_depth: which measured depth is `input_depth` of a sample, for a network; None: there is none.
+        input_depth: which measured depth is `input_depth` of a sample, for a network, a word of the reader or `USUAL`;
+            None: there is none.
         repeat: how often each sample comes in an epoch.
         ground_truth: a file of maps, one for each line in the order of the list, that `dataset.truth` is taken from:
             what export_gt_depth.py or the published program writes.

@@ -14,8 +14,9 @@ from core.datasets.input_depth import (
     thin,
 )
 from core.datasets.preparation import scatter
+from core.datasets.splits import SplitLine
 from core.errors import UserError
-from core.options.needs import AugmentationPolicy, Listing, Preparation
+from core.options.needs import USUAL, AugmentationPolicy, Listing, Preparation
 from tests.core.kitti_folder import DRIVE, write_drive
 from tests.core.samples import open_lines
 
@@ -54,8 +55,6 @@ def test_points_are_drawn_last():
 
 
 def test_samples_draw_their_points_anew_in_training_alone(tmp_path):
-    from core.datasets.splits import SplitLine
-
     root, lines = write_drive(tmp_path, 2), [SplitLine(DRIVE, frame, "l") for frame in (0, 1)]
     listing = Listing("kitti", str(root), "", input_depth="velodyne")
     words = {"height": 48, "width": 128, "mirroring": 0.0}
@@ -75,6 +74,20 @@ def test_samples_draw_their_points_anew_in_training_alone(tmp_path):
     assert (fixed[0, 0]["input_depth"] != other[0, 0]["input_depth"]).any()
     with pytest.raises(UserError, match="input depth points 0"):
         Preparation(32, 64, input_depth_points=0.0)
+
+
+def test_the_usual_depth_of_a_network(tmp_path):
+    """Of KITTI the scan, also where the annotated depth teaches."""
+    root, line = write_drive(tmp_path, 1), SplitLine(DRIVE, 0, "l")
+    listing = Listing("", str(root), "", input_depth=USUAL)
+    found = [open_lines(name, listing, [line])[0, 0]["input_depth"] for name in ("kitti", "kitti_depth")]
+    assert (found[0] > 0).sum() > 100
+    np.testing.assert_array_equal(*found)
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "a" / "0.png")
+    folder = open_lines("folder", Listing("", str(tmp_path), "", input_depth=USUAL), [SplitLine("a", 0)])
+    with pytest.raises(UserError, match="no depth 'usual' in this data set; it has none"):
+        folder.check_files()
 
 
 # ---- from files ------------------------------------------------------------------------------------------------
