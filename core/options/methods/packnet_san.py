@@ -24,7 +24,7 @@ class PackNetSANOptions(PackNetOptions):
     )
     PREDICTION: ClassVar[tuple[str, ...]] = (*PackNetOptions.PREDICTION, "test_input_depth_resize")
     SHAPES: ClassVar[Mapping[str, tuple[tuple[int, ...], int]]] = SHAPES
-    SMALL: ClassVar[Mapping[str, Any]] = {**PackNetOptions.SMALL, "width_divisor": 2}
+    SMALL: ClassVar[Mapping[str, Any]] = {**PackNetOptions.SMALL, "width": 64, "width_divisor": 2}
 
     method: str = option("packnet_san", "which paper", choices=method_names)
     model_name: str = option("packnet_san", "the run folder is LOG_DIR/MODEL_NAME")

@@ -1,5 +1,7 @@
 """PackNet-SAN's losses against recorded numbers; its two passes, its frozen encoder; train.py to completed depth."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,7 +50,7 @@ def test_recorded_losses_of_completion(backend, golden, arrays):
         for i in range(4)
     ]
     completed = [backend.tensor(np.float32(0.8) * one) for one in plain]
-    apart = backend.tensor(np.float32((plain[3] ** 2).mean()))
+    apart = backend.tensor(np.float32([(plain[3] ** 2).mean()]))[0]
     motion = backend.module("losses.view_synthesis").motion
     motions = [motion(backend.tensor(photometric[f"pose_vector_{j}"])) for j in range(2)]
     for name, values in MODELS.items():
@@ -165,16 +167,25 @@ def trained_san(backend, drive, tmp_path_factory):
     return runs / "run" / "models" / "weights_0"
 
 
-def test_rows_of_prediction_and_completion(backend, drive, trained_san, capsys):
+def test_rows_of_prediction_and_completion(backend, drive, trained_san, tmp_path, capsys):
     options = load_method_options(trained_san / "options.yaml")
     assert options.is_metric and options.input_depth_points == 0.5
     words = ["--backend", backend.name, "--device", "cpu", "--data_path", drive, "--eval_stereo"]
     words += ["--eval_split", drive / "splits", "--load_weights_folder", trained_san, "--num_workers", "0"]
-    words += ["--input_depth", "velodyne", "--input_depth_points", "0.1", "1"]
+    words += [
+        "--input_depth",
+        "velodyne",
+        "--input_depth_points",
+        "0.1",
+        "1",
+        "--output",
+        tmp_path / "m.json",
+    ]
     evaluate_depth.main([str(word) for word in words])
     rows = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in rows[-3:]] == ["prediction", "completion_0.1", "completion"]
-    assert len({row.split(None, 1)[1] for row in rows[-3:]}) == 3
+    variants = json.loads((tmp_path / "m.json").read_text())["variants"]
+    assert len({variant["mean"]["abs_rel"] for variant in variants.values()}) == 3
 
 
 def test_completed_depth_in_metres(backend, drive, trained_san, tmp_path, capsys):
