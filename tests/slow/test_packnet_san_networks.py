@@ -27,6 +27,7 @@ from tests.backends.methods.test_packnet_san_networks import (
     statistics,
     trainable,
 )
+from tests.core.packnet_files import Checkpoint
 from tests.tolerances import assert_close
 
 __all__ = ["names", "recorded"]  # fixtures
@@ -36,13 +37,17 @@ __all__ = ["names", "recorded"]  # fixtures
 def san(backend, arrays, recorded, names):
     """Made once."""
     network = backend.module("networks.packnet_san").PackNetSAN(WIDTHS, FEATURES)
+    state = published(arrays, recorded, names)
+    return backend.fill(network, {without_dropout(name): array for name, array in state.items()})
+
+
+def published(arrays, recorded, names):
+    """The recorded weights, made one by one: `arrays.weights` keeps what it makes."""
     gain = float(recorded["gain"])
-    # Made one by one: `arrays.weights` keeps what it makes.
-    state = {
-        without_dropout(name): arrays.weight(name, tuple(shape), f"{P}/{NAME}", ".bn." in name, gain)
+    return {
+        name: arrays.weight(name, tuple(shape), f"{P}/{NAME}", ".bn." in name, gain)
         for name, shape in names[NAME].items()
     }
-    return backend.fill(network, state)
 
 
 def without_dropout(name):
@@ -129,3 +134,18 @@ def compute_wide(backend, san):
     san.mconvs.forward = lambda depth: [
         level.to(framework.float32) for level in forward(depth.to(framework.float64))
     ]
+
+
+def test_a_whole_checkpoint(backend, arrays, recorded, names, tmp_path):
+    """As its program writes it, predicted without depth and with: 440 MB."""
+    checkpoint = Checkpoint({"depth": published(arrays, recorded, names)})
+    path = checkpoint.write(tmp_path / "PackNetSAN01_HR_sup_K.ckpt")
+    del checkpoint
+    predictor = backend.module("predictor").Predictor(path, "cpu")
+    assert predictor.options.method == "packnet_san" and not predictor.method.pose_networks
+    path.unlink()
+    images = list(recorded["images"])
+    found = predictor.disparity(images)
+    assert_close(found, recorded["evaluation/inverse_depth_rgb"][:, 0], OUTPUT)
+    found = predictor.disparity(images, inputs={"input_depth": recorded["input_depth"]})
+    assert_close(found, recorded["evaluation/inverse_depth_rgbd"][:, 0], OUTPUT)

@@ -68,7 +68,7 @@ class PackNetSAN(nn.Module):
         encoder runs once.
         """
         plain = again = self.encoder(image)
-        if self.training and self.dropout > 0:
+        if self.encoder.training and self.dropout > 0:
             self.suffix = SECOND
             again = self.encoder(image)
             self.suffix = ""
