@@ -5,6 +5,7 @@ from paddle import Tensor, nn
 from backends.paddle.methods.base import Losses
 from backends.paddle.methods.packnet import PackNet, mirrored
 from backends.paddle.networks.packing import LARGEST_DISPARITY
+from backends.paddle.networks.packnet import SCALES
 from backends.paddle.networks.packnet_san import PackNetSAN as PackNetSANDepth
 from backends.paddle.tensors import Draw, autocast, draw, widen
 from core.datasets.input_depth import INPUT_DEPTH
@@ -44,17 +45,16 @@ class PackNetSAN(PackNet):
         seen, flip = self._seen(batch), self._flip()
         given = [seen[0], batch[INPUT_DEPTH]]
         with autocast(self.options.precision, seen[0].place):  # the networks alone
-            plain, completed, apart = self.depth.both(
-                *(one if flip is None else mirrored(one, flip) for one in given)
-            )
+            found = self.depth(*(one if flip is None else mirrored(one, flip) for one in given), both=True)
             vectors = self.pose(seen[0], seen[1:]) if self.pose_networks else None
-        plain, completed = [widen(one) for one in plain], [widen(one) for one in completed]
+        *disparities, apart = [widen(one) for one in found]
+        plain, completed = disparities[:SCALES], disparities[SCALES:]
         if flip is not None:
             plain = [mirrored(one, flip) for one in plain]
         if flip is not None and self.options.flip_rgbd_outputs:
             completed = [mirrored(one, flip) for one in completed]
         motions = [] if vectors is None else self._motions(widen(vectors))
-        return self.completion_losses_of(batch, plain, completed, widen(apart), motions)
+        return self.completion_losses_of(batch, plain, completed, apart, motions)
 
     def completion_losses_of(
         self,

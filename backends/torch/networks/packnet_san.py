@@ -42,16 +42,20 @@ class PackNetSAN(nn.Module):
         """Whether prediction may take one convolution for two, see `Pack`."""
         self.encoder.fuse_packing(wanted)
 
-    def forward(self, image: Tensor, input_depth: Tensor | None = None) -> list[Tensor]:
+    def forward(self, image: Tensor, input_depth: Tensor | None = None, both: bool = False) -> list[Tensor]:
         """RGB in [0, 1], sparse depth → disparities in (0, 2), 1 / m, (B, 1, H / 2^i, W / 2^i) for i = 0 to 3.
 
         Args:
             image: (B, 3, H, W).
             input_depth: (B, 1, H, W) in metres, 0 where unknown; None: from the image alone.
+            both: four without and four with depth, and how far the features are apart: `both`.
 
         Raises:
             ValueError: H or W is no multiple of 32.
         """
+        if both:
+            plain, completed, apart = self.both(image, input_depth)
+            return [*plain, *completed, apart]
         features = self.encoder(image)
         if input_depth is not None:
             features = self.completed(features, input_depth)
