@@ -1,9 +1,10 @@
 """Depth metrics of a weights folder, or of saved disparities (then no framework is imported)."""
 
+import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError, run
 from core.options import EvaluationOptions
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from core.datasets.evaluated_images import EvaluatedImages, Truths
+    from core.datasets.sample import Sample
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -44,9 +46,11 @@ def main(argv: list[str] | None = None) -> None:
     truth = None if options.no_eval or benchmark else images.truths()
     moving = None if truth is None else images.regions()
     options = with_weights(options)
-    blended = None
+    predictions: dict[str, Any] = {}
     if options.load_weights_folder is not None:
-        disparities, blended, stereo_factor = predict(options, images)
+        predictions, stereo_factor = predict(options, images)
+        # All variants are made of the plain prediction; of completions the last has most to show.
+        disparities = predictions[""] if "" in predictions else list(predictions.values())[-1]
     elif options.pred_depth is not None:
         disparities, stereo_factor = saved_depth(Path(options.pred_depth), len(images.names)), 1.0
     else:
@@ -66,8 +70,8 @@ def main(argv: list[str] | None = None) -> None:
         write_upload(options, disparities, factor)
         return
     assert truth is not None
-    if options.variants:
-        report_variants(options, images, (disparities, blended), factor, (truth, moving))
+    if options.variants or options.input_depth is not None:
+        report_rows(options, images, predictions or {"": disparities}, factor, (truth, moving))
         return
     metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor), moving)
     print(metrics.describe())
@@ -83,34 +87,32 @@ def main(argv: list[str] | None = None) -> None:
         save_csv(Path(options.csv), metrics, images.names)
 
 
-def report_variants(
+def report_rows(
     options: EvaluationOptions,
     images: "EvaluatedImages",
-    predictions: "tuple[Sequence[np.ndarray] | np.ndarray, np.ndarray | None]",
+    predictions: "dict[str, Sequence[np.ndarray] | np.ndarray]",
     factor: float,
     known: "tuple[Truths, Sequence[np.ndarray] | None]",
 ) -> None:
-    """Measures, prints and writes all variants of the predictions.
+    """Measures, prints and writes all variants of the predictions, or those of the image alone and with depth.
 
     Args:
-        predictions: disparities, and the same averaged with those of the mirrored images, where a network ran.
+        predictions: disparities, as `predict` gives them.
         factor: that of predictions that are not scaled by medians.
         known: the truth, and what moves where that is known.
     """
     from core.evaluation.comparison import Scaling
     from core.evaluation.groups import groups_to_json, printed_groups
-    from core.evaluation.variants import BLENDED, evaluate_variants, save_variants
+    from core.evaluation.variants import evaluate_completion, evaluate_variants, save_variants
 
-    plain, blended = predictions
-    unscaled = Scaling("unit" if options.eval_stereo else "none", factor)
-    found = evaluate_variants(
-        {"": plain} if blended is None else {"": plain, BLENDED: blended},
-        known[0],
-        options.chosen_protocol,
-        unscaled,
-        Scaling("median", options.pred_depth_scale_factor),
-        known[1],
-    )
+    protocol, (truth, moving) = options.chosen_protocol, known
+    if options.input_depth is not None:
+        scaling = Scaling(options.scaling, factor)
+        found = evaluate_completion(predictions, truth, protocol, scaling, options.input_depth, moving)
+    else:
+        unscaled = Scaling("unit" if options.eval_stereo else "none", factor)
+        scaled = Scaling("median", options.pred_depth_scale_factor)
+        found = evaluate_variants(predictions, truth, protocol, unscaled, scaled, moving)
     print(found.describe())
     print(found.printed())
     if rows := printed_groups(found, images.groups):
@@ -162,24 +164,22 @@ def write_upload(options: EvaluationOptions, disparities: "np.ndarray", scale_fa
     print(f"{len(disparities)} depth images for KITTI's benchmark (16 bit, value / 256 = metres) in {folder}")
 
 
-def predict(
-    options: EvaluationOptions, images: "EvaluatedImages"
-) -> "tuple[np.ndarray, np.ndarray | None, float]":
+def predict(options: EvaluationOptions, images: "EvaluatedImages") -> "tuple[dict[str, np.ndarray], float]":
     """Disparities (N, height, width) of the images, at the size of the network; metres in a unit of its depth.
 
     Returns:
-        What the options ask for; of all variants the plain one, and then that averaged with the mirrored image's; the
-        metres.
+        What the options ask for, as ""; of all variants also that averaged with the mirrored image's, as `_pp`; with
+        depth beside the image, by the names of the rows. And the metres.
 
     Raises:
         UserError: images are missing or damaged, or metres are asked of a model that does not know them.
     """
     import numpy as np
-    from tqdm import tqdm
 
     from backends import load_predictor
-    from core.datasets.loader import batches, number_of_batches
+    from core.datasets.input_depth import INPUT_DEPTH, require_input_depth
     from core.datasets.sample import image_key
+    from core.evaluation.variants import BLENDED, PREDICTION, completion_name
 
     predictor = load_predictor(options)
     trained = predictor.options
@@ -199,17 +199,45 @@ def predict(
             "--eval_mono scales it by medians",
             file=sys.stderr,
         )
-    dataset = images.samples(trained.preparation("val"))
+    preparation, blend = trained.preparation("val"), options.post_process
+    if options.input_depth is not None:
+        require_input_depth(predictor.method.inputs, options.load_weights_folder or "", trained.method)
+        depths = {
+            completion_name(share): images.samples_with_depth(
+                dataclasses.replace(preparation, input_depth_points=share), options.input_depth
+            )
+            for share in options.input_depth_points
+        }
+        for note in next(iter(depths.values())).news():
+            print(note, file=sys.stderr)
+    samples = images.samples(preparation)
+    if options.variants:
+        pairs = [predictor.disparity_pair(batch[image_key(0)]) for batch in all_batches(options, samples)]
+        plain, blended = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        return {"": plain, BLENDED: blended}, factor or 1.0
+    alone = [predictor.disparity(batch[image_key(0)], blend) for batch in all_batches(options, samples)]
+    if options.input_depth is None:
+        return {"": np.concatenate(alone)}, factor or 1.0
+    rows = {PREDICTION: np.concatenate(alone)}
+    for name, completed in depths.items():
+        parts = [
+            predictor.disparity(batch[image_key(0)], blend, {INPUT_DEPTH: batch[INPUT_DEPTH]})
+            for batch in all_batches(options, completed, name)
+        ]
+        rows[name] = np.concatenate(parts)
+    return rows, factor or 1.0
+
+
+def all_batches(options: EvaluationOptions, dataset: Any, title: str = "predict") -> "Iterator[Sample]":
+    """Samples in their order, with a bar that says how far it is."""
+    from tqdm import tqdm
+
+    from core.datasets.loader import batches, number_of_batches
+
     size, workers = options.batch_size, options.num_workers
     loader = batches(dataset, 0, size, shuffle=False, seed=0, num_workers=workers, drop_last=False)
     total = number_of_batches(len(dataset), size, False)
-    progress = tqdm(loader, desc="predict", total=total, unit="batch", disable=None)
-    if options.variants:
-        pairs = [predictor.disparity_pair(batch[image_key(0)]) for batch in progress]
-        plain, blended = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        return plain, blended, factor or 1.0
-    parts = [predictor.disparity(batch[image_key(0)], options.post_process) for batch in progress]
-    return np.concatenate(parts), None, factor or 1.0
+    yield from tqdm(loader, desc=title, total=total, unit="batch", disable=None)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ def main(argv: list[str] | None = None) -> None:
     assert options.image_path is not None  # validated by the parser
     source = find_video(options.image_path)
     if source is not None:
+        if options.input_depth is not None:
+            raise UserError("option input_depth: is of images; make images of the video, or leave it out")
         predict_video(options, source)
     elif options.frames is not None:
         raise UserError("option frames: only a video or a webcam has frames")
@@ -49,15 +51,67 @@ def predict_images(options: PredictionOptions, image_path: str) -> None:
     foreign = require_replaceable(
         files_of(stems.values(), kinds), [*images, *listed(image_path)], options.overwrite
     )
+    given = GivenDepth(options, images)
     predictor, writer = load_model(options, kinds)
+    given.require(predictor)
     with tqdm(total=len(images), desc="predict", unit="image", disable=None) as progress:
         for paths in in_batches(images, options.batch_size):
             arrays = [to_array(load_image(path)) for path in paths]
-            disparities = predictor.disparity(arrays, options.post_process)
+            inputs = given.inputs(paths, arrays, predictor)
+            disparities = predictor.disparity(arrays, options.post_process, inputs)
             for path, array, disparity in zip(paths, arrays, disparities, strict=True):
                 writer.save(stems[path], array, disparity)
                 progress.update()
-    print(f"{len(images)} images: {writer.describe()} in {stems[images[0]].parent}{replaced(foreign)}")
+    made = f"{writer.describe()} in {stems[images[0]].parent}"
+    print(f"{len(images)} images{given.describe()}: {made}{replaced(foreign)}")
+
+
+class GivenDepth:
+    """The depth that the user gives beside images, if any.
+
+    Raises:
+        UserError: an image has none.
+    """
+
+    def __init__(self, options: PredictionOptions, images: list[Path]) -> None:
+        from core.datasets.input_depth import find_input_depth
+
+        self.options, self.points = options, 0
+        path = options.input_depth
+        files = [] if path is None else find_input_depth(Path(path), images)
+        self.files = dict(zip(images, files, strict=False))
+
+    def require(self, predictor: Any) -> None:
+        """Raises UserError for a model that takes no depth."""
+        from core.datasets.input_depth import require_input_depth
+
+        if self.files:
+            require_input_depth(predictor.method.inputs, str(predictor.folder), predictor.options.method)
+
+    def inputs(
+        self, paths: list[Path], images: "list[np.ndarray]", predictor: Any
+    ) -> "dict[str, np.ndarray]":
+        """What the predictor takes beside a batch of images."""
+        from core.datasets.input_depth import INPUT_DEPTH, network_depths, read_input_depth
+
+        if not self.files:
+            return {}
+        share = self.options.input_depth_points
+        depths = [
+            read_input_depth(self.files[path], (image.shape[0], image.shape[1]), share)
+            for path, image in zip(paths, images, strict=True)
+        ]
+        self.points += sum(int((depth > 0).sum()) for depth in depths)
+        return {INPUT_DEPTH: network_depths(depths, predictor.preparation)}
+
+    def describe(self) -> str:
+        """A few words for the report, once all images are read."""
+        if not self.files:
+            return ""
+        share = self.options.input_depth_points
+        some = "" if share == 1 else f", {share:.3g} of those given"
+        mean = round(self.points / len(self.files))
+        return f" with depth of {self.options.input_depth} ({mean} points per image{some})"
 
 
 def listed(image_path: str) -> list[Path]:

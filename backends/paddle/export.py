@@ -14,7 +14,7 @@ from core.prediction.onnx_file import IMAGE, OPSET
 
 
 class _Disparity(nn.Layer):
-    """A method's disparity as a network of its own."""
+    """A method's disparity as a network of its own, of an image."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()
@@ -24,23 +24,39 @@ class _Disparity(nn.Layer):
         return self.method.predict({IMAGE: image})["disparity"]
 
 
-def to_onnx(method: Method, batch_size: int, height: int, width: int) -> bytes:
+class _DisparityOfTwo(_Disparity):
+    """The same of an image and what the method takes beside it."""
+
+    def __init__(self, method: Method, name: str) -> None:
+        super().__init__(method)
+        self.name = name
+
+    def forward(self, image: Tensor, other: Tensor) -> Tensor:
+        return self.method.predict({IMAGE: image, self.name: other})["disparity"]
+
+
+def to_onnx(method: Method, batch_size: int, height: int, width: int, inputs: tuple[str, ...] = ()) -> bytes:
     """Exports `method.predict` for images of one size.
 
     Args:
         method: in evaluation mode, on the CPU.
+        inputs: the name of one beside the image, if any.
 
     Returns:
-        A model of one input, `image` (B, 3, H, W) float32, and one output (B, 1, H, W).
+        A model of `image` (B, 3, H, W) float32, of such an input (B, channels, H, W) under its name, and of one output
+        (B, 1, H, W).
 
     Raises:
         UserError: paddle2onnx failed.
     """
-    network = _Disparity(method)
+    given = [paddle.static.InputSpec([batch_size, 3, height, width], "float32", IMAGE)]
+    for name in inputs:
+        shape = [batch_size, method.inputs[name].channels, height, width]
+        given.append(paddle.static.InputSpec(shape, "float32", name))
+    network = _DisparityOfTwo(method, *inputs) if inputs else _Disparity(method)
     network.eval()
-    image = paddle.static.InputSpec([batch_size, 3, height, width], "float32", IMAGE)
     with tempfile.TemporaryDirectory() as folder:
-        paddle.jit.save(network, f"{folder}/model", [image])
+        paddle.jit.save(network, f"{folder}/model", given)
         return _convert(Path(folder))
 
 

@@ -44,12 +44,14 @@ class Augmentation:
         mirrored: left and right exchanged.
         zoom: None for none.
         jitter_of_sources: of each, where each frame draws its own; empty otherwise.
+        points: seed of which points of a network's depth stay; None where it is not drawn.
     """
 
     jitter: Jitter = ()
     mirrored: bool = False
     zoom: Zoom | None = None
     jitter_of_sources: tuple[Jitter, ...] = ()
+    points: int | None = None
 
     def apply_colours(self, image: Image.Image, number: int = 0) -> Image.Image:
         """The image with its colours augmented, each operation rounded to 8 bit.
@@ -64,7 +66,11 @@ class Augmentation:
 
 
 def draw(
-    rng: np.random.Generator, policy: AugmentationPolicy, zoom: float = 1.0, sources: int = 0
+    rng: np.random.Generator,
+    policy: AugmentationPolicy,
+    zoom: float = 1.0,
+    sources: int = 0,
+    thinned: bool = False,
 ) -> Augmentation:
     """Draws what happens to a training item.
 
@@ -74,6 +80,7 @@ def draw(
     Args:
         zoom: its greatest factor.
         sources: how many there are.
+        thinned: some points alone of a network's depth stay.
     """
     with_colour, mirrored = (rng.random(2) > (1 - policy.jitter, 1 - policy.mirroring)).tolist()
     jitter = draw_jitter(rng, policy) if with_colour else ()
@@ -83,7 +90,9 @@ def draw(
         top, left = rng.random(2).tolist()
         drawn_zoom = Zoom(x, y, left, top)
     own = range(sources) if with_colour and policy.per_frame else ()
-    return Augmentation(jitter, mirrored, drawn_zoom, tuple(draw_jitter(rng, policy) for _ in own))
+    of_sources = tuple(draw_jitter(rng, policy) for _ in own)
+    points = int(rng.integers(2**31)) if thinned else None
+    return Augmentation(jitter, mirrored, drawn_zoom, of_sources, points)
 
 
 def draw_jitter(rng: np.random.Generator, policy: AugmentationPolicy) -> Jitter:

@@ -12,6 +12,7 @@ from core.weights.npz import read_npy, read_npz
 DEPTH_SUFFIXES = (".npz", ".npy", ".png")  # of several under one name the first counts
 # Units of a metre in the 16-bit images of a data set; of the others it is not known.
 PNG_UNITS = {"nyu": 5000.0, "bonn": 1000.0, "tum": 1000.0, "scannet": 1000.0}
+KITTI_UNIT = 256.0
 CURE = "copy or make it again"
 
 
@@ -62,6 +63,21 @@ def read_depth(path: Path, kind: str) -> np.ndarray:
     depth = read_map(path)
     if is_png:
         depth = depth / np.float32(PNG_UNITS[kind])
+    return _known(depth)
+
+
+def read_metric_depth(path: Path) -> np.ndarray:
+    """Reads a depth map as `read_depth`, whose `.png` is in 1/256 m, as KITTI's.
+
+    Raises:
+        UserError: missing, damaged, no map, or all of it below a metre, so of another unit.
+    """
+    depth = read_map(path)
+    if path.suffix.lower() != ".png":
+        return _known(depth)
+    depth = depth / np.float32(KITTI_UNIT)
+    if 0 < depth.max() < 1:
+        raise UserError(f"{path}: no depth of a metre or more, so its unit is not 1/256 m; {CURE}")
     return _known(depth)
 
 

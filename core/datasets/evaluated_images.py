@@ -7,7 +7,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
@@ -19,8 +19,12 @@ from core.datasets.ground_truth import (
 )
 from core.datasets.loader import Dataset
 from core.datasets.splits import load_split, split_folder
+from core.errors import UserError
 from core.options import EvaluationOptions
-from core.options.needs import Needs, Preparation
+from core.options.needs import Listing, Needs, Preparation
+
+if TYPE_CHECKING:
+    from core.datasets.samples import SequenceDataset
 
 # By the reader.
 OWN_LISTS = {
@@ -96,6 +100,17 @@ class EvaluatedImages(ABC):
             UserError: one is missing.
         """
 
+    def samples_with_depth(self, preparation: Preparation, depth: str) -> Dataset:
+        """The same images, and `input_depth`.
+
+        Args:
+            depth: a word of the reader, or a folder with a file for each image.
+
+        Raises:
+            UserError: there is no such depth, or an image is missing.
+        """
+        raise UserError("option input_depth: only for images of a list; leave it out")
+
 
 class SplitImages(EvaluatedImages):
     """Those of a split's list for tests.
@@ -127,11 +142,30 @@ class SplitImages(EvaluatedImages):
 
     def samples(self, preparation: Preparation) -> Dataset:
         """By the reader of the data set."""
+        return self._open(preparation, None)
+
+    def samples_with_depth(self, preparation: Preparation, depth: str) -> Dataset:
+        """By the reader of the data set, or from files in the order of the lines."""
+        from core.datasets import reader
+        from core.datasets.input_depth import WithDepthFiles
+
+        known = reader(self.options.reader).DEPTHS
+        if depth in known:
+            return self._open(preparation, depth)
+        if not Path(depth).is_dir():
+            words = ", ".join(known) or "none"
+            raise UserError(
+                f"option input_depth: {depth!r} is no depth of {self.options.reader} ({words}), and no folder"
+            )
+        return WithDepthFiles(self._open(preparation, None), Path(depth))
+
+    def _open(self, preparation: Preparation, depth: str | None) -> "SequenceDataset":
         from core.datasets import reader
 
         options, needs = self.options, Needs(augmented=False)
         png = options.png or None
-        dataset = reader(options.reader)(options.data_path, self.lines, needs, preparation, png=png)
+        listing = Listing("", options.data_path, "", input_depth=depth)
+        dataset = reader(options.reader)(listing, self.lines, needs, preparation, png=png)
         dataset.check_files()
         return dataset
 

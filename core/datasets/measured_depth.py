@@ -10,6 +10,7 @@ from core.datasets.images import SequenceImages
 from core.datasets.preparation import POINTS, Medium, View
 from core.datasets.splits import SplitLine
 from core.errors import UserError
+from core.options.needs import USUAL
 
 
 class MeasuredDepth(SequenceImages):
@@ -17,9 +18,18 @@ class MeasuredDepth(SequenceImages):
 
     Attributes:
         DEPTHS: the depths that there may be, by the words that a listing uses; the first is the usual one.
+        USUAL_INPUT: of them that which a network usually sees; empty: the usual one.
     """
 
     DEPTHS: tuple[str, ...] = ()
+    USUAL_INPUT = ""
+
+    @property
+    def input_depth(self) -> str | None:
+        """Which depth a network sees; None: none."""
+        if self.listing.input_depth != USUAL or not self.DEPTHS:
+            return self.listing.input_depth
+        return self.USUAL_INPUT or self.DEPTHS[0]
 
     def measured_depth(self, line: SplitLine, kind: str) -> np.ndarray | None:
         """A depth of `DEPTHS` of a line's target in its native size: float32 (h, w), metres, 0 = unknown.
@@ -65,7 +75,7 @@ class MeasuredDepth(SequenceImages):
                 truth is missing, damaged or of another list; or there is no true depth, and the score needs it.
         """
         known = ", ".join(self.DEPTHS) or "none"
-        for kind in (self.listing.depth, self.listing.input_depth):
+        for kind in (self.listing.depth, self.input_depth):
             if kind is not None and kind not in self.DEPTHS:
                 raise UserError(f"{self.root}: no depth {kind!r} in this data set; it has {known}")
         super().check_files()
@@ -87,7 +97,7 @@ class MeasuredDepth(SequenceImages):
         depth = self.listing.depth if named else None
         if self.needs.depth:  # for the loss
             depth = self.listing.depth or self.DEPTHS[0]
-        return list(dict.fromkeys(kind for kind in (depth, self.listing.input_depth) if kind is not None))
+        return list(dict.fromkeys(kind for kind in (depth, self.input_depth) if kind is not None))
 
     def _check_depth(self, kind: str) -> None:
         """Leaves out the lines without a depth, or counts them."""
@@ -112,7 +122,10 @@ class MeasuredDepth(SequenceImages):
 
     def _resized(self, line: SplitLine, kind: str | None, view: View, medium: Medium = POINTS) -> np.ndarray:
         """A measured depth on the way of the images: float32 (1, H, W), metres, 0 = unknown."""
-        depth = self._measured(line, kind)
+        return self._on_its_way(self._measured(line, kind), view, medium)
+
+    def _on_its_way(self, depth: np.ndarray | None, view: View, medium: Medium) -> np.ndarray:
+        """As `_resized`, of a map."""
         if depth is None:
             return np.zeros((1, self.height, self.width), np.float32)
         return np.asarray(view.apply(depth, medium)[None])

@@ -7,6 +7,7 @@ import numpy as np
 
 from core.datasets.augmentation import Augmentation, draw
 from core.datasets.extras import EXTRAS, check_extras, load_extra
+from core.datasets.input_depth import INPUT_DEPTH, fixed_points, thin
 from core.datasets.known_poses import Intrinsics
 from core.datasets.measured_motion import MeasuredMotion
 from core.datasets.preparation import DEPTHS, POINTS, View, border_box
@@ -147,7 +148,8 @@ class SequenceDataset(MeasuredMotion):
         if policy is None:
             return Augmentation()
         rng = np.random.default_rng([SAMPLE_STREAM, self.seed, *key])
-        return draw(rng, policy, self.preparation.zoom, len(self.frames) - 1)
+        thinned = self.input_depth is not None and self.preparation.input_depth_points < 1
+        return draw(rng, policy, self.preparation.zoom, len(self.frames) - 1, thinned)
 
     def sample_truth(self, epoch: int, index: int, first: int = 0) -> Truth | None:
         """`truth` of the sample (epoch, index), for the log and validation; None without, or where it was zoomed."""
@@ -178,15 +180,22 @@ class SequenceDataset(MeasuredMotion):
             sample["T_stereo"] = stereo_transform(letter, view.mirrored, needs.baseline)
         if needs.depth:
             sample["depth"] = self._resized(line, self.listing.depth, view)
-        if self.listing.input_depth is not None:
-            medium = DEPTHS[self.preparation.input_depth]
-            sample["input_depth"] = self._resized(line, self.listing.input_depth, view, medium)
+        if self.input_depth is not None:
+            sample[INPUT_DEPTH] = self._input_depth(line, augmentation, view)
         for name in needs.extras:
             size = image_size(self.image_path(line, 0))
             sample[name] = load_extra(
                 name, self.listing, self.extra_path(name, line), view, size, self.numerator(line)
             )
         return sample
+
+    def _input_depth(self, line: SplitLine, augmentation: Augmentation, view: View) -> np.ndarray:
+        """What a network sees of a line's depth, on the way of the images: float32 (1, H, W), metres, 0 = unknown."""
+        depth, drawn = self._measured(line, self.input_depth), augmentation.points
+        if depth is not None:
+            rng = fixed_points(str(line), self.seed) if drawn is None else np.random.default_rng(drawn)
+            depth = thin(depth, self.preparation.input_depth_points, rng)
+        return self._on_its_way(depth, view, DEPTHS[self.preparation.input_depth])
 
     def _images(
         self, index: int, number: int, frame: Frame, augmentation: Augmentation, view: View

@@ -1,4 +1,5 @@
-"""Four variants of a prediction in one table of one protocol: averaged with the mirror image or not, scaled or not."""
+"""Several variants of a prediction in one table of one protocol: averaged with the mirror image or not, scaled or not;
+of the image alone, or with depth beside it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from core.options.protocols import Protocol
 
 PLAIN = "depth"  # the prediction as it is; the names of the others begin with it
 BLENDED, SCALED = "_pp", "_gt"
+PREDICTION, COMPLETION = "prediction", "completion"
 LEGEND = {BLENDED: "averaged with the mirrored image", SCALED: "median scaling"}
 
 Predictions = Sequence[np.ndarray] | np.ndarray
@@ -24,15 +26,21 @@ class Variants:
     """The metrics of every variant, all by one protocol and of the same images.
 
     Attributes:
-        metrics: by name: depth, depth_pp, depth_gt, depth_pp_gt; without those of `_pp` where no network ran.
+        metrics: by name, such as depth, depth_pp, depth_gt, depth_pp_gt; without those of `_pp` where no network ran.
+        words: what the names mean, and how predictions were scaled.
     """
 
     metrics: Mapping[str, DepthMetrics]
+    words: str
 
     @property
     def protocol(self) -> Protocol:
         """By which all are measured."""
-        return self.metrics[PLAIN].protocol
+        return self._first.protocol
+
+    @property
+    def _first(self) -> DepthMetrics:
+        return next(iter(self.metrics.values()))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -41,12 +49,8 @@ class Variants:
 
     def describe(self) -> str:
         """One line for the report, as that of a single variant, which says what the ends of the names mean."""
-        plain = self.metrics[PLAIN]
-        used = [
-            f"{end}: {words}" for end, words in LEGEND.items() if any(end in name for name in self.metrics)
-        ]
-        words = f"{', '.join(used)}, else {plain.scaling.describe()}"
-        return describe(self.protocol, words, len(plain.per_image), int(np.sum(plain.valid_pixels == 0)))
+        count, empty = len(self._first.per_image), int(np.sum(self._first.valid_pixels == 0))
+        return describe(self.protocol, self.words, count, empty)
 
     def printed(self) -> str:
         """A row for every variant, ready for LaTeX, below the names of the metrics."""
@@ -67,7 +71,8 @@ class Variants:
         for name, content in found.items():
             kept = {key: value for key, value in content.items() if key not in (*shared, "description")}
             variants[name] = kept | {"scale_by_sequence": scales_to_json(self.metrics[name], sequences)}
-        return {key: found[PLAIN][key] for key in shared} | {
+        first = next(iter(found.values()))
+        return {key: first[key] for key in shared} | {
             "description": self.describe(),
             "variants": variants,
         }
@@ -91,13 +96,45 @@ def evaluate_variants(
     Raises:
         UserError: as `evaluate_depth`.
     """
-    return Variants(
-        {
-            f"{PLAIN}{blended}{ending}": evaluate_depth(disparities, truths, protocol, scaling, moving)
-            for ending, scaling in (("", unscaled), (SCALED, scaled))
-            for blended, disparities in predictions.items()
-        }
-    )
+    metrics = {
+        f"{PLAIN}{blended}{ending}": evaluate_depth(disparities, truths, protocol, scaling, moving)
+        for ending, scaling in (("", unscaled), (SCALED, scaled))
+        for blended, disparities in predictions.items()
+    }
+    used = [f"{end}: {words}" for end, words in LEGEND.items() if any(end in name for name in metrics)]
+    return Variants(metrics, f"{', '.join(used)}, else {unscaled.describe()}")
+
+
+def completion_name(share: float) -> str:
+    """The row of a prediction with a share of the points of depth beside the image."""
+    return COMPLETION if share == 1 else f"{COMPLETION}_{share:g}"
+
+
+def evaluate_completion(
+    predictions: Mapping[str, Predictions],
+    truths: Sequence[GroundTruth | np.ndarray],
+    protocol: Protocol,
+    scaling: Scaling,
+    depth: str,
+    moving: Sequence[np.ndarray] | None = None,
+) -> Variants:
+    """Measures predictions of the image alone, and with depth beside it; see `core.evaluation.depth.evaluate_depth`.
+
+    Args:
+        predictions: maps of 1 / depth of every image by the name of their row: `PREDICTION`, `completion_name`.
+        depth: which depth that is, for the report.
+
+    Raises:
+        UserError: as `evaluate_depth`.
+    """
+    metrics = {
+        name: evaluate_depth(disparities, truths, protocol, scaling, moving)
+        for name, disparities in predictions.items()
+    }
+    parts = [name for name in metrics if name not in (PREDICTION, COMPLETION)]
+    shares = f", {', '.join(parts)}: a share of its points" if parts else ""
+    words = f"{PREDICTION}: from the image alone, {COMPLETION}: also from depth ({depth}){shares}"
+    return Variants(metrics, f"{words}, {scaling.describe()}")
 
 
 def save_variants(

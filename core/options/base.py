@@ -85,6 +85,11 @@ def require_seed(seed: int) -> None:
     require(0 <= seed < 2**31, f"option seed: {seed} is not between 0 and {2**31 - 1}")
 
 
+def require_share(value: float, name: str) -> None:
+    """Raises UserError unless an option is a share, above 0 and not above 1."""
+    require(0 < value <= 1, f"option {name}: {value} is not above 0, up to 1")
+
+
 def require_device(device: str) -> None:
     known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is not None
     require(known, f"option device: {device!r} is none of auto, cpu, cuda, cuda:0, cuda:1, …")

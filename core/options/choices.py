@@ -1,7 +1,7 @@
 """What may be chosen of a trained model where it predicts: the options that `PREDICTION` of its method names."""
 
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import make_dataclass
 from typing import Any, TypeVar
 
@@ -14,7 +14,8 @@ Script = TypeVar("Script")
 def with_choices(script: type[Script], methods: Mapping[str, type[Options]] | None = None) -> type[Script]:
     """The options of a script that predicts, and those of every method that may be chosen for its models.
 
-    They may be left open: what is none is as in the weights' folder, else as train.py has it.
+    They may be left open: what is none is as in the weights' folder, else as train.py has it. What a method has from
+    another one is the same option.
 
     Args:
         methods: `OPTIONS`, where nothing else is said.
@@ -22,10 +23,13 @@ def with_choices(script: type[Script], methods: Mapping[str, type[Options]] | No
     Raises:
         TypeError: a name is there already, of the script or of another method.
     """
+    all_methods = list((_registered() if methods is None else methods).values())
     groups = [
         make_dataclass(f"{method.__name__}Choices", fields, namespace={"__doc__": _title(method)})
-        for method in (_registered() if methods is None else methods).values()
-        if (fields := list(_fields(method)))
+        for method in all_methods
+        if (
+            fields := [field for field in _fields(method) if not _is_inherited(field[0], method, all_methods)]
+        )
     ]
     names = [name for owner in (script, *groups) for name in owner.__dataclass_fields__]  # type: ignore[attr-defined]
     twice = {name for name in names if names.count(name) > 1}
@@ -38,7 +42,7 @@ def with_choices(script: type[Script], methods: Mapping[str, type[Options]] | No
 
 def choice_names() -> list[str]:
     """The names of all such options."""
-    return [name for method in _registered().values() for name in method.PREDICTION]
+    return list(dict.fromkeys(name for method in _registered().values() for name in method.PREDICTION))
 
 
 def choices(options: Any) -> dict[str, Any]:
@@ -50,6 +54,13 @@ def _registered() -> Mapping[str, type[Options]]:
     from core.options.methods import OPTIONS
 
     return OPTIONS
+
+
+def _is_inherited(name: str, method: type[Options], methods: Iterable[type[Options]]) -> bool:
+    """Whether a method has an option from another one of these."""
+    return any(
+        name in other.PREDICTION and other is not method and issubclass(method, other) for other in methods
+    )
 
 
 def _title(method: type[Options]) -> str:

@@ -16,6 +16,7 @@ from core.options.base import (
     require_at_least,
     require_depth_range,
     require_device,
+    require_share,
 )
 from core.options.choices import choice_names
 from core.options.protocols import (
@@ -124,6 +125,16 @@ class EvaluationOptions:
         "(_pp), both also scaled by medians (_gt); of saved predictions without _pp; with --eval_stereo all others are "
         "in the model's metres",
     )
+    input_depth: str | None = option(
+        None,
+        "depth that a model takes beside the image, for a table of one protocol with a row for the prediction (the "
+        "image alone) and for the completion: a word of the reader (of KITTI velodyne, annotated, proj_depth/velodyne, "
+        "proj_depth/groundtruth), or a folder of files as those of predict.py, one for each image in the order of the "
+        "names; files of predictions are of the last row",
+    )
+    input_depth_points: list[float] = option(
+        (1.0,), "shares of the points of that depth which the model sees: a row of completion for each"
+    )
     ext_disp_to_eval: str | None = option(None, ".npy of disparities (1 / depth); no network runs", path=True)
     pred_depth: str | None = option(
         None,
@@ -227,6 +238,7 @@ class EvaluationOptions:
                 bool(protocol.rule.metrics),
                 f"option variants: {protocol.name} measures nothing; leave it out",
             )
+        self._validate_input_depth(protocol)
         self._validate_test_folder(protocol)
         if self.eval_eigen_to_benchmark:
             require(
@@ -274,6 +286,29 @@ class EvaluationOptions:
                 not getattr(self, name),
                 f"option {name}: --dataset {self.reader} is read from its scenes; leave it out",
             )
+
+    def _validate_input_depth(self, protocol: Protocol) -> None:
+        """What rows of prediction and completion can have."""
+        shares = self.input_depth_points
+        for share in shares:
+            require_share(share, "input_depth_points")
+        require(len(set(shares)) == len(shares), f"option input_depth_points: {shares} has one twice")
+        if self.input_depth is None:
+            require(shares == [1.0], "option input_depth_points: only with --input_depth; leave it out")
+            return
+        require(
+            self.load_weights_folder is not None,
+            "option input_depth: no network runs without --load_weights_folder; leave it out",
+        )
+        for name in ("variants", "no_eval", "csv", "scale_by_sequence"):
+            require(
+                not getattr(self, name),
+                f"option {name}: not of several rows; leave it out, or --input_depth",
+            )
+        require(
+            bool(protocol.rule.metrics),
+            f"option input_depth: {protocol.name} measures nothing; leave it out",
+        )
 
     def _validate_test_folder(self, protocol: Protocol) -> None:
         """What only a folder of test images has, and what it has not."""

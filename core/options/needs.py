@@ -11,6 +11,7 @@ Range = tuple[float, float]  # least and greatest
 FILTERS = ("lanczos", "bilinear", "float_bilinear")
 MIRRORS = ("pixel_centres", "edges")
 DEPTH_RESIZES = ("points", "nearest")
+USUAL = "usual"  # of the depths of a data set that which a network usually sees
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class Preparation:
         augmentation: what else is drawn; None: nothing.
         input_depth: how a network's depth comes to the size of the images: `points` keeps every point, of several in a
             pixel the last; `nearest` keeps the pixels that the nearest one hits, and so few points.
+        input_depth_points: share of the points of a network's depth that it sees: in training drawn anew for every
+            sample, otherwise the same every time.
         cut_truth: what a prediction is scored by is cut as the images are; otherwise it is that of the whole image.
         scale_K: K is that of the sample's images; otherwise that of the file's, cut but not resized.
 
@@ -109,6 +112,7 @@ class Preparation:
     zoom: float = 1.0
     augmentation: AugmentationPolicy | None = None
     input_depth: str = "points"
+    input_depth_points: float = 1.0
     cut_truth: bool = True
     scale_K: bool = True  # noqa: N815 (the field's name)
 
@@ -117,6 +121,8 @@ class Preparation:
         require(self.mirror in MIRRORS, f"mirror {self.mirror!r} is none of {', '.join(MIRRORS)}")
         known = ", ".join(DEPTH_RESIZES)
         require(self.input_depth in DEPTH_RESIZES, f"input depth {self.input_depth!r} is none of {known}")
+        share = self.input_depth_points
+        require(0 < share <= 1, f"input depth points {share}: must be above 0, up to 1")
         count = len(self.border_crop)
         whole = count in (0, 2, 4) and all(map(math.isfinite, self.border_crop))
         require(whole, f"border crop {self.border_crop}: must be two or four numbers, or none")
@@ -142,7 +148,8 @@ class Listing:
         camera: of the lines that do not name one (their third word), or that a reader makes lines for, by its name;
             None: as the reader says.
         depth: which measured depth `depth` and `dataset.truth` are, a word of the reader; None: its usual one.
-        input_depth: which measured depth is `input_depth` of a sample, for a network; None: there is none.
+        input_depth: which measured depth is `input_depth` of a sample, for a network, a word of the reader or `USUAL`;
+            None: there is none.
         repeat: how often each sample comes in an epoch.
         ground_truth: a file of maps, one for each line in the order of the list, that `dataset.truth` is taken from:
             what export_gt_depth.py or the published program writes.

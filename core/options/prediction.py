@@ -14,6 +14,7 @@ from core.options.base import (
     require_depth_range,
     require_device,
     require_intrinsics,
+    require_share,
 )
 
 
@@ -40,6 +41,13 @@ class PredictionOptions:
         path=True,
     )
     model_name: str | None = option(None, "name of a release: the same as --load_weights_folder NAME")
+    input_depth: str | None = option(
+        None,
+        "depth that a model takes beside the image: a file for one image, or a folder of files under the names of the "
+        "images: 16-bit .png in 1/256 m as KITTI's, .npy or .npz in metres; 0: not known",
+        path=True,
+    )
+    input_depth_points: float = option(1.0, "share of the points of that depth which the model sees")
     output: str | None = option(None, "folder for the results; none: beside each image", path=True)
     overwrite: bool = option(False, "replace files that predict.py did not write; its own it always replaces")
     save: list[str] = option(
@@ -131,3 +139,8 @@ class PredictionOptions:
                 f"option {name}: only for {only}; add --save {kinds[0]} or leave it out",
             )
         require(self.frames is None or self.frames > 0, "option frames: must be above 0")
+        require_share(self.input_depth_points, "input_depth_points")
+        require(
+            self.input_depth is not None or self.input_depth_points == 1,
+            "option input_depth_points: only with --input_depth; leave it out",
+        )

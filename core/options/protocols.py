@@ -316,10 +316,13 @@ PROTOCOLS = {
             Protocol(rule.name, Subject("kitti_eigen", "kitti", "eigen", GARG, 80.0), rule)
             for rule in (AT_CORNERS, LAID_IN)
         ),
-        Protocol(
-            f"{AT_CORNERS.name}_annotated",
-            Subject("kitti_eigen_benchmark", "kitti", "eigen_benchmark", GARG, 80.0),
-            AT_CORNERS,
+        *(
+            Protocol(
+                f"{rule.name}_annotated",
+                Subject("kitti_eigen_benchmark", "kitti", "eigen_benchmark", GARG, 80.0),
+                rule,
+            )
+            for rule in (AT_CORNERS, LAID_IN)
         ),
         # Those of its images that have points; which split, --eval_split says.
         Protocol(f"{AT_CORNERS.name}_ddad", Subject("ddad", "ddad", "val", NONE, 200.0), AT_CORNERS),

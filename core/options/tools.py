@@ -169,6 +169,10 @@ class OnnxOptions:
     height: int | None = option(None, "of the images, a multiple of 32; none: as in the weights' folder")
     width: int | None = option(None, "of the images, a multiple of 32; none: as in the weights' folder")
     batch_size: int = option(1, "images per pass")
+    with_input_depth: bool = option(
+        False,
+        "a second input, input_depth, for models that take depth beside the image; 0 where it is not known",
+    )
     min_depth: float | None = option(
         None, "depth where the sigmoid is 1; none: as in the weights' folder, else 0.1"
     )

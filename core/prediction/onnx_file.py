@@ -4,10 +4,13 @@ Imports its packages, those of requirements-onnx.txt, late: nothing else needs t
 """
 
 import importlib.util
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.datasets.input_depth import INPUT_DEPTH
 from core.errors import UserError
 from core.options import Options
 from core.prediction.files import DISPARITY, depth_record
@@ -35,12 +38,13 @@ def require_packages(backend: str) -> None:
     raise UserError(f"--backend {backend}: ONNX files take {', '.join(missing)}, not installed here; {cure}")
 
 
-def properties(trained: Options, model: str) -> dict[str, str]:
+def properties(trained: Options, model: str, inputs: Sequence[str] = ()) -> dict[str, str]:
     """What the file says of itself: its input, its output, and how metres or relative depth come from it.
 
     Args:
         trained: options of the weights.
         model: where they come from.
+        inputs: names of those beside the image.
     """
     factor = trained.stereo_scale_factor if trained.is_metric else None
     record = DISPARITY | depth_record(trained.is_metric, factor or 1.0, model)
@@ -48,6 +52,8 @@ def properties(trained: Options, model: str) -> dict[str, str]:
         "input": f"{IMAGE} (B, 3, H, W) float32, RGB from 0 to 1; images of another size are resized before",
         "project": "Self-supervised monocular depth in PyTorch and PaddlePaddle",
     }
+    if INPUT_DEPTH in inputs:
+        record[INPUT_DEPTH] = f"{INPUT_DEPTH} (B, 1, H, W) float32, metres, 0 where it is not known"
     return {name: str(value) for name, value in record.items()}
 
 
@@ -91,12 +97,25 @@ def fixed_images(batch_size: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (batch_size, height, width, 3), np.uint8)
 
 
-def largest_difference(content: bytes, images: np.ndarray, expected: np.ndarray) -> float:
+def fixed_depth(batch_size: int, height: int, width: int) -> np.ndarray:
+    """(B, 1, H, W) float32, 1 to 80 metres at one pixel of ten, the others 0: the same everywhere."""
+    rng = np.random.default_rng(1)
+    depth = rng.uniform(1, 80, (batch_size, 1, height, width))
+    return np.where(rng.random(depth.shape) < 0.1, depth, 0).astype(np.float32)
+
+
+def largest_difference(
+    content: bytes,
+    images: np.ndarray,
+    expected: np.ndarray,
+    inputs: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> float:
     """Runs a model in onnxruntime.
 
     Args:
         images: (B, H, W, 3) uint8 RGB.
         expected: (B, H, W) disparity of the framework.
+        inputs: what it takes beside images, by name.
 
     Returns:
         The largest difference, relative to the largest expected value; never a number if a value is none.
@@ -114,6 +133,6 @@ def largest_difference(content: bytes, images: np.ndarray, expected: np.ndarray)
     )
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     image = images.transpose(0, 3, 1, 2) / np.float32(255)
-    found: Any = session.run([DISPARITY["quantity"]], {IMAGE: image})[0]
+    found: Any = session.run([DISPARITY["quantity"]], {IMAGE: image, **inputs})[0]
     difference = np.abs(found[:, 0].astype(np.float64) - expected).max()
     return float(difference / np.abs(expected).max())

@@ -34,6 +34,13 @@ def fixed_images(count: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(size=(1, 3 * count, HEIGHT, WIDTH)).astype(np.float32)
 
 
+def fixed_depth() -> np.ndarray:
+    """(1, 1, HEIGHT, WIDTH) float32, metres: of one pixel in ten, 0 of the others."""
+    rng = np.random.default_rng(2)
+    shape = (1, 1, HEIGHT, WIDTH)
+    return np.where(rng.uniform(size=shape) < 0.1, rng.uniform(2, 80, shape), 0).astype(np.float32)
+
+
 def fixed_features(channels: Sequence[int]) -> list[np.ndarray]:
     """What an encoder could give for such an image, for decoders that come without one: at half the size, a quarter, …
 

@@ -17,6 +17,7 @@ BUILDERS = {
     "SC-Depth": "backends.paddle.builders.sc_depth",
     "EPCDepth": "backends.paddle.builders.epcdepth",
     "PackNet": "backends.paddle.builders.packnet",
+    "PackNet-SAN": "backends.paddle.builders.packnet_san",
     "FeatDepth": "backends.paddle.builders.featdepth",
     "torchvision": "backends.paddle.builders.torchvision",
 }

@@ -12,6 +12,7 @@ METHODS = {
     "sc_depth": "backends.paddle.methods.sc_depth.SCDepth",
     "epcdepth": "backends.paddle.methods.epcdepth.EPCDepth",
     "packnet": "backends.paddle.methods.packnet.PackNet",
+    "packnet_san": "backends.paddle.methods.packnet_san.PackNetSAN",
     "featdepth": "backends.paddle.methods.featdepth.FeatDepth",
 }
 

@@ -17,6 +17,7 @@ BUILDERS = {
     "SC-Depth": "backends.torch.builders.sc_depth",
     "EPCDepth": "backends.torch.builders.epcdepth",
     "PackNet": "backends.torch.builders.packnet",
+    "PackNet-SAN": "backends.torch.builders.packnet_san",
     "FeatDepth": "backends.torch.builders.featdepth",
     "torchvision": "backends.torch.builders.torchvision",
 }

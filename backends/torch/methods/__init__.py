@@ -12,6 +12,7 @@ METHODS = {
     "sc_depth": "backends.torch.methods.sc_depth.SCDepth",
     "epcdepth": "backends.torch.methods.epcdepth.EPCDepth",
     "packnet": "backends.torch.methods.packnet.PackNet",
+    "packnet_san": "backends.torch.methods.packnet_san.PackNetSAN",
     "featdepth": "backends.torch.methods.featdepth.FeatDepth",
 }
 

@@ -32,13 +32,7 @@ class PackNet(Method):
     def __init__(self, options: PackNetOptions, draw: Draw = draw) -> None:
         super().__init__(options, draw)
         self.sources: list[int] = [int(frame) for frame in options.frames[1:]]
-        self.depth: nn.Module
-        if options.depth_network in RESNETS:
-            self.depth, self.largest = DepthResNet(RESNETS[options.depth_network]), LARGEST_OF_RESNET
-        else:
-            shape = (*options.widths, options.concatenate, options.dropout)
-            self.depth, self.largest = PackNetDepth(*shape, draw), LARGEST_DISPARITY
-            self.depth.fuse_packing(options.fused_packing)
+        self.depth, self.largest = self._depth_network()
         if options.has_views:
             self.pose_networks = ("pose",)
             self.pose: nn.Module
@@ -46,6 +40,15 @@ class PackNet(Method):
                 self.pose = PoseResNet(RESNETS[options.pose_network])
             else:
                 self.pose = GroupPoseNet(len(self.sources))
+
+    def _depth_network(self) -> tuple[nn.Module, float]:
+        """With fresh weights, and its largest disparity."""
+        options = self.options
+        if options.depth_network in RESNETS:
+            return DepthResNet(RESNETS[options.depth_network]), LARGEST_OF_RESNET
+        network = PackNetDepth(*options.widths, options.concatenate, options.dropout, self.draw)
+        network.fuse_packing(options.fused_packing)
+        return network, LARGEST_DISPARITY
 
     def networks(self) -> dict[str, nn.Module]:
         """depth; pose where views are compared."""
@@ -83,16 +86,18 @@ class PackNet(Method):
 
     def losses(self, batch: dict[str, Tensor]) -> Losses:
         """What views, measured speed and measured depth say; see `core/datasets/sample.py` for the batch."""
-        target = batch[image_key(0)]
-        frames = [0, *self.sources] if self.pose_networks else [0]
-        seen = [batch.get(augmented_key(frame), batch[image_key(frame)]) for frame in frames]
-        flip = self._flip()
-        with autocast(self.options.precision, target.device):  # the networks alone
+        seen, flip = self._seen(batch), self._flip()
+        with autocast(self.options.precision, seen[0].device):  # the networks alone
             found = self.depth(seen[0] if flip is None else mirrored(seen[0], flip))
             vectors = self.pose(seen[0], seen[1:]) if self.pose_networks else None
         disparities = [widen(one) if flip is None else mirrored(widen(one), flip) for one in found]
         motions = [] if vectors is None else self._motions(widen(vectors))
         return self.losses_of(batch, disparities, motions)
+
+    def _seen(self, batch: dict[str, Tensor]) -> list[Tensor]:
+        """The images that the networks see: of the target, and of its sources where views are compared."""
+        frames = [0, *self.sources] if self.pose_networks else [0]
+        return [batch.get(augmented_key(frame), batch[image_key(frame)]) for frame in frames]
 
     def losses_of(self, batch: dict[str, Tensor], disparities: list[Tensor], motions: list[Tensor]) -> Losses:
         """The losses of given network outputs.
@@ -108,13 +113,7 @@ class PackNet(Method):
             whose sum is the loss, and `valid`, how many pixels measured depth taught at; and detached maps
             `disparity`, `sigmoid_<scale>`, `warped_<frame>_0`, `automask_0`.
         """
-        options, size = self.options, batch[image_key(0)].shape[2:]
-        share = options.supervised_share
-        sized = (
-            [resize_nearest(one, *size) for one in disparities]
-            if options.upsample_depth_maps
-            else disparities
-        )
+        share, sized = self.options.supervised_share, self._sized(batch, disparities)
         terms: dict[str, Tensor] = {}
         maps = {f"sigmoid_{scale}": one.detach() / self.largest for scale, one in enumerate(disparities)}
         maps["disparity"] = disparities[0].detach()
@@ -122,15 +121,30 @@ class PackNet(Method):
             of_views, shown = self._view_terms(batch, sized, motions)
             terms = {name: (1 - share) * term for name, term in of_views.items()}
             maps |= shown
-        if share > 0 and (self.training or "depth" in batch):
-            truth = true_disparity(batch["depth"])
-            method, scales = options.supervised_method, options.supervised_num_scales
-            taught, valid = supervised_loss(sized, truth, method, scales)
+        if self._is_taught(batch):
+            taught, valid = self._supervised(batch, sized)
             terms["supervised"] = share * taught
         loss = torch.stack(list(terms.values())).sum()
         if "supervised" in terms:
             terms["valid"] = valid.to(loss.dtype)
         return Losses(loss, terms, maps)
+
+    def _sized(self, batch: dict[str, Tensor], disparities: list[Tensor]) -> list[Tensor]:
+        """The disparities as the losses take them."""
+        if not self.options.upsample_depth_maps:
+            return disparities
+        return [resize_nearest(one, *batch[image_key(0)].shape[2:]) for one in disparities]
+
+    def _is_taught(self, batch: dict[str, Tensor]) -> bool:
+        """Whether measured depth teaches; it may be absent in evaluation."""
+        return self.options.supervised_share > 0 and (self.training or "depth" in batch)
+
+    def _supervised(self, batch: dict[str, Tensor], sized: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """The supervised loss of disparities, and at how many pixels."""
+        truth = true_disparity(batch["depth"])
+        return supervised_loss(
+            sized, truth, self.options.supervised_method, self.options.supervised_num_scales
+        )
 
     def _view_terms(
         self, batch: dict[str, Tensor], disparities: list[Tensor], motions: list[Tensor]

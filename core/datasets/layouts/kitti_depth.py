@@ -8,3 +8,4 @@ class KittiDepth(KittiRaw):
     """Lines and images are those of KITTI raw; `proj_depth` is merged into its tree."""
 
     DEPTHS = ("annotated", "velodyne", FORWARD_SCAN, PROJECTED, GROUNDTRUTH)
+    USUAL_INPUT = "velodyne"

@@ -131,7 +131,7 @@ class Scenes(SequenceDataset):
 
     def _has_no_unit(self, path: Path, kind: str) -> bool:
         """Whether nobody has said whose `.png` it is; if it was said wrongly, reading it says so."""
-        said = self.listing.depth is not None or self.listing.input_depth == kind
+        said = self.listing.depth is not None or self.input_depth == kind
         return path.suffix.lower() == ".png" and kind not in PNG_UNITS and not said
 
 

@@ -4,6 +4,7 @@ from core.options.methods.epcdepth import EPCDepthOptions
 from core.options.methods.featdepth import FeatDepthOptions
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.methods.packnet import PackNetOptions
+from core.options.methods.packnet_san import PackNetSANOptions
 from core.options.methods.sc_depth import SCDepthOptions
 from core.options.training import Options
 
@@ -12,5 +13,6 @@ OPTIONS: dict[str, type[Options]] = {
     "sc_depth": SCDepthOptions,
     "epcdepth": EPCDepthOptions,
     "packnet": PackNetOptions,
+    "packnet_san": PackNetSANOptions,
     "featdepth": FeatDepthOptions,
 }

@@ -76,6 +76,7 @@ class PackNetOptions(VideoSources):
         "automask_loss",
     )
     PREDICTION: ClassVar[tuple[str, ...]] = ("fused_packing",)
+    SHAPES: ClassVar[Mapping[str, tuple[tuple[int, ...], int]]] = WIDTHS  # of networks that pack
     SMALL: ClassVar[Mapping[str, Any]] = {"height": 64, "width": 96, "width_divisor": 4, "batch_size": 2}
     ALIASES: ClassVar[Mapping[str, str]] = {
         "max_epochs": "num_epochs",
@@ -269,7 +270,7 @@ class PackNetOptions(VideoSources):
     @property
     def widths(self) -> tuple[tuple[int, ...], int]:
         """Channels and 3-D features of PackNet."""
-        channels, features = WIDTHS[self.depth_network]
+        channels, features = self.SHAPES[self.depth_network]
         return tuple(count // self.width_divisor for count in channels), features // self.width_divisor
 
     @property
@@ -344,14 +345,14 @@ class PackNetOptions(VideoSources):
             columns = [self.validation_dataset, self.validation_path, self.validation_split]
             columns += [self.validation_depth_type, None, self.validation_cameras]
         defaults = (self.dataset, self.data_path, self.split, None, 1, None)
-        rows = _broadcast([column or [default] for column, default in zip(columns, defaults, strict=True)])
+        rows = broadcast([column or [default] for column, default in zip(columns, defaults, strict=True)])
         usual = measured.truth if part == "val" else None
         return [
             Listing(
                 dataset,
                 path,
                 split,
-                depth=_depth_of(dataset, depth) or (usual if measured.reader == dataset else None),
+                depth=depth_of(dataset, depth) or (usual if measured.reader == dataset else None),
                 camera=camera,
                 repeat=repeat,
                 calibration=self.calibration and dataset in CALIBRATED,
@@ -399,7 +400,7 @@ class PackNetOptions(VideoSources):
     def describe(self) -> str:
         """One line, for certificates and logs: the model, its input, its weights."""
         small = f" / {self.width_divisor}" if self.width_divisor > 1 else ""
-        version = f" {self.version}" if self.depth_network in WIDTHS else ""
+        version = f" {self.version}" if self.depth_network in self.SHAPES else ""
         pose = f", {self.pose_network}" if self.has_views else ""
         taught = "self-supervised" if self.supervision == "none" else f"supervision {self.supervision}"
         weights = self.load_weights_folder or f"made from seed {self.seed}"
@@ -424,7 +425,7 @@ class PackNetOptions(VideoSources):
             f"option version: {self.version!r} does not end in A or B, such as 1A",
         )
         require(0 <= self.dropout < 1, f"option dropout: {self.dropout} is not from 0 to below 1")
-        if self.depth_network not in WIDTHS:
+        if self.depth_network not in self.SHAPES:
             require(self.width_divisor == 1, "option width_divisor: only for PackNet; leave it out")
             require(self.dropout == 0, "option dropout: only for PackNet; leave it out")
             return
@@ -491,14 +492,14 @@ class PackNetOptions(VideoSources):
         )
 
 
-def _depth_of(dataset: str, depth: str | None) -> str | None:
+def depth_of(dataset: str, depth: str | None) -> str | None:
     """The reader's word for a depth; None for its usual one."""
     if depth in (None, "none"):
         return None
     return DEPTH_FILES.get(depth, depth) if dataset in ("kitti", "kitti_depth") else depth
 
 
-def _broadcast(columns: list[list[Any]]) -> list[tuple[Any, ...]]:
+def broadcast(columns: list[list[Any]]) -> list[tuple[Any, ...]]:
     """Rows of columns, each of which has one value for all rows, or one for each.
 
     Raises:

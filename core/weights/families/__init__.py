@@ -6,7 +6,7 @@ A network's file is recognised by the official names and shapes in it, a model b
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
-from core.weights.families import epcdepth, featdepth, monodepth2, packnet, sc_depth, torchvision
+from core.weights.families import epcdepth, featdepth, monodepth2, packnet, packnet_san, sc_depth, torchvision
 from core.weights.families.base import MethodFamily, Network, Shape, Shapes, is_counter, is_number
 
 # A method's family has its name. The first is asked for options where no file is recognised.
@@ -15,6 +15,7 @@ FAMILIES: dict[str, MethodFamily] = {
     "sc_depth": sc_depth.FAMILY,
     "epcdepth": epcdepth.FAMILY,
     "packnet": packnet.FAMILY,
+    "packnet_san": packnet_san.FAMILY,
     "featdepth": featdepth.FAMILY,
     "torchvision": torchvision.FAMILY,
 }

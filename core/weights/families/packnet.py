@@ -93,29 +93,7 @@ class PackNetDepth(_Network):
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        widths, features = self.widths, self.features
-        found = _normalized("pre_calc", widths[0], 3, 5)
-        for level in range(1, 6):
-            found |= _normalized(
-                f"pack{level}.conv", widths[level], 4 * widths[level] * features, 5 if level == 1 else 3
-            )
-            found |= _convolution_3d(f"pack{level}.conv3d", features)
-        found |= _normalized("conv1", widths[1], widths[0], 7)
-        for level, count in BLOCKS.items():
-            for number in range(count):
-                found |= _residual(
-                    f"conv{level}.{number}", widths[level], widths[level if number else level - 1]
-                )
-        for level in range(5, 0, -1):
-            outputs = widths[level] if self.concatenate else widths[level - 1]
-            found |= _normalized(f"unpack{level}.conv", 4 * outputs // features, widths[min(level + 1, 5)], 3)
-            found |= _convolution_3d(f"unpack{level}.conv3d", features)
-        for level in range(5, 0, -1):
-            inputs = widths[level - 1] + (widths[level] if self.concatenate else 0) + (level < HEADS)
-            found |= _normalized(f"iconv{level}", widths[level], inputs, 3)
-        for level in range(HEADS, 0, -1):
-            found |= _convolution(f"disp{level}_layer.conv1", 1, widths[level], 3)
-        return found
+        return packing_shapes(self.widths, self.features, self.concatenate)
 
     @property
     def refusal(self) -> str | None:
@@ -205,6 +183,36 @@ class ResNetPose(_Network):
         return found | _convolution("decoder.net.3", 12, 256, 1)
 
 
+def packing_shapes(widths: tuple[int, ...], features: int, concatenate: bool = True) -> dict[str, Shape]:
+    """A network that packs and unpacks: the encoder's names, then the decoder's, which begin at `unpack5`.
+
+    Args:
+        widths: channels of the first convolution and of the five levels.
+        features: of the 3-D convolutions.
+        concatenate: version A.
+    """
+    found = _normalized("pre_calc", widths[0], 3, 5)
+    for level in range(1, 6):
+        found |= _normalized(
+            f"pack{level}.conv", widths[level], 4 * widths[level] * features, 5 if level == 1 else 3
+        )
+        found |= _convolution_3d(f"pack{level}.conv3d", features)
+    found |= _normalized("conv1", widths[1], widths[0], 7)
+    for level, count in BLOCKS.items():
+        for number in range(count):
+            found |= _residual(f"conv{level}.{number}", widths[level], widths[level if number else level - 1])
+    for level in range(5, 0, -1):
+        outputs = widths[level] if concatenate else widths[level - 1]
+        found |= _normalized(f"unpack{level}.conv", 4 * outputs // features, widths[min(level + 1, 5)], 3)
+        found |= _convolution_3d(f"unpack{level}.conv3d", features)
+    for level in range(5, 0, -1):
+        inputs = widths[level - 1] + (widths[level] if concatenate else 0) + (level < HEADS)
+        found |= _normalized(f"iconv{level}", widths[level], inputs, 3)
+    for level in range(HEADS, 0, -1):
+        found |= _convolution(f"disp{level}_layer.conv1", 1, widths[level], 3)
+    return found
+
+
 def _convolution(name: str, outputs: int, inputs: int, size: int) -> dict[str, Shape]:
     """A convolution with bias."""
     return {f"{name}.weight": (outputs, inputs, size, size), f"{name}.bias": (outputs,)}
@@ -273,7 +281,8 @@ FILES = {"depth_net": "depth", "disp_network": "depth", "pose_net": "pose", "pos
 PLACE = re.compile(rf"(?:(?:module|model)\.)*({'|'.join(FILES)})\.(?:module\.)?")
 OFFICIAL = {"depth": "model.depth_net.", "pose": "model.pose_net."}
 # Behind a 1 × 1 convolution stands dropout, where there is any. Of stage 3 all names begin with `conv3`.
-DROPOUT = re.compile(r"(conv[2-5]\.\d+\.conv3)\.0(\.(?:weight|bias))")
+# An encoder that is a network of its own has its name before them.
+DROPOUT = re.compile(r"((?:encoder\.)?conv[2-5]\.\d+\.conv3)\.0(\.(?:weight|bias))")
 
 
 def split(state: State) -> dict[str, dict[str, Any]] | None:
@@ -321,12 +330,17 @@ def options_of(networks: Mapping[str, Network], states: Mapping[str, State]) -> 
             found["version"] = depth.version
         case ResNetDepth() as depth:
             found["depth_network"] = f"depth_resnet{depth.num_layers}"
-    match networks.get("pose"):
+    return PackNetOptions(**found, **pose_options(networks.get("pose")))
+
+
+def pose_options(pose: Network | None) -> dict[str, Any]:
+    """The options that follow from a pose network."""
+    match pose:
         case GroupPose(sources=1):
-            found["frame_ids"] = [0, -1]
-        case ResNetPose() as pose:
-            found["pose_network"] = f"pose_resnet{pose.num_layers}"
-    return PackNetOptions(**found)
+            return {"frame_ids": [0, -1]}
+        case ResNetPose():
+            return {"pose_network": f"pose_resnet{pose.num_layers}"}
+    return {}
 
 
 _RECOGNISERS = {"depth": _depth, "pose": _pose}

@@ -147,6 +147,8 @@ def test_the_table_of_variants_never_names_two_protocols(truths: list[Known], pl
 
 
 def test_lists_of_ones_own_and_annotated_depth() -> None:
+    laid_in = PROTOCOLS["packnet_top_center_annotated"]
+    assert (laid_in.rule, laid_in.subject) == (LAID_IN.rule, PROTOCOLS["packnet_annotated"].subject)
     annotated = PROTOCOLS["packnet_annotated"]
     assert annotated.rule == RESIZED.rule and annotated.subject.list == "eigen_benchmark"
     own: Protocol = on_list("packnet", "my/list.txt")

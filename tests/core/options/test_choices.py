@@ -64,10 +64,13 @@ def test_help_has_them_under_the_name_of_the_method(lenses, capsys):
 
 def test_a_name_means_one_thing():
     @dataclass
-    class Other(Lenses):
+    class Other(Options):
         """Other."""
 
-    with pytest.raises(TypeError, match="two classes call different options colour, focus"):
+        PREDICTION: ClassVar[tuple[str, ...]] = ("focus",)
+        focus: int = option(1, "how sharp")
+
+    with pytest.raises(TypeError, match="two classes call different options focus"):
         with_choices(EvaluationOptions, {"lenses": Lenses, "other": Other})
 
     @dataclass
@@ -78,6 +81,19 @@ def test_a_name_means_one_thing():
 
     with pytest.raises(TypeError, match="batch_size"):
         with_choices(EvaluationOptions, {"taken": Taken})
+
+
+def test_what_a_method_has_from_another_one_is_the_same_option():
+    @dataclass
+    class Bifocals(Lenses):
+        """Bifocals."""
+
+        PREDICTION: ClassVar[tuple[str, ...]] = ("focus", "second")
+        second: int = option(1, "focus of the lower half")
+
+    made = with_choices(EvaluationOptions, {"bifocals": Bifocals, "lenses": Lenses})
+    fields = made.__dataclass_fields__
+    assert {"focus", "colour", "second"} <= fields.keys()
 
 
 def test_every_method_names_options_of_its_own():
