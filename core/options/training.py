@@ -18,6 +18,7 @@ from core.options.base import (
     require_device,
     require_intrinsics,
     require_seed,
+    require_store,
 )
 from core.options.needs import AugmentationPolicy, Listing, Needs, Order, Preparation
 from core.options.protocols import PROTOCOLS, measuring_names
@@ -169,6 +170,15 @@ class Options:
     cache_images: int = option(0, "resized images to keep in memory; 0 keeps none")
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
     seed: int = option(0, "of weights, order and augmentation")
+    s3_path: str | None = option(
+        None,
+        "keep the checkpoints in an object store as well, in its folder MODEL_NAME: a URL that fsspec knows, such as "
+        "s3://bucket/folder; needs requirements-extras.txt",
+    )
+    s3_frequency: int = option(
+        1, "epochs between uploads to s3_path; the last one's checkpoint is always sent"
+    )
+    s3_url: str | None = option(None, "address of a server that speaks S3, where s3_path is not at Amazon's")
     dry_run: bool = option(False, "look at the data, run one batch, report, and write nothing")
     dry_run_images: int = option(50, "images that dry_run decodes, evenly chosen; 0: all")
 
@@ -286,7 +296,7 @@ class Options:
         own = self.method in OPTIONS and isinstance(self, OPTIONS[self.method])
         require(own, f"option method: {self.method!r} is not the method that these options are of")
         require_at_least(self, 1, "batch_size", "accumulate_steps")
-        require_at_least(self, 1, "log_frequency", "save_frequency")
+        require_at_least(self, 1, "log_frequency", "save_frequency", "s3_frequency")
         require_at_least(self, 0, "num_epochs", "num_workers", "cache_images", "save_steps")
         require(
             self.start_epoch == 0 or self.load_weights_folder is not None,
@@ -304,6 +314,7 @@ class Options:
             not (self.resume and self.overwrite), "options resume, overwrite: a run goes on or is replaced"
         )
         require(self.max_cpu_seconds >= 0, "option max_cpu_seconds: must not be negative")
+        require_store(self.s3_path, self.s3_url)
         require_seed(self.seed)
         require_device(self.device)
         require(self.learning_rate > 0, f"option learning_rate: {self.learning_rate} must be above 0")

@@ -42,6 +42,7 @@ HARMLESS = {
         "max_cpu_seconds",
         "validation",
     ),  # when to stop, and what to keep
+    *("s3_path", "s3_frequency", "s3_url"),  # where else
 }
 
 PATHS = {"split", "load_weights_folder"}  # of those that may not differ
