@@ -9,7 +9,7 @@ pytest.importorskip("fsspec", reason="needs fsspec, which PyTorch brings along")
 from fsspec.implementations.memory import MemoryFileSystem
 
 from core.training import store
-from tests.backends.drive import tiny_training
+from tests.backends.drive import tiny_trainer, tiny_training
 from tests.core.training.stores import checkpoints, contents, flaky
 from tests.scripts import assert_says, refused, succeeds
 
@@ -35,9 +35,8 @@ def sent(run: Path, root: str = "/bucket/all/run/") -> dict[str, bytes]:
 
 
 def test_a_run_is_in_the_store_too(backend, drive, runs, memory):
-    words = tiny_training(
-        backend.name, drive, runs, "run", "--num_epochs", 2, "--validation", "--save_steps", 1
-    )
+    more = ["--num_epochs", 2, "--validation", "--save_steps", 1]
+    words = tiny_training(backend.name, drive, runs, "run", *more)
     said = succeeds("train.py", *words, "--s3_path", "memory://bucket/all", here=True)
     assert_says(
         said, "store: checkpoints are kept in memory://bucket/all/run, too", "weights_1", "weights_best"
@@ -47,6 +46,8 @@ def test_a_run_is_in_the_store_too(backend, drive, runs, memory):
     succeeds("train.py", *words, "--resume", "--s3_path", f"file://{copies}", here=True)
     found = {f"/{path.relative_to(copies)}": path for path in copies.rglob("*") if path.is_file()}
     assert {name: path.read_bytes() for name, path in found.items()} == sent(runs / "run", "/run/")
+    trainer = tiny_trainer(backend, drive, copies, "run", *more, "--resume")  # a copy is a run
+    assert trainer.start.folder == copies / "run" / "models" / "weights_1" and trainer.start.step == 4
 
 
 def test_a_store_that_fails_costs_no_checkpoint(backend, drive, runs):
