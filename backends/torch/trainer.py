@@ -45,6 +45,7 @@ from core.training.loss_scale import LossScale
 from core.training.pictures import log_pictures
 from core.training.resume import Checkpoint, Run
 from core.training.space import checkpoint_bytes, space_needed
+from core.training.store import Store
 from core.training.validation import Means, NotFiniteError, describe, is_better, known_truths
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -117,6 +118,8 @@ class Trainer:
         if self.continues:
             defaults = asdict(type(options)())
             self.record, self.start, self.notes = self.claim.find_run(self.record, defaults)
+        started, first = self.record.started, self.processes.is_first
+        self.store = Store(options, self.run_folder, started, self.overwrites, first)
         self._build(pretrained)
         self.validation = Validation(options, self.method, self.device, self.val_set)
         self.log, self.guard = RunLog(None, 0), CollapseGuard(options.COLLAPSE_CURE)
@@ -136,7 +139,7 @@ class Trainer:
         done = self.options.start_epoch * self.steps_per_epoch
         first_step = self.start.step if self.start else done
         distributed.connect(self.processes, self.device, self.networks)
-        with self.interruption, self.claim, self._open_log(first_step) as self.log:
+        with self.interruption, self.claim, self.store, self._open_log(first_step) as self.log:
             if self.options.num_epochs == 0:
                 self.save(weights_folder(self.run_folder, "initial"))
             try:
@@ -185,6 +188,7 @@ class Trainer:
 
         write_folder_atomically(folder, fill)
         self.log.message(f"step {step}: weights in {folder}")
+        self.store.saved(folder)
 
     def _build(self, pretrained: bool) -> None:
         """Networks and optimiser, with the numbers of the checkpoint to continue from, or those of a new run."""
@@ -288,7 +292,7 @@ class Trainer:
             self.log.message(f"epoch {epoch}: {bad} missing or damaged images skipped so far")
 
     def _tell_news(self) -> None:
-        for line in (*self.train_set.news(), *self.val_set.news()):
+        for line in (*self.train_set.news(), *self.val_set.news(), *self.store.news()):
             self.log.message(line)
 
     def _save_and_stop(self, epoch: int | None = None) -> None:

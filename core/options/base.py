@@ -95,6 +95,31 @@ def require_device(device: str) -> None:
     require(known, f"option device: {device!r} is none of auto, cpu, cuda, cuda:0, cuda:1, …")
 
 
+def require_store(path: str | None, server: str | None) -> None:
+    """The URL of a folder in an object store, and the server where it is not the usual one."""
+    require(path is not None or server is None, "option s3_url: only with --s3_path; leave it out")
+    for name, value in (("s3_path", path), ("s3_url", server)):
+        secret = value is not None and re.match(r"[^/]*//[^/]*:[^/]*@", value)
+        require(
+            not secret,
+            f"option {name}: a password would be kept in options.yaml; leave it to the environment or the files of "
+            "the store's package",
+        )
+    if path is not None:
+        known = re.fullmatch(r"[a-z][a-z0-9]*://[^/\x00-\x1f]*(/+[^/\x00-\x1f]+)*/*", path)
+        named = known is not None and path.split("://")[1].strip("/") != "" and "::" not in path
+        require(
+            named,
+            f"option s3_path: {path[:80]!r} is no URL of a folder in a store, such as s3://bucket/folder",
+        )
+    if server is not None:
+        require(
+            path is None or path.startswith(("s3:", "s3a:")), "option s3_url: only for an --s3_path of s3://"
+        )
+        web = re.fullmatch(r"https?://[^/\s]+/?", server) is not None
+        require(web, f"option s3_url: {server[:80]!r} is no address such as http://localhost:9000")
+
+
 def require_intrinsics(values: list[float] | None) -> None:
     """In units of the image size. Numbers beyond any lens are pixels, most likely."""
     if values is None:

@@ -18,6 +18,7 @@ from core.options.base import (
     require_device,
     require_intrinsics,
     require_seed,
+    require_store,
 )
 from core.options.needs import AugmentationPolicy, Listing, Needs, Order, Preparation
 from core.options.option_files import Translation
@@ -177,6 +178,15 @@ class Options:
     wandb_send: bool = option(False, "with --wandb: send all that to its server while the run goes on")
     wandb_project: str | None = option(None, "of Weights & Biases; none: as it is set up")
     wandb_entity: str | None = option(None, "of Weights & Biases, a user or a team; none: as it is set up")
+    s3_path: str | None = option(
+        None,
+        "keep the checkpoints in an object store as well, in its folder MODEL_NAME: a URL that fsspec knows, such as "
+        "s3://bucket/folder; needs requirements-extras.txt",
+    )
+    s3_frequency: int = option(
+        1, "epochs between uploads to s3_path; the last one's checkpoint is always sent"
+    )
+    s3_url: str | None = option(None, "address of a server that speaks S3, where s3_path is not at Amazon's")
     dry_run: bool = option(False, "look at the data, run one batch, report, and write nothing")
     dry_run_images: int = option(50, "images that dry_run decodes, evenly chosen; 0: all")
 
@@ -303,7 +313,7 @@ class Options:
         own = self.method in OPTIONS and isinstance(self, OPTIONS[self.method])
         require(own, f"option method: {self.method!r} is not the method that these options are of")
         require_at_least(self, 1, "batch_size", "accumulate_steps")
-        require_at_least(self, 1, "log_frequency", "save_frequency")
+        require_at_least(self, 1, "log_frequency", "save_frequency", "s3_frequency")
         require_at_least(self, 0, "num_epochs", "num_workers", "cache_images", "save_steps")
         require(
             self.start_epoch == 0 or self.load_weights_folder is not None,
@@ -323,6 +333,7 @@ class Options:
         for name in ("wandb_send", "wandb_project", "wandb_entity"):
             require(self.wandb or not getattr(self, name), f"option {name}: only with --wandb; leave it out")
         require(self.max_cpu_seconds >= 0, "option max_cpu_seconds: must not be negative")
+        require_store(self.s3_path, self.s3_url)
         require_seed(self.seed)
         require_device(self.device)
         require(self.learning_rate > 0, f"option learning_rate: {self.learning_rate} must be above 0")

@@ -43,6 +43,7 @@ HARMLESS = {
         "validation",
     ),  # when to stop, and what to keep
     *("wandb", "wandb_send", "wandb_project", "wandb_entity"),  # who else is told
+    *("s3_path", "s3_frequency", "s3_url"),  # where else
 }
 
 PATHS = {"split", "load_weights_folder"}  # of those that may not differ
