@@ -260,13 +260,13 @@ def _run(tree: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
     """Names, folders, epochs; what would be sent away."""
     arch, checkpoint, wandb = tree["arch"], tree["checkpoint"], tree["wandb"]
     _require(arch["min_epochs"] <= arch["max_epochs"], "arch.min_epochs: is above arch.max_epochs")
-    _require(
-        not checkpoint["s3_path"],
-        "checkpoint.s3_path: checkpoints are not sent to an object store; leave it empty",
-    )
     values: dict[str, Any] = {"seed": arch["seed"], "num_epochs": arch["max_epochs"]}
     given: dict[str, Any] = {"model_name": tree["name"], "log_dir": checkpoint["filepath"]}
     given["load_weights_folder"] = tree["model"]["checkpoint_path"]
+    if checkpoint["s3_path"]:
+        given |= {name: checkpoint[name] for name in ("s3_path", "s3_frequency")}
+    if checkpoint["s3_url"]:
+        notes.append("checkpoint.s3_url: has no effect; --s3_url is the address of a server that speaks S3")
     if wandb["name"] and not wandb["dry_run"]:
         given |= {"wandb": True, "wandb_project": wandb["project"], "wandb_entity": wandb["entity"]}
         notes.append("wandb: is written into the run folder; nothing is sent without --wandb_send as well")

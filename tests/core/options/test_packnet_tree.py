@@ -401,7 +401,6 @@ def test_what_its_user_is_told(place, value, note):
         ("datasets__train__back_context", 9**9, "more than 31"),
         ("checkpoint__monitor_index", 7, "checkpoint.monitor_index: there is no validation list 7"),
         ("checkpoint__mode", "most", "checkpoint.mode"),
-        ("checkpoint__s3_path", "s3://bucket", "checkpoint.s3_path: checkpoints are not sent"),
     ],
 )
 def test_what_cannot_be(tmp_path, place, value, message):
@@ -409,6 +408,16 @@ def test_what_cannot_be(tmp_path, place, value, message):
         options(tmp_path, kitti(**{place: value}))
     assert str(error.value).startswith(f"{tmp_path / 'train.yaml'}: ") and message in str(error.value)
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+def test_checkpoints_go_where_their_file_says(tmp_path):
+    assert options(tmp_path, kitti()).s3_path is None
+    section = {"s3_path": "s3://bucket/runs", "s3_frequency": 5, "s3_url": "https://page"}
+    found = options(tmp_path, kitti(checkpoint=section))
+    assert (found.s3_path, found.s3_frequency, found.s3_url) == ("s3://bucket/runs", 5, None)
+    assert any(
+        "checkpoint.s3_url: has no effect" in note for note in translated(kitti(checkpoint=section)).notes
+    )
 
 
 def test_weights_and_biases_is_asked_twice(tmp_path):
