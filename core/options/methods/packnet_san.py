@@ -6,12 +6,19 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from core.options.base import option, require, require_share
-from core.options.methods.packnet import PackNetOptions, broadcast, depth_of
+from core.options.methods.packnet import GROUPS, PackNetOptions, broadcast, depth_of
 from core.options.needs import DEPTH_RESIZES, USUAL, Listing, Preparation
 from core.options.training import method_names
 
 SHAPES = {"packnet_san01": ((32, 32, 64, 128, 256, 512), 4)}
+DIVISORS = (1, 2, 4)
 SUPERVISIONS = ("semi", "full")
+
+
+def shape_of(network: str, divisor: int) -> tuple[tuple[int, ...], int]:
+    """Channels and 3-D features of a network of `SHAPES`, divided; channels are at least a group's number."""
+    channels, features = SHAPES[network]
+    return tuple(max(GROUPS, count // divisor) for count in channels), features // divisor
 
 
 @dataclass
@@ -24,7 +31,7 @@ class PackNetSANOptions(PackNetOptions):
     )
     PREDICTION: ClassVar[tuple[str, ...]] = (*PackNetOptions.PREDICTION, "test_input_depth_resize")
     SHAPES: ClassVar[Mapping[str, tuple[tuple[int, ...], int]]] = SHAPES
-    SMALL: ClassVar[Mapping[str, Any]] = {**PackNetOptions.SMALL, "width": 64, "width_divisor": 2}
+    SMALL: ClassVar[Mapping[str, Any]] = {**PackNetOptions.SMALL, "width": 64}
 
     method: str = option("packnet_san", "which paper", choices=method_names)
     model_name: str = option("packnet_san", "the run folder is LOG_DIR/MODEL_NAME")
@@ -34,7 +41,7 @@ class PackNetSANOptions(PackNetOptions):
     depth_network: str = option("packnet_san01", "the depth network", choices=tuple(SHAPES))
     dropout: float = option(0.5, "share of the channels of the encoder's shortcuts that are 0 in training")
     width_divisor: int = option(
-        1, "divides the channels, for trials on small machines: no published network", (1, 2)
+        1, "divides the channels, for trials on small machines: no published network", DIVISORS
     )
     freeze_encoder: bool = option(
         False,
@@ -97,6 +104,11 @@ class PackNetSANOptions(PackNetOptions):
         return replace(
             super().preparation(part), input_depth=resize, input_depth_points=self.input_depth_points
         )
+
+    @property
+    def widths(self) -> tuple[tuple[int, ...], int]:
+        """Channels and 3-D features."""
+        return shape_of(self.depth_network, self.width_divisor)
 
     def listings(self, part: str) -> list[Listing]:
         """With the depth that the network sees: in training always, in validations where it is asked for."""

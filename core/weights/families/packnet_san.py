@@ -17,7 +17,7 @@ from dataclasses import astuple, dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
-from core.options.methods.packnet_san import SHAPES, SUPERVISIONS, PackNetSANOptions
+from core.options.methods.packnet_san import DIVISORS, SUPERVISIONS, PackNetSANOptions, shape_of
 from core.weights.families import packnet
 from core.weights.families.base import Network, Shape, Shapes, State, side
 
@@ -44,12 +44,12 @@ class SANDepth(Network):
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels of the first convolution and of the five levels."""
-        return tuple(width // self.divisor for width in SHAPES[NETWORK][0])
+        return shape_of(NETWORK, self.divisor)[0]
 
     @property
     def features(self) -> int:
         """Of the 3-D convolutions."""
-        return SHAPES[NETWORK][1] // self.divisor
+        return shape_of(NETWORK, self.divisor)[1]
 
     @property
     def title(self) -> str:
@@ -105,8 +105,8 @@ def _batch_norm(name: str, channels: int) -> dict[str, Shape]:
 def _depth(shapes: Shapes) -> SANDepth | None:
     if not any(name.startswith(PREFIXES) for name in shapes):
         return None
-    width = side(shapes, "encoder.pre_calc.conv_base.weight", 0)
-    return SANDepth(2 if 2 * width == SHAPES[NETWORK][0][0] else 1)
+    last = side(shapes, "encoder.pack5.conv.conv_base.weight", 0)
+    return SANDepth(next((one for one in DIVISORS if SANDepth(one).widths[-1] == last), 1))
 
 
 def _pose(shapes: Shapes) -> GroupPose | ResNetPose | None:

@@ -31,6 +31,7 @@ def test_the_published_recipe_is_the_default():
     assert options.listings("train") == [expected]
     assert [one.input_depth for one in options.listings("val")] == [None]
     assert parse("--width_divisor", "2").widths == ((16, 16, 32, 64, 128, 256), 2)
+    assert parse("--width_divisor", "4").widths == ((16, 16, 16, 32, 64, 128), 1)
 
 
 def test_views_beside_measured_depth():
@@ -60,7 +61,7 @@ def test_which_depth_the_network_sees(tmp_path):
         (["--supervision", "none"], "supervision"),
         (["--depth_network", "packnet01"], "depth_network"),
         (["--version", "1B"], "use --version 1A"),
-        (["--width_divisor", "4"], "none of"),
+        (["--width_divisor", "8"], "none of"),
         (["--weight_rgbd", "-1"], "weight_rgbd: must not be negative"),
         (["--input_depth_points", "0"], "input_depth_points: 0.0 is not above 0"),
         (["--input_depth_type", "a", "b"], "input_depth_type: 2 words for 1 lists"),

@@ -100,6 +100,7 @@ def test_a_damaged_file(tmp_path: Path, narrow: None) -> None:
     [
         (SANDepth(), None, {"width_divisor": 1, "has_views": False}),
         (SANDepth(2), GroupPose(1), {"width_divisor": 2, "frame_ids": [0, -1]}),
+        (SANDepth(4), None, {"width_divisor": 4, "has_views": False}),
         (SANDepth(), ResNetPose(50), {"pose_network": "pose_resnet50"}),
     ],
 )
