@@ -46,6 +46,9 @@ def open_image(path: Path, cure: str = "check the path") -> Image.Image:
             return image
     except FileNotFoundError as error:
         raise BadImageError(path, f"no such image; {cure}") from error
+    except MemoryError as error:
+        error.add_note(f"while decoding {path}")
+        raise
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
 

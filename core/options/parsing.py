@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from core.errors import UserError
+from core.errors import UserError, say
 from core.files.whole import write_yaml, yaml_text
 from core.options import OPTIONS, REPLACED, EvaluationOptions, Options, option_files
 
@@ -71,7 +71,7 @@ def parse(
     if printing:
         _print_config(options, notes)
     for note in notes:
-        print(note, file=sys.stderr)
+        say(note)
     return options
 
 

@@ -11,12 +11,12 @@ import difflib
 import fcntl
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from core.errors import UserError, run
+from core.errors import UserError, run, say
+from core.faults import why_not_written
 from core.files.whole import write_text
 from core.weights.download import Checksum, DownloadError, download, file_hash, mismatch
 from core.weights.files import TOGETHER_SUFFIXES
@@ -119,7 +119,9 @@ def fetch(release: Release, root: Path) -> Path:
             if not _is_there(release, root, target):
                 _fetch(release, root, target)
     except OSError as error:
-        raise UserError(f"{root}: cannot be written: {error.strerror or error}") from None
+        # What is being fetched, and its parts, count as needed.
+        why = why_not_written(error, root / INCOMING)
+        raise UserError(f"{root}: cannot be written{why}, by MONODEPTH_WEIGHTS") from None
     return target
 
 
@@ -164,7 +166,7 @@ def _announce(release: Release, root: Path) -> None:
             f"no checksum of it is published; that of what comes now is kept in {_pin_file(release, root)}"
         )
     for line in lines:
-        print(f"{release.name}: {line}", file=sys.stderr)
+        say(f"{release.name}: {line}")
 
 
 def _by_hand(release: Release, root: Path) -> str:
@@ -184,7 +186,7 @@ def _only_one(root: Path, name: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{name}: waiting for another process that fetches weights", file=sys.stderr)
+            say(f"{name}: waiting for another process that fetches weights")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
