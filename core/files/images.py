@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,6 +21,7 @@ COMMENT = b"self-supervised monocular depth"  # in the JPEG files of ours: they 
 # Pillow's names of the formats that are opened, whatever a file is called. It knows some 40 others; EPS starts another
 # program.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
+PNG_HEAD, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 ORIENTATION = 0x0112  # EXIF's tag: from 5 on the image lies on its side
 
 
@@ -30,17 +33,18 @@ class BadImageError(UserError):
         self.path, self.reason = path, reason
 
 
-def open_image(path: Path, cure: str = "check the path") -> Image.Image:
+def open_image(path: Path, cure: str = "check the path", exact: bool = False) -> Image.Image:
     """Opens and decodes an image file of any mode, upright.
 
     Args:
         cure: what to do when the file is missing; ends the error message.
+        exact: its pixels are measurements: see `check_png`.
 
     Raises:
         BadImageError: missing, truncated, or not an image.
     """
     try:
-        with _opened(path) as image:
+        with _opened(path, exact) as image:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # a telephone stores how it was held
             return image
@@ -54,10 +58,35 @@ def open_image(path: Path, cure: str = "check the path") -> Image.Image:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, exact: bool = False) -> Iterator[Image.Image]:
     """An image of a kind that is read, not yet decoded."""
-    with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
-        yield image
+    with open_regular(path) as file:
+        if exact:
+            check_png(file)
+        with Image.open(file, formats=FORMATS) as image:
+            yield image
+
+
+def check_png(file: BinaryIO) -> None:
+    """Compares the checksums of all parts of a PNG, at which Pillow does not look where the pixels are.
+
+    Args:
+        file: at any place, afterwards at its beginning; nothing is asked of what is no PNG.
+
+    Raises:
+        ValueError: one does not fit, or the file ends early.
+    """
+    end, place = file.seek(0, os.SEEK_END), len(PNG_HEAD)
+    file.seek(0)
+    kind = b"" if file.read(len(PNG_HEAD)) == PNG_HEAD else PNG_END
+    while kind != PNG_END:
+        length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
+        place += length + 12
+        if place > end:
+            raise ValueError("it ends early")
+        if zlib.crc32(file.read(length), zlib.crc32(kind)) != int.from_bytes(file.read(4), "big"):
+            raise ValueError("its own checksum does not fit, so its numbers are not those that were written")
+    file.seek(0)
 
 
 def _unreadable(path: Path, error: Exception) -> BadImageError:
