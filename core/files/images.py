@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,9 +28,9 @@ ORIENTATION = 0x0112  # EXIF's tag: from 5 on the image lies on its side
 class BadImageError(UserError):
     """An image is missing, damaged, or of a kind that cannot be used."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
-        self.path, self.reason = path, reason
+        self.path, self.reason = Path(path), reason
 
 
 def open_image(path: Path, cure: str = "check the path", exact: bool = False) -> Image.Image:
@@ -126,12 +126,14 @@ def load_image(path: Path, mirrored: bool = False, cure: str = "check the path")
     Raises:
         BadImageError: missing, truncated, not an image, or of more than 8 bits.
     """
-    image = open_image(path, cure)
-    if image.mode.startswith(("I", "F")):  # conversion would clip at 255
-        raise BadImageError(path, f"has more than 8 bits a channel ({image.mode}); convert it to 8-bit RGB")
-    if image.mode != "RGB":
-        image = image.convert("RGB")
+    image = _as_rgb(open_image(path, cure), path)
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else image
+
+
+def _as_rgb(image: Image.Image, name: Path | str) -> Image.Image:
+    if image.mode.startswith(("I", "F")):  # conversion would clip at 255
+        raise BadImageError(name, f"has more than 8 bits a channel ({image.mode}); convert it to 8-bit RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def encoded(image: Image.Image, extension: str, **settings: Any) -> bytes:
@@ -201,19 +203,20 @@ def resize_array(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return to_array(resize(Image.fromarray(image), height, width))
 
 
-def as_images(
-    images: Sequence[np.ndarray] | np.ndarray, float_size: tuple[int, int] | None = None
-) -> list[np.ndarray]:
+def as_images(images: Any, float_size: tuple[int, int] | None = None) -> list[np.ndarray]:
     """One image, a batch or a list of them as a list of uint8 (h, w, 3) arrays.
 
     Args:
+        images: arrays uint8 (h, w, 3) RGB, (h, w, 4) with an opacity that is left out, (h, w) or (h, w, 1) grey; images
+            of Pillow; or names of files.
         float_size: (height, width) that float32 arrays in [0, 1] may have, too; None: none may come.
 
     Raises:
         UserError: there is none, or one is something else.
     """
-    single = isinstance(images, np.ndarray) and images.ndim == 3
-    found = [np.asarray(image) for image in ([images] if single else images)]
+    is_array = isinstance(images, np.ndarray) and images.ndim in (2, 3)
+    single = is_array or isinstance(images, str | os.PathLike | Image.Image)
+    found = [_as_array(image) for image in ([images] if single else images)]
     if not found:
         raise UserError("no image: give at least one array of shape (height, width, 3)")
     for number, image in enumerate(found):
@@ -225,3 +228,15 @@ def as_images(
                 "expected uint8 RGB (height, width, 3)"
             )
     return found
+
+
+def _as_array(image: Any) -> np.ndarray:
+    """A file, an image of Pillow, grey or with opacity: as RGB; anything else as an array as it is."""
+    if isinstance(image, str | os.PathLike):
+        return to_array(load_image(Path(image)))
+    if isinstance(image, Image.Image):
+        return to_array(_as_rgb(image, "an image of Pillow"))
+    array = np.asarray(image)
+    if array.ndim == 2 or array.shape[2:] == (1,):
+        return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2) if array.size else array
+    return array[:, :, :3] if array.ndim == 3 and array.shape[2] == 4 else array
