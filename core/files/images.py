@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.errors import UserError
+from core.faults import in_words
 from core.files.regular import open_regular
 from core.files.whole import write_bytes
 
@@ -95,6 +96,8 @@ def _unreadable(path: Path, error: Exception) -> BadImageError:
         return BadImageError(
             path, f"damaged or not an image of a kind that is read ({kinds}); convert it to PNG"
         )
+    if isinstance(error, OSError) and error.errno is not None:  # of the system; Pillow's have no number
+        return BadImageError(path, f"cannot be read: {'; '.join(in_words(error))}")
     return BadImageError(path, f"damaged or not an image ({error}); copy or convert it again")
 
 

@@ -247,7 +247,11 @@ def _pin_file(release: Release, root: Path) -> Path:
 
 def main(argv: list[str] | None) -> None:
     """Prints the zoo, or fetches what is named."""
-    parser = argparse.ArgumentParser("python -m core.weights.zoo", description="Weights by name.")
+    parser = argparse.ArgumentParser(
+        "python -m core.weights.zoo",
+        description="Weights by name.",
+        epilog="example: python -m core.weights.zoo mono_640x192",
+    )
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="releases to fetch now; none: print them all"
     )
