@@ -8,6 +8,7 @@ from typing import Any
 
 from core.cores import available_cores
 from core.errors import UserError
+from core.faults import forgotten_environment
 from core.options import EvaluationOptions, PredictionOptions
 from core.options.choices import choices
 
@@ -29,7 +30,8 @@ def require_installed(name: str) -> None:
     if name not in BACKENDS:
         raise UserError(f"--backend {name}: choose one of {', '.join(BACKENDS)}")
     if name not in installed_backends():
-        raise UserError(f"--backend {name}: {BACKENDS[name]} is not installed; pip install {PACKAGES[name]}")
+        cure = forgotten_environment() or f"pip install {PACKAGES[name]}"
+        raise UserError(f"--backend {name}: {BACKENDS[name]} is not installed; {cure}")
 
 
 def load_backend(name: str, module: str) -> ModuleType:

@@ -140,16 +140,12 @@ def why_not_written(error: BaseException, place: Path, needed: int | None = None
     """
     found = as_os_error(error)
     if found is not None and found.errno in NO_ROOM:
-        return f" whole: {no_room(place, needed, found.errno)}"
+        return f": {os.strerror(found.errno or 0)}: {no_room(place, needed)}"
     return f": {'; '.join(in_words(error))}"
 
 
-def no_room(place: Path, needed: int | None = None, number: int = errno.ENOSPC) -> str:
-    """What is free and what is needed where a disk is full; see `why_not_written`.
-
-    Args:
-        number: what the system calls it.
-    """
+def no_room(place: Path, needed: int | None = None) -> str:
+    """What is free and what is needed where a disk is full; see `why_not_written`."""
     folder = place.absolute().parent
     try:
         free = f"{shutil.disk_usage(folder).free >> 20} MiB"
@@ -157,8 +153,8 @@ def no_room(place: Path, needed: int | None = None, number: int = errno.ENOSPC) 
         free = "nobody knows how many bytes"
     wanted = shown_size(needed) if needed is not None else f"more than {shown_size(_size(place))}"
     return (
-        f"{free} are free on the disk of {folder}, and {wanted} are needed ({os.strerror(number)}: the disk, a quota, "
-        "or a limit on the size of files); make room, or choose another folder"
+        f"{free} are free on the disk of {folder}, and {wanted} are needed; make room (the disk, a quota and a "
+        "limit on the size of files count), or choose another folder"
     )
 
 
@@ -222,18 +218,18 @@ def _amount(text: str) -> str:
 
 def memory_cure(error: BaseException) -> str:
     """Which of the script's options are worth lowering; they are found where the error came through."""
-    for frame in reversed(list(_frames(error))):
-        options = frame.f_locals.get("options")
-        if dataclasses.is_dataclass(options):
-            values = {name: getattr(options, name, None) for name in LOWERED}
-            lower = [
-                f"--{name} ({value})"
-                for name, value in values.items()
-                if isinstance(value, int) and not isinstance(value, bool) and value > LOWERED[name]
-            ]
-            if lower:
-                return f"lower {' or '.join(lower)}, or end other programs"
-    return "end other programs, or take a machine with more memory"
+    found = (frame.f_locals.get("options") for frame in reversed(list(_frames(error))))
+    options = next((one for one in found if dataclasses.is_dataclass(one)), None)
+    values = {name: getattr(options, name, None) for name in LOWERED}
+    cures = [
+        f"--{name} ({value})"
+        for name, value in values.items()
+        if isinstance(value, int) and not isinstance(value, bool) and value > LOWERED[name]
+    ]
+    cure = f"lower {' or '.join(cures)}, or end" if cures else "end"
+    if OF_A_GPU.search(str(error)) and hasattr(options, "device"):
+        return f"{cure} other programs, or take --device cpu"
+    return f"{cure} other programs" + ("" if cures else ", or take a machine with more memory")
 
 
 # --- packages ---
@@ -257,10 +253,17 @@ def _installation(name: str) -> str:
     """The cure: call the Python of `.venv`, where there is one that is not running; else install."""
     package = DISTRIBUTIONS.get(name, name)
     file = next((file for file in REQUIREMENTS if _lists(ROOT / file, package)), None)
-    for python in ENVIRONMENTS if file == REQUIREMENTS[0] else ():
-        if python.exists() and Path(sys.prefix).resolve() != python.parent.parent.resolve():
-            return f"call {python} instead of it"
+    if file == REQUIREMENTS[0] and (cure := forgotten_environment()):
+        return cure
     return f"pip install -r {ROOT / file}" if file else f"pip install {package}"
+
+
+def forgotten_environment() -> str | None:
+    """The cure where there is a `.venv` whose Python does not run."""
+    for python in ENVIRONMENTS:
+        if python.exists() and Path(sys.prefix).resolve() != python.parent.parent.resolve():
+            return f"call {python} instead"
+    return None
 
 
 def _lists(file: Path, package: str) -> bool:

@@ -6,6 +6,7 @@ Imports neither NumPy nor a framework.
 import contextlib
 import ctypes
 import difflib
+import errno
 import os
 import re
 import shutil
@@ -30,6 +31,22 @@ ASIDE = re.compile(
     r"\.(.+?)(?:-unfinished)?-old-[a-z0-9_]{8}"
 )  # an older folder, while a new one takes its place
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+
+
+class NotWrittenError(UserError):
+    """A file could not be written.
+
+    Attributes:
+        cause: what the system said, for whoever writes a folder of such files, whose name is not yet theirs.
+    """
+
+    def __init__(self, message: str, cause: Exception) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class _ShortFileError(OSError):
+    """What a library wrote is not all there, and it said nothing."""
 
 
 def write_atomically(
@@ -61,7 +78,7 @@ def write_atomically(
         write(temporary)
         _synchronise(temporary)
         if is_whole is not None and not is_whole(temporary):
-            raise UserError(f"{path}: cannot be written whole: {no_room(temporary, needed)}")
+            raise _ShortFileError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.replace(temporary, path)
         _synchronise(path.parent)
     except Exception as error:
@@ -78,9 +95,13 @@ def _not_written(
     path: Path, error: Exception, temporary: Path | None, needed: int | None = None
 ) -> UserError | None:
     """What to say of what the system said, also by way of a library; None for any other error."""
-    if as_os_error(error) is None:
+    cause = error.cause if isinstance(error, NotWrittenError) else error
+    if as_os_error(cause) is None:
         return None
-    return UserError(f"{path}: cannot be written{why_not_written(error, temporary or path, needed)}")
+    place = temporary or path
+    short = isinstance(cause, _ShortFileError)
+    why = f" whole: {no_room(place, needed)}" if short else why_not_written(cause, place, needed)
+    return NotWrittenError(f"{path}: cannot be written{why}", cause)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

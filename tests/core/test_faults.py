@@ -164,10 +164,8 @@ VALUES = {"a": np.random.default_rng(0).uniform(size=100_000)}
 def test_a_full_disk_says_what_was_needed(ended, tmp_path: Path, name: str, write: Callable) -> None:
     with room_for(300_000):
         said = ended(lambda: write(tmp_path / name))
-    assert_says(
-        said, f"{tmp_path / name}: cannot be written whole: ", "MiB are free on the disk of", "needed"
-    )
-    assert_says(said, "782 KiB" if name == "a.bin" else "more than ", "make room, or choose another folder")
+    assert_says(said, f"{tmp_path / name}: cannot be written: ", "MiB are free on the disk of", "needed")
+    assert_says(said, "782 KiB" if name == "a.bin" else "more than ", "make room", "or choose another folder")
     assert os.listdir(tmp_path) == []
 
 
@@ -189,7 +187,7 @@ def test_a_full_disk_in_the_words_of_libraries(ended, tmp_path: Path, error: Exc
 
     folder = tmp_path / "weights_0"
     said = ended(lambda: write_folder_atomically(folder, fill))
-    assert_says(said, f"{folder}: cannot be written whole", "more than 5 KiB are needed", "make room")
+    assert_says(said, f"{folder}: cannot be written: ", "more than 5 KiB are needed", "make room")
     assert_says(ended(lambda: write_folder_atomically(folder, fill, 3 << 20)), "and 3 MiB are needed")
     assert os.listdir(tmp_path) == []
 
@@ -211,7 +209,7 @@ def test_a_full_disk_under_the_numbers_of_a_run(ended, tmp_path: Path) -> None:
 
     with room_for(2000):
         said = ended(train)
-    assert_says(said, f"{tmp_path / 'scalars.jsonl'}: cannot be written whole", "are needed", "make room")
+    assert_says(said, f"{tmp_path / 'scalars.jsonl'}: cannot be written: ", "are needed", "make room")
 
 
 # ---- memory --------------------------------------------------------------------------------------------------
@@ -267,6 +265,26 @@ def test_out_of_memory(ended, error: Exception, parts: list[str]) -> None:
 
 def test_out_of_memory_where_nothing_can_be_lowered(ended) -> None:
     assert_says(ended(fail(MemoryError())), "out of memory; end other programs, or take a machine with more")
+
+
+def test_out_of_memory_in_prediction(ended) -> None:
+    """The script's own options count, not those that its model was trained with."""
+
+    @dataclass
+    class Asked:
+        batch_size: int = 1
+        device: str = "auto"
+
+    def predict(options: SomeOptions) -> None:
+        fail(RuntimeError(TORCH_GPU))()
+
+    def script(options: Asked) -> None:
+        predict(SomeOptions())
+
+    said = ended(lambda: script(Asked()))
+    assert_says(
+        said, "out of GPU memory: 2.50 GiB more were needed; end other programs, or take --device cpu"
+    )
 
 
 def test_out_of_memory_where_an_image_is_decoded(
