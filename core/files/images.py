@@ -1,6 +1,7 @@
 """Reading images and making their pyramid, bit for bit as the published program: Pillow, 8 bit, LANCZOS."""
 
 import contextlib
+import errno
 import io
 import os
 import zlib
@@ -23,6 +24,7 @@ COMMENT = b"self-supervised monocular depth"  # in the JPEG files of ours: they 
 # program.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
 PNG_HEAD, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+NO_IMAGE = (errno.EISDIR, errno.EINVAL)  # a folder, a pipe
 ORIENTATION = 0x0112  # EXIF's tag: from 5 on the image lies on its side
 
 
@@ -97,7 +99,9 @@ def _unreadable(path: Path, error: Exception) -> BadImageError:
             path, f"damaged or not an image of a kind that is read ({kinds}); convert it to PNG"
         )
     if isinstance(error, OSError) and error.errno is not None:  # of the system; Pillow's have no number
-        return BadImageError(path, f"cannot be read: {'; '.join(in_words(error))}")
+        what, cure = in_words(error)
+        readable = "damaged or not an image" if error.errno in NO_IMAGE else "cannot be read"
+        return BadImageError(path, f"{readable}: {what}; {cure}")
     return BadImageError(path, f"damaged or not an image ({error}); copy or convert it again")
 
 
