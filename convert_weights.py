@@ -1,5 +1,6 @@
 """Weights from any known file or folder to another format, bit for bit. Nothing that a file may hide is executed."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +24,14 @@ def main(argv: list[str] | None = None) -> None:
     """Parses, converts, prints; exit code 1 when the result is not the source."""
     options = parse(ConversionOptions, argv, __doc__ or "")
     from core.weights import conversion
+    from core.weights.run_folder import weights_of
     from core.weights.sources import read_source
 
     assert options.source is not None  # validated by the parser
     source, report = Path(options.source), list[str]()
+    if source.is_dir():
+        source = weights_of(source)
+        options = dataclasses.replace(options, source=str(source))
     files = read_source(source)
     try:
         written = (write_together if options.joined else write_folder)(options, files, report)

@@ -1,12 +1,11 @@
 """Depth metrics of a weights folder, or of saved disparities (then no framework is imported)."""
 
 import dataclasses
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import UserError, run
+from core.errors import UserError, run, say
 from core.options import EvaluationOptions
 from core.options.choices import with_choices
 from core.options.parsing import parse
@@ -39,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
             require_writable_folder(Path(getattr(options, option)), option)
     images = find_evaluated_images(options)
     for note in images.notes:
-        print(note, file=sys.stderr)
+        say(note)
     protocol = options.chosen_protocol
     benchmark = not protocol.rule.metrics  # takes an upload
     # Before the networks run: a missing file should not cost their time.
@@ -194,10 +193,9 @@ def predict(options: EvaluationOptions, images: "EvaluatedImages") -> "tuple[dic
             "--disable_median_scaling --pred_depth_scale_factor METRES, which is their distance in metres times 10"
         )
     if options.eval_stereo and not trained.is_metric:  # no error: the weights may come from elsewhere
-        print(
+        say(
             f"{options.load_weights_folder}: trained without stereo or known poses, so its depth has no unit; "
-            "--eval_mono scales it by medians",
-            file=sys.stderr,
+            "--eval_mono scales it by medians"
         )
     preparation, blend = trained.preparation("val"), options.post_process
     if options.input_depth is not None:
@@ -209,7 +207,7 @@ def predict(options: EvaluationOptions, images: "EvaluatedImages") -> "tuple[dic
             for share in options.input_depth_points
         }
         for note in next(iter(depths.values())).news():
-            print(note, file=sys.stderr)
+            say(note)
     samples = images.samples(preparation)
     if options.variants:
         pairs = [predictor.disparity_pair(batch[image_key(0)]) for batch in all_batches(options, samples)]

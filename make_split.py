@@ -10,7 +10,7 @@ from core.options.parsing import parse
 def main(argv: list[str] | None = None) -> None:
     """Parses, extracts the frames of videos, chooses, writes, reports."""
     options = parse(SplitOptions, argv, __doc__ or "")
-    from core.datasets.own_splits import make_split
+    from core.datasets.own_splits import make_split, require_free
     from core.datasets.sequences import find_sequences
     from core.datasets.videos import extract_videos, frames_folder, is_video
 
@@ -22,15 +22,14 @@ def main(argv: list[str] | None = None) -> None:
         )
     root = frames_folder(data_path) if is_video(data_path) else data_path
     output = Path(options.output or root / "splits")
-    if output.exists():  # before hours are spent
-        raise UserError(f"{output}: is already there; remove it or choose another --output")
+    require_free(output, options.force)  # before hours are spent
     for line in extract_videos(data_path, options.png):
         print(line)
     sequences = find_sequences(root)
     split = make_split(
         sequences, options.frame_ids, options.use_stereo, options.validation_share, options.skip_static
     )
-    split.write(output)
+    split.write(output, options.force)
     stereo = sum(sequence.is_stereo for sequence in sequences.values())
     print(f"{root}: {len(sequences)} sequences, {stereo} of them stereo; {split.describe()}")
     print(f"{output}: train_files.txt, val_files.txt")

@@ -1,9 +1,8 @@
 """Makes the depth hints that training may ask for: of stereo pairs by matching, or from any other source."""
 
-import sys
 from pathlib import Path
 
-from core.errors import run
+from core.errors import run, say
 from core.options import HintOptions
 from core.options.parsing import parse
 
@@ -15,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
 
     plan = making.plan(options)
     for note in plan.notes:
-        print(note, file=sys.stderr)
+        say(note)
     making.run(plan)
     print(plan.describe(), flush=True)
     if options.picture is not None:

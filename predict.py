@@ -1,7 +1,7 @@
 """Depth of images, videos and cameras: disparity, depth with its unit, colour maps, point clouds."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,18 +21,46 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, writes."""
     options = parse(with_choices(PredictionOptions), argv, __doc__ or "")
-    from core.files.inputs import find_video
+    from core.files.inputs import find_video, videos_in
 
     assert options.image_path is not None  # validated by the parser
     source = find_video(options.image_path)
+    require_folder(options.output)
     if source is not None:
-        if options.input_depth is not None:
-            raise UserError("option input_depth: is of images; make images of the video, or leave it out")
-        predict_video(options, source)
+        predict_videos(options, [source])
+    elif videos := videos_in(options.image_path, options.ext):
+        predict_videos(options, videos)
     elif options.frames is not None:
         raise UserError("option frames: only a video or a webcam has frames")
     else:
         predict_images(options, options.image_path)
+
+
+def require_folder(output: str | None) -> None:
+    """Makes sure, before anything is loaded, that results can be written.
+
+    Raises:
+        UserError: it is a file, or looks like one; or it cannot be written to.
+    """
+    from core.files.inputs import OTHER_IMAGES, VIDEO_EXTENSIONS
+    from core.files.whole import require_writable_folder
+
+    if output is None:
+        return
+    file = Path(output)
+    if file.suffix.lower() in (*VIDEO_EXTENSIONS, *OTHER_IMAGES, ".npy", ".npz") and not file.is_dir():
+        raise UserError(
+            f"option output: {output}: is the name of a file; name a folder, the results are called after the input"
+        )
+    require_writable_folder(file, "output")
+
+
+def predict_videos(options: PredictionOptions, sources: "Sequence[Path | int]") -> None:
+    """Predicts videos, one after the other."""
+    if options.input_depth is not None:
+        raise UserError("option input_depth: is of images; make images of the video, or leave it out")
+    for source in sources:
+        predict_video(options, source)
 
 
 def predict_images(options: PredictionOptions, image_path: str) -> None:
@@ -46,8 +74,10 @@ def predict_images(options: PredictionOptions, image_path: str) -> None:
 
     images = find_images(image_path, options.ext)
     kinds = ["disparity", "depth", "colour"] if options.save == ["auto"] else options.save
-    name = numbered_stems if all(kind in IN_FOLDERS for kind in kinds) else output_stems
-    stems = name(images, options.output)
+    if all(kind in IN_FOLDERS for kind in kinds):
+        stems = numbered_stems(images, options.output)
+    else:
+        stems = output_stems(images, options.output, Path(image_path) if Path(image_path).is_dir() else None)
     foreign = require_replaceable(
         files_of(stems.values(), kinds), [*images, *listed(image_path)], options.overwrite
     )
@@ -64,6 +94,7 @@ def predict_images(options: PredictionOptions, image_path: str) -> None:
                 progress.update()
     made = f"{writer.describe()} in {stems[images[0]].parent}"
     print(f"{len(images)} images{given.describe()}: {made}{replaced(foreign)}")
+    print(writer.range())
 
 
 class GivenDepth:
@@ -158,6 +189,7 @@ def predict_video(options: PredictionOptions, source: Path | int) -> None:
     made += [f"{writer.describe()} in {stem}_predictions"] if writer.kinds else []
     announced = f" of {total} announced" if total is not None and count < total else ""
     print(f"{count} frames{announced}: {'; '.join(made)}{replaced(foreign)}", flush=True)
+    print(writer.range(), flush=True)
     if interrupted and not camera:  # Ctrl-C is how a camera's video ends
         raise KeyboardInterrupt
 

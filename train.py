@@ -1,6 +1,6 @@
 """Trains a depth network from video, stereo pairs or both: options → backend → Trainer(options).run()."""
 
-from backends import load_backend
+from backends import load_backend, require_installed
 from core.errors import UserError, run
 from core.options import Options
 from core.options.parsing import parse_method
@@ -9,8 +9,11 @@ from core.options.parsing import parse_method
 def main(argv: list[str] | None) -> None:
     """Parses the options of the chosen method and trains it."""
     options = parse_method(argv, __doc__ or "")
+    from core.datasets import require_data
     from core.weights.zoo import with_weights
 
+    require_installed(options.backend)
+    require_data(options)
     try:
         options = with_weights(options)
         if options.start_epoch < 0:

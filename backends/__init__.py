@@ -8,6 +8,7 @@ from typing import Any
 
 from core.cores import available_cores
 from core.errors import UserError
+from core.faults import forgotten_environment
 from core.options import EvaluationOptions, PredictionOptions
 from core.options.choices import choices
 
@@ -20,8 +21,8 @@ def installed_backends() -> list[str]:
     return [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
 
 
-def load_backend(name: str, module: str) -> ModuleType:
-    """Imports a module of one backend, the only one of this process: `load_backend("torch", "trainer").Trainer`.
+def require_installed(name: str) -> None:
+    """Makes sure that a backend can be loaded; imports none.
 
     Raises:
         UserError: the backend is unknown or its framework is not installed.
@@ -29,7 +30,17 @@ def load_backend(name: str, module: str) -> ModuleType:
     if name not in BACKENDS:
         raise UserError(f"--backend {name}: choose one of {', '.join(BACKENDS)}")
     if name not in installed_backends():
-        raise UserError(f"--backend {name}: {BACKENDS[name]} is not installed; pip install {PACKAGES[name]}")
+        cure = forgotten_environment() or f"pip install {PACKAGES[name]}"
+        raise UserError(f"--backend {name}: {BACKENDS[name]} is not installed; {cure}")
+
+
+def load_backend(name: str, module: str) -> ModuleType:
+    """Imports a module of one backend, the only one of this process: `load_backend("torch", "trainer").Trainer`.
+
+    Raises:
+        UserError: the backend is unknown or its framework is not installed.
+    """
+    require_installed(name)
     # Importing paddle sets this to 1 when it is unset, and reads it only then.
     os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
     # NVIDIA's libraries would round the factors of float32 products to 10 bits; 1 gives that, and its speed.

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from core.errors import UserError, run
 from core.options.base import option, require
@@ -84,6 +84,8 @@ RECIPES: dict[str, Recipe] = {
 @dataclass
 class CompareOptions:
     """One row, or the table."""
+
+    EXAMPLE: ClassVar[str] = "-m benchmarks.compare --update"
 
     row: str = option("", "a method, or a variant of one; none: the table of what is there", positional=True)
     backend: str = option("torch", "framework", choices=("torch", "paddle"))

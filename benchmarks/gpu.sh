@@ -7,6 +7,7 @@
 #   TOOLBOX_PYTHON=/path/to/python                         this interpreter, with its packages, instead of .venv
 #
 # Where ../shared is absent, benchmarks/carry/ holds the recorded numbers: python -m benchmarks.pack makes it.
+[ -n "${BASH_VERSION:-}" ] || { echo "error: call it with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 case "${1:-}" in -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit 0 ;; esac
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"

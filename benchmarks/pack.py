@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from core.errors import UserError, run
 from core.options.base import option
@@ -24,6 +25,8 @@ MARKER = "every_device"
 @dataclass
 class PackOptions:
     """Recorded numbers for a machine that has only this folder."""
+
+    EXAMPLE: ClassVar[str] = "-m benchmarks.pack"
 
     shared: str = option(str(SHARED), "the folder with golden/", path=True)
 

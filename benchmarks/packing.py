@@ -24,7 +24,9 @@ from core.weights.folder import OPTIONS_FILE
 
 def main() -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0], epilog="example: python -m benchmarks.packing torch"
+    )
     parser.add_argument("backend", nargs="?", default="torch", choices=tuple(BACKENDS))
     parser.add_argument("--width_divisor", type=int, default=1, choices=(1, 2, 4))
     parser.add_argument("--height", type=int, default=192)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from benchmarks.parts import PARTS, WHOLE_SECONDS
 from benchmarks.rendering import Rendering
@@ -28,6 +29,8 @@ SMALL_SECONDS = 600  # on a CPU nobody waits for a machine that is lent
 @dataclass
 class CheckOptions:
     """What benchmarks/gpu.sh takes."""
+
+    EXAMPLE: ClassVar[str] = "-m benchmarks.run results --small"
 
     output: str = option("", "folder for the results", path=True, positional=True)
     only: list[str] = option((), "parts to run; none: all", choices=tuple(PARTS))

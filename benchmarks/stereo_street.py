@@ -71,7 +71,9 @@ POLL = 0.5  # seconds
 
 def main() -> None:
     """Trains what is not there, evaluates it, writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="example: python -m benchmarks.stereo_street data/drive runs/comparison"
+    )
     parser.add_argument("drive", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument(

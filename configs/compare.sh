@@ -9,6 +9,7 @@
 #   SEED=0                           of weights, order and augmentation
 #   COMPARE_SECONDS=480              processor seconds of all stages together
 #   OMP_NUM_THREADS=1                one thread, unless told otherwise; a row says how many
+[ -n "${BASH_VERSION:-}" ] || { echo "error: call it with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 row="" small=0 words=()

@@ -7,6 +7,7 @@
 #
 # A failing stage does not keep the next from running. Exit code 0: all passed.
 
+[ -n "${BASH_VERSION:-}" ] || { echo "error: call it with bash: bash $0" >&2; exit 2; }
 set -uo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." || exit 1
 TEST=1

@@ -9,6 +9,7 @@ from tests.syntax import tree_of
 ROOT = Path(__file__).resolve().parent.parent
 # From the ground up: a room imports those before it, never those after it; rooms of one row do not import each other.
 ROWS = (
+    ("faults",),
     ("errors", "cores", "disparity"),
     ("files",),
     ("options",),

@@ -25,6 +25,7 @@ from core.evaluation.comparison import z_disparity
 from core.files.arrays import require_finite
 from core.odometry.windows import PoseWindows
 from core.weights.folder import Folder, model_options, require_agreement
+from core.weights.zoo import resolve_weights
 
 IMAGE = "image"  # the input that every method takes
 NOT_FINITE = (
@@ -37,7 +38,7 @@ class Predictor:
 
     Args:
         folder: weights folder, of this project, trained with either backend, or an official release; or the file of
-            one that keeps all its networks together.
+            one that keeps all its networks together; a run; or the name of a release: see `resolve_weights`.
         device: auto, cpu, cuda or cuda:N.
         untold: height and width, where the files do not say them; None leaves what they say, or the defaults.
         preferred: options that replace those the folder was trained with, where the method has them.
@@ -62,7 +63,7 @@ class Predictor:
         self.device = choose_device(device)
         check_precision(precision, self.device)
         self.precision = precision
-        self.folder = Path(folder)
+        self.folder = resolve_weights(folder)
         files = Folder(self.folder, checkpoint.EXTENSION)
         files.paths(())  # whether it is a folder at all
         self.options = model_options(self.folder, files, overrides, untold, preferred)
@@ -84,8 +85,8 @@ class Predictor:
         """Predicts 1 / depth.
 
         Args:
-            images: uint8 (h, w, 3) RGB, any sizes, or one such image; resized as in training. Or what
-                is prepared already: see `core.datasets.preparation.network_images`.
+            images: uint8 (h, w, 3) RGB, any sizes, images of Pillow or names of files, or one of them; resized as in
+                training. Or what is prepared already: see `core.datasets.preparation.network_images`.
             post_process: blend with the prediction of the mirrored image.
             inputs: what the method takes beside images, by the names of `method.inputs`, such as
                 `{"input_depth": …}`; float32 (N, channels, height, width) at the network's size.

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
@@ -80,17 +79,15 @@ def write_weights(
             at its top.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError, RuntimeError: the file cannot be written; the latter is what a full disk is to PyTorch's writer, see
+            `core.faults.as_os_error`.
     """
     numbers = {name: array.item() for name, array in state.items() if is_number(name, array.shape)}
     tensors = {
         name: torch.from_numpy(np.array(array)) for name, array in state.items() if name not in numbers
     }
     content = tensors | numbers | scalars
-    try:
-        torch.save(nested(content, key), path)
-    except RuntimeError as error:  # what a full disk is to its writer
-        raise OSError(f"{error}") from error
+    torch.save(nested(content, key), path)
 
 
 def save_networks(networks: dict[str, nn.Module], folder: Path, scalars: dict[str, dict[str, Any]]) -> None:
@@ -122,7 +119,7 @@ def save_optimizer(
     """Writes Adam's moments by parameter name, and the step.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError, SafetensorError: the file cannot be written.
     """
     arrays = {"step": np.array(step, np.int64)}
     for name, parameter in named_parameters(networks):
@@ -132,10 +129,7 @@ def save_optimizer(
                 # The file holds bytes in memory order, which channels-last tensors do not have.
                 arrays[f"{key}/{name}"] = np.ascontiguousarray(to_array(state[key]))
             arrays[f"steps/{name}"] = np.array(int(state["step"]), np.int64)
-    try:
-        save_file(arrays, path)
-    except SafetensorError as error:  # what a full disk is to its writer
-        raise OSError(f"{error}") from error
+    save_file(arrays, path)
 
 
 def load_optimizer(optimizer: torch.optim.Adam, networks: dict[str, nn.Module], path: Path) -> int:

@@ -186,7 +186,7 @@ class Trainer:
                 np.savez(temporary / "batch.npz", **batch)
             Checkpoint(temporary, self.record.started, step, values or {}, loss_scale).seal()
 
-        write_folder_atomically(folder, fill)
+        write_folder_atomically(folder, fill, self._checkpoint_size())
         self.log.message(f"step {step}: weights in {folder}")
         self.store.saved(folder)
 
@@ -229,12 +229,15 @@ class Trainer:
             f"{len(self.val_set)} validation samples, {total_steps} steps in {options.num_epochs} epochs, "
             f"to {self.run_folder}"
         )
-        states = {name: network.state_dict() for name, network in self.networks.items()}
-        size = checkpoint_bytes(states, self.trained)
-        log.message(space_needed(options, size, self.run_folder))
+        log.message(space_needed(options, self._checkpoint_size(), self.run_folder))
         for line in dict.fromkeys([*self.notes, *self.train_set.news(), *self.val_set.news()]):
             log.message(line)
         return log
+
+    def _checkpoint_size(self) -> int:
+        """Bytes."""
+        states = {name: network.state_dict() for name, network in self.networks.items()}
+        return checkpoint_bytes(states, self.trained)
 
     def _batches(self, epoch: int, first: int = 0) -> Iterator[Sample]:
         """This process's training batches from the step `first` of an epoch on."""

@@ -6,6 +6,7 @@
 #   DATA_PATH=/path/to/kitti bash configs/epcdepth/train.sh    the published recipe on KITTI: a GPU, days
 #
 #   MODEL=model18_lr|model18|model50    which of the published models (model18)
+[ -n "${BASH_VERSION:-}" ] || { echo "error: call it with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../job.sh"
 

@@ -6,6 +6,7 @@
 #   DATA_PATH=/path/to/kitti bash configs/featdepth/train.sh    the published recipe on KITTI: a GPU, days
 #
 #   MODEL=mono_fm|mono_fm_joint|baseline    in two stages, both at once, depth from images alone (mono_fm)
+[ -n "${BASH_VERSION:-}" ] || { echo "error: call it with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../job.sh"
 

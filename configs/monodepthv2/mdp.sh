@@ -6,6 +6,7 @@
 #   DATA_PATH=/path/to/kitti bash configs/monodepthv2/mdp.sh    the published recipe on KITTI: a GPU, many hours
 #
 #   MODE=mono|stereo|mono+stereo     what is learnt from (KITTI: mono+stereo; rendered street: stereo)
+[ -n "${BASH_VERSION:-}" ] || { echo "error: call it with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../job.sh"
 

@@ -6,6 +6,7 @@
 #   DATA_PATH=/path/to/kitti bash configs/packnet/train.sh    the published recipe on KITTI: a GPU, days
 #
 #   SUPERVISION=none|velocity|semi    what teaches beside the views: nothing, speed, measured depth (velocity)
+[ -n "${BASH_VERSION:-}" ] || { echo "error: call it with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../job.sh"
 

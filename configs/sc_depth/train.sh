@@ -4,6 +4,7 @@
 #   bash configs/sc_depth/train.sh                             a rendered street, scaled to a CPU: minutes
 #   bash configs/sc_depth/train.sh --long                      the same, trained longer
 #   DATA_PATH=/path/to/kitti bash configs/sc_depth/train.sh    the official recipe on KITTI: a GPU, a day
+[ -n "${BASH_VERSION:-}" ] || { echo "error: call it with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../job.sh"
 

@@ -5,10 +5,12 @@ Imports no reader before it is asked for: whoever needs a split list needs no im
 
 import dataclasses
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import UserError
 from core.options import Options
+from core.options.base import no_data
 from core.options.needs import Listing
 
 if TYPE_CHECKING:
@@ -36,6 +38,18 @@ def reader(name: str) -> "type[SequenceDataset]":
     module, _, class_name = READERS[name].rpartition(".")
     found: type[SequenceDataset] = getattr(importlib.import_module(module), class_name)
     return found
+
+
+def require_data(options: Options) -> None:
+    """Looks whether the folders of all lists are there, before anything is imported that takes seconds.
+
+    Raises:
+        UserError: one is not.
+    """
+    for part in ("train", "val"):
+        for listing in options.listings(part):
+            if not Path(listing.path).exists():
+                raise UserError(no_data(listing.path))
 
 
 def open_dataset(options: Options, part: str) -> "AnyDataset":
@@ -100,6 +114,7 @@ def open_listing(options: Options, part: str, listing: Listing) -> "SequenceData
     )
     dataset.notes[:0] = notes
     dataset.may_keep = not options.dry_run
+    dataset.skipping = "; or train without such images: --bad_images skip"
     dataset.check_files()
     if needs.motion:
         options = with_baseline(options, dataset)

@@ -6,6 +6,7 @@ import numpy as np
 
 from core.datasets.kitti import MAX_IMAGE_SIDE
 from core.errors import UserError
+from core.files.arrays import as_float32
 from core.files.images import open_image
 from core.weights.npz import read_npy, read_npz
 
@@ -118,11 +119,11 @@ def _checked_map(path: Path, values: np.ndarray) -> np.ndarray:
         raise UserError(
             f"{path}: holds {values.dtype} of shape {values.shape}, not a depth map (h, w); {CURE}"
         )
-    return values.astype(np.float32)
+    return as_float32(values, str(path), CURE)
 
 
 def _read_png(path: Path) -> np.ndarray:
-    image = open_image(path, CURE)
+    image = open_image(path, CURE, exact=True)
     if not image.mode.startswith("I"):
         raise UserError(f"{path}: not a 16-bit depth image but of mode {image.mode}; {CURE}")
     return np.asarray(image)

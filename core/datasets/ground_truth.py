@@ -19,7 +19,7 @@ from core.datasets.kitti import (
 )
 from core.datasets.splits import SplitLine
 from core.errors import UserError
-from core.files.arrays import save_arrays
+from core.files.arrays import as_float32, save_arrays
 from core.options.base import list_name
 from core.weights.archives import open_archive
 from core.weights.files import unreadable
@@ -223,7 +223,7 @@ def load_ground_truth(path: Path, lines: Sequence[SplitLine] | None = None) -> l
     pixels = shapes.prod(axis=1, dtype=np.int64).repeat(counts)
     if ((index < 0) | (index >= pixels)).any() or not (np.isfinite(values) & (values > 0)).all():
         raise UserError(f"{path}: damaged: holds pixels outside their map or impossible depths; {REMAKE}")
-    index, values = index.astype(np.int32, copy=False), values.astype(np.float32, copy=False)
+    index, values = index.astype(np.int32, copy=False), as_float32(values, str(path), REMAKE)
     ends = np.cumsum(counts, dtype=np.int64)
     maps = [
         SparseDepth((int(h), int(w)), index[end - count : end], values[end - count : end], str(line))

@@ -15,6 +15,7 @@ from core.datasets.sample import Frame
 from core.datasets.splits import SplitLine, other_camera
 from core.errors import UserError
 from core.files.images import BadImageError, load_image, to_array
+from core.options.base import no_data
 from core.options.needs import Listing, Needs, Preparation
 
 
@@ -76,10 +77,11 @@ class SequenceImages(ABC):
         self.given_intrinsics = given_intrinsics
         self.notes: list[str] = []
         self.bad_images = BadImages(len(lines)) if bad_images == "skip" else None
+        self.skipping = ""  # ends messages on such an image, where it may be skipped
         self._cache = ImageCache(cache_images if preparation.zoom == 1 else 0)  # a zoom never comes again
         self.root = self._find_root(Path(self.listing.path))
         if not self.root.is_dir():
-            raise UserError(f"{self.root}: no such folder; --data_path must be the root of the data set")
+            raise UserError(no_data(str(self.root)))
         if not self.lines:
             raise UserError(
                 f"the split lists no frames of {self.root}; fill its file or choose another split"
@@ -150,7 +152,9 @@ class SequenceImages(ABC):
         elif missing:
             index, path = missing[0]
             count = len({path for _, path in missing})
-            raise UserError(f"{path}: no such image ({count} are missing); {self._cure(index)}")
+            raise UserError(
+                f"{path}: no such image ({count} are missing); {self._cure(index)}{self.skipping}"
+            )
 
     def _repeat_targets(self, exists: Mapping[Path, bool]) -> None:
         """Lets the target stand in for every neighbour in time that does not exist, for `Listing.repeat_target`."""

@@ -148,7 +148,7 @@ def read_annotated_depth(path: Path) -> np.ndarray:
     Raises:
         UserError: missing, damaged, or not a 16-bit image.
     """
-    image = open_image(path, "merge KITTI's annotated depth (proj_depth) into the raw tree")
+    image = open_image(path, "merge KITTI's annotated depth (proj_depth) into the raw tree", exact=True)
     if not image.mode.startswith("I"):
         raise UserError(f"{path}: not a 16-bit depth image but of mode {image.mode}; copy the original again")
     return np.asarray(image).astype(np.float32) / 256

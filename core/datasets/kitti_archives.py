@@ -5,7 +5,7 @@ With names of splits, only what these need: `python -m core.datasets.kitti_archi
 the folders that `--data_path kitti_data` reads.
 """
 
-import sys
+import argparse
 from collections.abc import Sequence
 
 from core.datasets.splits import LISTS, drive_folder, facts, load_split
@@ -38,7 +38,13 @@ def archives(splits: Sequence[str] = ()) -> list[str]:
 
 def main(argv: list[str] | None = None) -> None:
     """Prints the addresses, one a line."""
-    print("\n".join(archives(sys.argv[1:] if argv is None else argv)))
+    parser = argparse.ArgumentParser(
+        "python -m core.datasets.kitti_archives",
+        description="Addresses of the archives of KITTI raw, one a line.",
+        epilog="example: python -m core.datasets.kitti_archives eigen_zhou eigen > kitti_archives_to_download.txt",
+    )
+    parser.add_argument("splits", nargs="*", metavar="SPLIT", help="only what these need; none: all drives")
+    print("\n".join(archives(parser.parse_args(argv).splits)))
 
 
 if __name__ == "__main__":

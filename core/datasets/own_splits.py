@@ -8,10 +8,10 @@ from pathlib import Path
 
 from core.cores import available_cores
 from core.datasets.motion import motion
-from core.datasets.sequences import ImageSequence, natural_key
+from core.datasets.sequences import STEREO_FOLDERS, ImageSequence, natural_key
 from core.datasets.splits import SIDES, SplitLine, other_camera
 from core.errors import UserError
-from core.files.whole import write_folder_atomically, write_text
+from core.files.whole import add_files_atomically, write_folder_atomically, write_text
 
 STATIC_WIDTH = 640  # the threshold of motion is in pixels of an image of this width
 Frames = dict[tuple[str, int], list[int]]  # the frames of each (sequence, camera), ascending
@@ -44,20 +44,33 @@ class OwnSplit:
             f"{self.between} between training and validation"
         )
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, force: bool = False) -> None:
         """Writes `train_files.txt` and `val_files.txt`, both or none.
+
+        Args:
+            force: lists that are there already are replaced; other files beside them stay.
 
         Raises:
             UserError: the folder exists already, or cannot be written.
         """
-        if folder.exists():
-            raise UserError(f"{folder}: is already there; remove it or choose another --output")
+        require_free(folder, force)
 
         def fill(temporary: Path) -> None:
             for part, lines in (("train", self.train), ("val", self.val)):
                 write_text(temporary / f"{part}_files.txt", "".join(f"{line}\n" for line in lines))
 
-        write_folder_atomically(folder, fill)
+        if folder.is_dir():
+            add_files_atomically(folder, fill)
+        else:
+            write_folder_atomically(folder, fill)
+
+
+def require_free(folder: Path, force: bool) -> None:
+    """Raises UserError if a folder of lists is there already and must not be replaced, or is a file."""
+    if folder.exists() and not (force and folder.is_dir()):
+        raise UserError(
+            f"{folder}: is already there; remove it or choose another --output, or replace its lists with --force"
+        )
 
 
 def make_split(
@@ -105,10 +118,11 @@ def make_split(
         between=_count(moving) - _count(train) - _count(val),
     )
     if not split.train or not split.val:
-        raise UserError(
-            f"too few images for both lists ({split.describe()}); add images, or change --frame_ids, --use_stereo, "
-            "--validation_share or --skip_static"
-        )
+        cure = "add images, or change --frame_ids, --use_stereo, --validation_share or --skip_static"
+        if use_stereo and not any(sequence.is_stereo for sequence in sequences.values()):
+            pairs = ", ".join(f"{left} and {right}" for left, right in STEREO_FOLDERS)
+            cure = f"--use_stereo needs sequences of two cameras, but none has folders {pairs}"
+        raise UserError(f"too few images for both lists ({split.describe()}); {cure}")
     return split
 
 

@@ -1,6 +1,6 @@
 """What happens to the pixels of a sample: cut, mirrored, zoomed, resized; its images, its maps and its K alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -197,11 +197,11 @@ IMAGES: dict[str, ImageKind] = {
 }
 
 
-def network_images(images: Sequence[np.ndarray] | np.ndarray, preparation: Preparation) -> np.ndarray:
+def network_images(images: Any, preparation: Preparation) -> np.ndarray:
     """Images as the networks were trained with them, (N, height, width, 3); uint8, of `float_bilinear` float32.
 
     Args:
-        images: uint8 (h, w, 3) RGB of any sizes, or one such image; or float32 in [0, 1] that are prepared already.
+        images: of any sizes, or one, see `as_images`; or float32 in [0, 1] that are prepared already.
         preparation: whose size and filter they get. Nothing is cut.
 
     Raises:

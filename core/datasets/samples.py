@@ -131,7 +131,10 @@ class SequenceDataset(MeasuredMotion):
     def load(self, epoch: int, index: int, first: int = 0) -> Sample:
         """As `dataset[epoch, index]`, for those who count it from `first`, in its draws and in its `index`."""
         if self.bad_images is None:
-            return self._load(epoch, index, first)
+            try:
+                return self._load(epoch, index, first)
+            except BadImageError as error:
+                raise BadImageError(error.path, f"{error.reason}{self.skipping}") from error
         for following in range(len(self)):
             candidate = (index + following) % len(self)
             try:

@@ -32,6 +32,28 @@ def require_finite(values: np.ndarray, what: str, cure: str) -> np.ndarray:
     return values
 
 
+def as_float32(values: np.ndarray, what: str, cure: str) -> np.ndarray:
+    """The values in single precision, the array itself where they are; infinite ones stay so.
+
+    Args:
+        values: numbers of any shape and type.
+        what: whose values, such as a file; begins the message.
+        cure: ends the message.
+
+    Raises:
+        UserError: a finite one becomes infinite.
+    """
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32, copy=False)
+    if values.dtype.itemsize > 4 and (lost := np.isinf(narrow) & np.isfinite(values)).any():
+        largest = float(np.abs(values[lost]).max())
+        raise UserError(
+            f"{what}: {int(lost.sum())} of {values.size} values are too large for single precision (up to "
+            f"{largest:.3g}); {cure}"
+        )
+    return narrow
+
+
 def save_array(path: Path, array: np.ndarray, cure: str = "check the weights and the options") -> None:
     """Writes a result as `.npy`, atomically.
 

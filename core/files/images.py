@@ -1,15 +1,19 @@
 """Reading images and making their pyramid, bit for bit as the published program: Pillow, 8 bit, LANCZOS."""
 
 import contextlib
+import errno
 import io
-from collections.abc import Callable, Iterator, Sequence
+import os
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.errors import UserError
+from core.faults import in_words
 from core.files.regular import open_regular
 from core.files.whole import write_bytes
 
@@ -19,42 +23,73 @@ COMMENT = b"self-supervised monocular depth"  # in the JPEG files of ours: they 
 # Pillow's names of the formats that are opened, whatever a file is called. It knows some 40 others; EPS starts another
 # program.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
+PNG_HEAD, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+NO_IMAGE = (errno.EISDIR, errno.EINVAL)  # a folder, a pipe
 ORIENTATION = 0x0112  # EXIF's tag: from 5 on the image lies on its side
 
 
 class BadImageError(UserError):
     """An image is missing, damaged, or of a kind that cannot be used."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
-        self.path, self.reason = path, reason
+        self.path, self.reason = Path(path), reason
 
 
-def open_image(path: Path, cure: str = "check the path") -> Image.Image:
+def open_image(path: Path, cure: str = "check the path", exact: bool = False) -> Image.Image:
     """Opens and decodes an image file of any mode, upright.
 
     Args:
         cure: what to do when the file is missing; ends the error message.
+        exact: its pixels are measurements: see `check_png`.
 
     Raises:
         BadImageError: missing, truncated, or not an image.
     """
     try:
-        with _opened(path) as image:
+        with _opened(path, exact) as image:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # a telephone stores how it was held
             return image
     except FileNotFoundError as error:
         raise BadImageError(path, f"no such image; {cure}") from error
+    except MemoryError as error:
+        error.add_note(f"while decoding {path}")
+        raise
     except UNREADABLE as error:
         raise _unreadable(path, error) from error
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, exact: bool = False) -> Iterator[Image.Image]:
     """An image of a kind that is read, not yet decoded."""
-    with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
-        yield image
+    with open_regular(path) as file:
+        if exact:
+            check_png(file)
+        with Image.open(file, formats=FORMATS) as image:
+            yield image
+
+
+def check_png(file: BinaryIO) -> None:
+    """Compares the checksums of all parts of a PNG, at which Pillow does not look where the pixels are.
+
+    Args:
+        file: at any place, afterwards at its beginning; nothing is asked of what is no PNG.
+
+    Raises:
+        ValueError: one does not fit, or the file ends early.
+    """
+    end, place = file.seek(0, os.SEEK_END), len(PNG_HEAD)
+    file.seek(0)
+    kind = b"" if file.read(len(PNG_HEAD)) == PNG_HEAD else PNG_END
+    while kind != PNG_END:
+        length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
+        place += length + 12
+        if place > end:
+            raise ValueError("it ends early")
+        if zlib.crc32(file.read(length), zlib.crc32(kind)) != int.from_bytes(file.read(4), "big"):
+            raise ValueError("its own checksum does not fit, so its numbers are not those that were written")
+    file.seek(0)
 
 
 def _unreadable(path: Path, error: Exception) -> BadImageError:
@@ -63,6 +98,10 @@ def _unreadable(path: Path, error: Exception) -> BadImageError:
         return BadImageError(
             path, f"damaged or not an image of a kind that is read ({kinds}); convert it to PNG"
         )
+    if isinstance(error, OSError) and error.errno is not None:  # of the system; Pillow's have no number
+        what, cure = in_words(error)
+        readable = "damaged or not an image" if error.errno in NO_IMAGE else "cannot be read"
+        return BadImageError(path, f"{readable}: {what}; {cure}")
     return BadImageError(path, f"damaged or not an image ({error}); copy or convert it again")
 
 
@@ -94,12 +133,14 @@ def load_image(path: Path, mirrored: bool = False, cure: str = "check the path")
     Raises:
         BadImageError: missing, truncated, not an image, or of more than 8 bits.
     """
-    image = open_image(path, cure)
-    if image.mode.startswith(("I", "F")):  # conversion would clip at 255
-        raise BadImageError(path, f"has more than 8 bits a channel ({image.mode}); convert it to 8-bit RGB")
-    if image.mode != "RGB":
-        image = image.convert("RGB")
+    image = _as_rgb(open_image(path, cure), path)
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else image
+
+
+def _as_rgb(image: Image.Image, name: Path | str) -> Image.Image:
+    if image.mode.startswith(("I", "F")):  # conversion would clip at 255
+        raise BadImageError(name, f"has more than 8 bits a channel ({image.mode}); convert it to 8-bit RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def encoded(image: Image.Image, extension: str, **settings: Any) -> bytes:
@@ -169,19 +210,20 @@ def resize_array(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return to_array(resize(Image.fromarray(image), height, width))
 
 
-def as_images(
-    images: Sequence[np.ndarray] | np.ndarray, float_size: tuple[int, int] | None = None
-) -> list[np.ndarray]:
+def as_images(images: Any, float_size: tuple[int, int] | None = None) -> list[np.ndarray]:
     """One image, a batch or a list of them as a list of uint8 (h, w, 3) arrays.
 
     Args:
+        images: arrays uint8 (h, w, 3) RGB, (h, w, 4) with an opacity that is left out, (h, w) or (h, w, 1) grey; images
+            of Pillow; or names of files.
         float_size: (height, width) that float32 arrays in [0, 1] may have, too; None: none may come.
 
     Raises:
         UserError: there is none, or one is something else.
     """
-    single = isinstance(images, np.ndarray) and images.ndim == 3
-    found = [np.asarray(image) for image in ([images] if single else images)]
+    is_array = isinstance(images, np.ndarray) and images.ndim in (2, 3)
+    single = is_array or isinstance(images, str | os.PathLike | Image.Image)
+    found = [_as_array(image) for image in ([images] if single else images)]
     if not found:
         raise UserError("no image: give at least one array of shape (height, width, 3)")
     for number, image in enumerate(found):
@@ -193,3 +235,15 @@ def as_images(
                 "expected uint8 RGB (height, width, 3)"
             )
     return found
+
+
+def _as_array(image: Any) -> np.ndarray:
+    """A file, an image of Pillow, grey or with opacity: as RGB; anything else as an array as it is."""
+    if isinstance(image, str | os.PathLike):
+        return to_array(load_image(Path(image)))
+    if isinstance(image, Image.Image):
+        return to_array(_as_rgb(image, "an image of Pillow"))
+    array = np.asarray(image)
+    if array.ndim == 2 or array.shape[2:] == (1,):
+        return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2) if array.size else array
+    return array[:, :, :3] if array.ndim == 3 and array.shape[2] == 4 else array

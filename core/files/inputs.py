@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.errors import UserError
+from core.errors import UserError, say
 from core.files.regular import read_text
 
 VIDEO_EXTENSIONS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
@@ -19,6 +19,19 @@ OUTPUTS = (
     *(f"_disp{extension}" for extension in VIDEO_EXTENSIONS),
 )
 
+OUTPUT_FOLDERS = ("model_v1", "_predictions")
+OTHER_IMAGES = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".bmp",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+)  # that are read, asked for or not
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
 WEIGHTS = (".pth", ".pdparams", ".safetensors", ".h5", ".npz", ".ckpt", ".tar")
 
 Item = TypeVar("Item")
@@ -27,7 +40,8 @@ Item = TypeVar("Item")
 def find_images(path: str, extensions: list[str]) -> list[Path]:
     """The image of that name, the images in that folder, on that list, or those that match that pattern.
 
-    A folder and a pattern give sorted images; a list (`.txt`: a path per line, relative to the list) its own order.
+    A folder and a pattern give sorted images, a folder without any those of the folders below it; a list (`.txt`: a
+    path per line, relative to the list) its own order.
 
     Args:
         extensions: of the images to look for in a folder, without the dot.
@@ -36,20 +50,52 @@ def find_images(path: str, extensions: list[str]) -> list[Path]:
         UserError: nothing is there, or an image of a list is missing.
     """
     if Path(path).is_dir():
-        endings = tuple(f".{extension.lower().lstrip('.')}" for extension in extensions)
-        found = [file for file in Path(path).iterdir() if file.name.lower().endswith(endings)]
-        missing = (
-            f"{path}: the folder has no images {', '.join(f'*{ending}' for ending in endings)}; see --ext"
-        )
-    elif Path(path).is_file():
+        return _images_of_folder(Path(path), extensions)
+    if Path(path).is_file():
         return _listed_images(Path(path)) if path.lower().endswith(".txt") else [Path(path)]
-    else:
-        found = [Path(name) for name in glob.glob(path)]
-        missing = f"{path}: no such image, and no image matches it as a pattern"
-    images = sorted(file for file in found if file.is_file() and not file.name.endswith(OUTPUTS))
+    images = sorted(file for name in glob.glob(path) if _is_image(file := Path(name)))
     if not images:
-        raise UserError(missing)
+        raise UserError(f"{path}: no such image, and no image matches it as a pattern")
     return images
+
+
+def _images_of_folder(folder: Path, extensions: list[str]) -> list[Path]:
+    """The images of these kinds in a folder; else those of other kinds that are read; else those of folders below."""
+    wanted = tuple(f".{extension.lower().lstrip('.')}" for extension in extensions)
+    for endings in (wanted, OTHER_IMAGES):
+        images = sorted(
+            file for file in folder.iterdir() if file.name.lower().endswith(endings) and _is_image(file)
+        )
+        if images:
+            if endings != wanted:
+                kinds = ", ".join(f"*{ending}" for ending in wanted)
+                say(f"{folder}: no {kinds}; taken: its {len(images)} images of other kinds")
+            return images
+    images = [file for below in _folders_below(folder) for file in sorted(below.iterdir())]
+    images = [
+        file for file in images if file.name.lower().endswith((*wanted, *OTHER_IMAGES)) and _is_image(file)
+    ]
+    if not images:
+        files = sum(1 for file in folder.iterdir() if file.is_file())
+        kinds = ", ".join(f"*{ending}" for ending in wanted)
+        raise UserError(
+            f"{folder}: the folder has no images {kinds}; see --ext (it holds {files} other files, and neither it nor "
+            "a folder below it an image of another kind that is read)"
+        )
+    folders = len({file.parent for file in images})
+    say(f"{folder}: no images in it; taken: the {len(images)} in {folders} folders below it")
+    return images
+
+
+def _folders_below(folder: Path) -> Iterator[Path]:
+    for name, folders, _ in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and not f.endswith(OUTPUT_FOLDERS))
+        if Path(name) != folder:
+            yield Path(name)
+
+
+def _is_image(file: Path) -> bool:
+    return file.is_file() and not file.name.endswith(OUTPUTS)
 
 
 def _listed_images(path: Path) -> list[Path]:
@@ -74,8 +120,10 @@ def find_video(path: str) -> Path | int | None:
     """The video file or the number of the camera that `--image_path` names, None for anything else.
 
     Raises:
-        UserError: the name of a video, but no such file.
+        UserError: the name of a video, but no such file; or an address.
     """
+    if ADDRESS.match(path) and not Path(path).exists():
+        raise UserError(f"{path}: addresses are not fetched; download it, and name the file")
     camera = re.fullmatch(r"webcam(?::(\d{1,3}))?", path)
     if camera is not None and not Path(path).exists():
         return int(camera[1] or 0)
@@ -86,13 +134,32 @@ def find_video(path: str) -> Path | int | None:
     return Path(path)
 
 
-def output_stems(images: list[Path], output: str | None) -> dict[Path, Path]:
+def videos_in(path: str, extensions: list[str]) -> list[Path]:
+    """The videos of a folder that has no images of these kinds, sorted; [] for anything else."""
+    if not Path(path).is_dir():
+        return []
+    files = sorted(file for file in Path(path).iterdir() if _is_image(file))
+    images = (*(f".{extension.lower().lstrip('.')}" for extension in extensions), *OTHER_IMAGES)
+    if any(file.name.lower().endswith(images) for file in files):
+        return []
+    return [file for file in files if file.name.lower().endswith(VIDEO_EXTENSIONS)]
+
+
+def output_stems(images: list[Path], output: str | None, top: Path | None = None) -> dict[Path, Path]:
     """Where the results of each image go: `<folder>/<name of the image>`, to which suffixes are added.
+
+    Args:
+        top: the folder that was named; the folders of images below it are made below `output`, too.
 
     Raises:
         UserError: two images would write the same files.
     """
-    stems = {image: Path(output or image.parent) / image.stem for image in images}
+    stems = {}
+    for image in images:
+        folder = image.parent if output is None else Path(output)
+        if output is not None and top is not None and image.is_relative_to(top):
+            folder /= image.parent.relative_to(top)
+        stems[image] = folder / image.stem
     taken: dict[Path, Path] = {}
     for image, stem in stems.items():
         if stem in taken:

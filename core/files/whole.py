@@ -6,6 +6,7 @@ Imports neither NumPy nor a framework.
 import contextlib
 import ctypes
 import difflib
+import errno
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.faults import as_os_error, no_room, why_not_written
 from core.files import stale
 
 EXTENSIONS = {"torch": ".pth", "paddle": ".pdparams"}
@@ -31,8 +33,27 @@ ASIDE = re.compile(
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 
+class NotWrittenError(UserError):
+    """A file could not be written.
+
+    Attributes:
+        cause: what the system said, for whoever writes a folder of such files, whose name is not yet theirs.
+    """
+
+    def __init__(self, message: str, cause: Exception) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class _ShortFileError(OSError):
+    """What a library wrote is not all there, and it said nothing."""
+
+
 def write_atomically(
-    path: Path, write: Callable[[Path], None], is_whole: Callable[[Path], bool] | None = None
+    path: Path,
+    write: Callable[[Path], None],
+    is_whole: Callable[[Path], bool] | None = None,
+    needed: int | None = None,
 ) -> None:
     """Writes a file so that it is never seen half-written: temporary file in the same folder, fsync, rename.
 
@@ -40,10 +61,12 @@ def write_atomically(
         path: the file; its folder is made when absent.
         write: writes the content to the path it is given, which has the same extension.
         is_whole: reads back what `write` wrote, where that is a library that says nothing of a full disk.
+        needed: bytes, for the message of a full disk, where they are known.
 
     Raises:
-        UserError: the folder or the file cannot be written (any OSError, also one of `write`), or is not
-            whole. What else `write` raises passes through. In either case an older file stays as it was.
+        UserError: the folder or the file cannot be written (any OSError, also one of `write`, or what a library
+            makes of it), or is not whole. What else `write` raises passes through. In either case an older file
+            stays as it was.
     """
     path = Path(path)
     temporary, lock = None, None
@@ -55,28 +78,35 @@ def write_atomically(
         write(temporary)
         _synchronise(temporary)
         if is_whole is not None and not is_whole(temporary):
-            raise UserError(_is_short(path))
+            raise _ShortFileError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.replace(temporary, path)
         _synchronise(path.parent)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except Exception as error:
+        if (said := _not_written(path, error, temporary, needed)) is not None:
+            raise said from error
+        raise
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         stale.release(lock)
 
 
-def _is_short(path: Path) -> str:
-    free = shutil.disk_usage(path.parent).free >> 20
-    return (
-        f"{path}: cannot be written whole: {free} MiB are free on the disk of {path.parent.absolute()} (or a limit on "
-        "the size of files is reached); make room, or choose another folder"
-    )
+def _not_written(
+    path: Path, error: Exception, temporary: Path | None, needed: int | None = None
+) -> UserError | None:
+    """What to say of what the system said, also by way of a library; None for any other error."""
+    cause = error.cause if isinstance(error, NotWrittenError) else error
+    if as_os_error(cause) is None:
+        return None
+    place = temporary or path
+    short = isinstance(cause, _ShortFileError)
+    why = f" whole: {no_room(place, needed)}" if short else why_not_written(cause, place, needed)
+    return NotWrittenError(f"{path}: cannot be written{why}", cause)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file by `write_atomically`: what a library makes in memory is whole in the file, or an error."""
-    write_atomically(path, lambda temporary: _write_bytes(temporary, content))
+    write_atomically(path, lambda temporary: _write_bytes(temporary, content), needed=len(content))
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
@@ -127,7 +157,7 @@ def yaml_text(record: Mapping[str, Any]) -> str:
     return text
 
 
-def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
+def write_folder_atomically(folder: Path, fill: Callable[[Path], None], needed: int | None = None) -> None:
     """Writes a folder so that it is never seen half-filled: temporary sibling, fsync of all files, rename.
 
     An existing folder changes places with the new one in one step, where the system can do that; else it is moved
@@ -136,6 +166,7 @@ def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
     Args:
         folder: the folder; its parents are made when absent.
         fill: writes the files into the empty folder it is given.
+        needed: bytes, for the message of a full disk, where they are known.
 
     Raises:
         UserError: the folder cannot be written (any OSError, also one of `fill`). What else `fill` raises
@@ -153,8 +184,10 @@ def write_folder_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
             _synchronise(file)
         _swap_folders(temporary, folder)
         _synchronise(folder.parent)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    except Exception as error:
+        if (said := _not_written(folder, error, temporary, needed)) is not None:
+            raise said from error
+        raise
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -185,8 +218,10 @@ def add_files_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
         for file in files:
             os.replace(file, folder / file.name)
         _synchronise(folder)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    except Exception as error:
+        if (said := _not_written(folder, error, temporary)) is not None:
+            raise said from error
+        raise
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

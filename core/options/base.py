@@ -27,6 +27,9 @@ REPLACED = {
 }
 
 
+DEFAULT_DATA = "kitti_data"  # where no --data_path is given
+
+
 def option(
     default: Any,
     help: str,
@@ -53,6 +56,12 @@ def require(condition: bool, message: str) -> None:
     """Raises `UserError(message)` unless the condition holds."""
     if not condition:
         raise UserError(message)
+
+
+def no_data(path: str) -> str:
+    """What to say of a root of data that is not there."""
+    given = "; it is the default" if path == DEFAULT_DATA else ""
+    return f"{path}: no such folder{given}; --data_path must be the root of the data set"
 
 
 def list_name(split: str) -> str:

@@ -2,6 +2,7 @@
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from core.options.base import option, require, require_at_least
 
@@ -30,6 +31,11 @@ def require_camera(name: str, numbers: int, where: str) -> None:
 @dataclass
 class RayOptions:
     """Viewing rays of a calibrated camera, or of a file of rays: what training without a camera model starts from."""
+
+    EXAMPLE: ClassVar[str] = (
+        "make_rays.py --camera kannala_brandt --parameters 300 300 319.5 239.5 0.02 -5e-3 1e-3 -1e-4 --height 480 --"
+        "width 640 --output rays.npz"
+    )
 
     output: str = option(
         "rays.npz", "file to write: .npz with the mask of pixels that have a ray, or .npy without", path=True

@@ -39,6 +39,8 @@ from core.options.protocols import (
 class EvaluationOptions:
     """Evaluation of depth."""
 
+    EXAMPLE: ClassVar[str] = "evaluate_depth.py --data_path kitti --eval_mono --load_weights_folder runs/mdp"
+
     REJECTED: ClassVar[Mapping[str, str]] = {"split_path": "use --eval_split"}  # of programs that are known
 
     backend: str = option("torch", "framework", choices=("torch", "paddle"))
@@ -385,6 +387,10 @@ class EvaluationOptions:
 class PoseEvaluationOptions:
     """Evaluation of the camera's path."""
 
+    EXAMPLE: ClassVar[str] = (
+        "evaluate_pose.py --data_path kitti_odometry --eval_split odom_9 --load_weights_folder runs/odometry"
+    )
+
     backend: str = option("torch", "framework", choices=("torch", "paddle"))
     data_path: str = option("kitti_data", "root folder of the data set", path=True)
     load_weights_folder: str | None = option(
@@ -464,6 +470,8 @@ class PoseEvaluationOptions:
 class ExportOptions:
     """Export of ground-truth depth for a split."""
 
+    EXAMPLE: ClassVar[str] = "export_gt_depth.py --data_path kitti --split eigen"
+
     data_path: str | None = option(None, "root folder of the data set", path=True)
     split: str | None = option(
         None, "folder in splits/, or a path, with test_files.txt, or a list file", path=True
@@ -503,6 +511,11 @@ class ExportOptions:
 class ReportOptions:
     """Table and picture of a run on a split with training ground truth."""
 
+    EXAMPLE: ClassVar[str] = (
+        "report_depth.py --split data/drive/splits --data_path data/drive --"
+        "disparities disps.npy --metrics mine=metrics.json"
+    )
+
     data_path: str = option("kitti_data", "root folder of the data set", path=True)
     split: str | None = option(None, "folder in splits/, or a path, with train and test lists", path=True)
     metrics: list[str] = option(("",), "rows of the table: NAME=FILE.json of evaluate_depth.py --output, ...")
@@ -520,6 +533,10 @@ class ReportOptions:
         require_at_least(self, 1, "rows")
         folder = self.split is None or not self.split.endswith(".txt")
         require(folder, f"option split: {self.split} is one list; name the folder of train and test lists")
+        require(
+            self.metrics != [""], "--metrics is missing: NAME=FILE.json of evaluate_depth.py --output, ..."
+        )
+        require(self.split is not None, "--split is missing: the folder of the lists that were evaluated")
         for entry in self.metrics:
             require("=" in entry, f"option metrics: {entry!r} is not NAME=FILE.json")
         require(

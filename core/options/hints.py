@@ -31,6 +31,8 @@ UNITS: Mapping[str, tuple[str, float]] = {
 class HintOptions:
     """Depth hints of a list of stereo images."""
 
+    EXAMPLE: ClassVar[str] = "precompute_depth_hints.py --data_path kitti --split eigen_full"
+
     ALIASES: ClassVar[Mapping[str, str]] = {
         "filenames": "split",
         "overwrite_saved_depths": "overwrite",

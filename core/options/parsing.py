@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from core.errors import UserError
+from core.errors import UserError, say
+from core.files.inputs import OTHER_IMAGES, VIDEO_EXTENSIONS
 from core.files.whole import write_yaml, yaml_text
 from core.options import OPTIONS, REPLACED, EvaluationOptions, Options, option_files
 
@@ -29,6 +30,7 @@ OptionsClass = TypeVar("OptionsClass")
 VERSION = "unreleased"
 PACKAGES = ("torch", "paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python-headless", "Pillow")
 VALUE_SHOWN = 80
+PICTURES = (*OTHER_IMAGES, *VIDEO_EXTENSIONS)
 TRANSLATED = "translated "  # before the name of an option of the authors, where argparse keeps it
 Translate = Callable[[list[str]], dict[str, Any]]
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
@@ -48,11 +50,10 @@ def parse(
         UserError: unknown option or key (with the nearest name), wrong type, wrong choice, unreadable file.
     """
     fields = _fields(options_class)
-    given, rest = _make_parser(options_class, description).parse_known_args(
-        sys.argv[1:] if argv is None else argv
-    )
+    argv = sys.argv[1:] if argv is None else argv
+    given, rest = _make_parser(options_class, description).parse_known_args(argv)
     if rest:
-        _refuse_argument(rest[0], options_class)
+        _refuse_argument(rest, argv, options_class)
     arguments = vars(given)
     printing = arguments.pop("print_config", False)
     values: dict[str, Any] = {}
@@ -71,7 +72,7 @@ def parse(
     if printing:
         _print_config(options, notes)
     for note in notes:
-        print(note, file=sys.stderr)
+        say(note)
     return options
 
 
@@ -183,10 +184,15 @@ class _Version(argparse.Action):
 
 
 class _Parser(argparse.ArgumentParser):
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, example: str = "", **settings: Any) -> None:
         super().__init__(**settings)
+        self.example = example
         # Of a list's numbers argparse takes -0.5 for one, but -1e-3 for an option (before Python 3.14).
         self._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+
+    def format_help(self) -> str:
+        """Ends with a line to copy."""
+        return super().format_help() + (f"\nexample: python {self.example}\n" if self.example else "")
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see --help)")
@@ -196,6 +202,7 @@ def _make_parser(options_class: type, description: str) -> argparse.ArgumentPars
     options = _fields(options_class).values()
     positional = "".join(f"{option.name.upper()} " for option in options if option.positional)
     parser = _Parser(
+        example=_example(options_class),
         description=description,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
@@ -230,6 +237,13 @@ def _make_parser(options_class: type, description: str) -> argparse.ArgumentPars
             f"--{name}", dest=TRANSLATED + name, action="append", nargs="*", help=argparse.SUPPRESS
         )
     return parser
+
+
+def _example(options_class: type) -> str:
+    """The class's line of a command, of its method where it has one."""
+    method = _fields(options_class).get("method")
+    example: str = getattr(options_class, "EXAMPLE", "")
+    return example.format(method=method.default) if method is not None else example
 
 
 def _add_argument(group: Any, field: "_Field", translated: bool = False) -> None:
@@ -268,20 +282,50 @@ def _add_argument(group: Any, field: "_Field", translated: bool = False) -> None
     )
 
 
-def _refuse_argument(argument: str, options_class: type) -> NoReturn:
+def _refuse_argument(rest: list[str], argv: list[str], options_class: type) -> NoReturn:
+    argument = rest[0]
     if argument.endswith((".yaml", ".yml")):
         raise UserError(f"unexpected argument {argument!r}: a file of options is given by --config")
     if not argument.startswith("-"):
-        raise UserError(f"unexpected argument {argument!r}: options start with -- (see --help)")
+        cure = _meant(argument, argv, _fields(options_class))
+        raise UserError(f"unexpected argument {_shown(argument)}: {cure}")
     name = argument.lstrip("-").partition("=")[0]
     flags = [f"no_{field.name}" for field in _fields(options_class).values() if field.kind is bool]
     hint = _hint(name, options_class, [*flags, "config", "print_config"], "--")
     raise UserError(f"unknown option {argument.partition('=')[0]}{hint}")
 
 
+def _meant(word: str, argv: list[str], fields: Mapping[str, "_Field"]) -> str:
+    """What the user may have meant by a word that no option takes."""
+    before = argv[: argv.index(word)]
+    flags = [number for number, one in enumerate(before) if one.startswith("--")]
+    last = before[flags[-1]].lstrip("-").replace("-", "_") if flags else ""
+    field = fields.get(last) or fields.get(last.removeprefix("no_"))
+    if field is not None and field.kind is bool and flags[-1] == len(before) - 1:
+        return f"--{last} takes no value: give it alone, or --no_{field.name} to take it back"
+    ending = os.path.splitext(word)[1].lower()
+    alike = field is not None and field.path and ending == os.path.splitext(before[-1])[1].lower()
+    if alike and len(before) - flags[-1] > 1:
+        return (
+            f"--{last} takes one value; put a pattern in quotes, so that the shell leaves it alone: "
+            f"--{last} '*{ending}'"
+        )
+    looks_so = word.lower().endswith(PICTURES)
+    for name, meant in (
+        ("image_path", looks_so or os.path.isfile(word)),
+        ("data_path", os.path.isdir(word)),
+        ("image_path", os.path.isdir(word)),
+    ):
+        if name in fields and meant:
+            return f"options start with --; did you mean --{name} {word}?"
+    return "options start with -- (see --help)"
+
+
 def _hint(name: str, options_class: type, more: Iterable[str] = (), prefix: str = "") -> str:
     """ ": did you mean …?", or the cure for a name that a published program, another method or another script has."""
-    name, fields = name.replace("-", "_"), _fields(options_class)
+    given, name, fields = name, name.replace("-", "_"), _fields(options_class)
+    if name != given and name.removeprefix("no_") in fields:
+        return f": did you mean {prefix}{name}?"
     replaced = {**REPLACED, **getattr(options_class, "REJECTED", {})}
     if name in replaced:
         return f": {replaced[name]}"

@@ -22,6 +22,8 @@ from core.options.base import (
 class PredictionOptions:
     """Prediction for images and videos."""
 
+    EXAMPLE: ClassVar[str] = "predict.py --image_path photo.jpg --load_weights_folder runs/mdp"
+
     REJECTED: ClassVar[Mapping[str, str]] = {  # of programs that are known: the cure
         "input_dir": "use --image_path",
         "output_dir": "use --output",

@@ -3,7 +3,7 @@
 
 import typing
 from dataclasses import dataclass, make_dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from core.options.base import option, require, require_at_least, require_depth_range, require_seed
 from core.options.training import Options, method_names
@@ -12,6 +12,8 @@ from core.options.training import Options, method_names
 @dataclass
 class SplitOptions:
     """Split lists of own images."""
+
+    EXAMPLE: ClassVar[str] = "make_split.py --data_path videos"
 
     data_path: str | None = option(None, "folder of images, of sequences or of videos; or a video", path=True)
     output: str | None = option(None, "folder to write; none: splits in the folder of the images", path=True)
@@ -23,6 +25,7 @@ class SplitOptions:
         "leave out frames whose neighbours move less: pixels of an image 640 wide, such as 0.5; 0 keeps all",
     )
     png: bool = option(False, "extract the frames of videos as .png, not .jpg")
+    force: bool = option(False, "replace the lists that are there already")
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
@@ -39,6 +42,8 @@ class SplitOptions:
 @dataclass
 class FrameIndexOptions:
     """Frames in which something has moved, of every scene of a data set with lists of scenes."""
+
+    EXAMPLE: ClassVar[str] = "make_frame_index.py --data_path scenes"
 
     data_path: str | None = option(
         None, "root folder of the scenes: has training/train.txt, or train.txt, or val.txt", path=True
@@ -60,6 +65,8 @@ PARITY_SIZE = {"height": 64, "width": 96}  # or the least that a method allows
 @dataclass
 class ParityOptions:
     """Comparison of the backends."""
+
+    EXAMPLE: ClassVar[str] = "check_parity.py --method {method} --output certificate"
 
     method: str = option("", "which paper", choices=method_names)
     backends: list[str] = option(("torch", "paddle"), "the two to compare", choices=("torch", "paddle"))
@@ -108,6 +115,10 @@ def parity_options(method: type[Options]) -> type[ParityOptions]:
 class ConversionOptions:
     """Conversion of weights."""
 
+    EXAMPLE: ClassVar[str] = (
+        "convert_weights.py runs/mdp/models/weights_19 --to safetensors --output converted"
+    )
+
     source: str | None = option(
         None, "folder of weights, or a file; recognised by content", path=True, positional=True
     )
@@ -143,6 +154,8 @@ class ConversionOptions:
 class VisualizationOptions:
     """Colour pictures of saved disparities."""
 
+    EXAMPLE: ClassVar[str] = "visualize_disparities.py disps_eigen_split.npy"
+
     disparities: str | None = option(
         None, ".npy of disparities (images, height, width), of any program", path=True, positional=True
     )
@@ -158,6 +171,8 @@ class VisualizationOptions:
 @dataclass
 class OnnxOptions:
     """Export of the depth network to an ONNX file."""
+
+    EXAMPLE: ClassVar[str] = "export_onnx.py --load_weights_folder runs/mdp --output depth.onnx"
 
     backend: str = option(
         "torch", "framework that writes it, from weights of either", choices=("torch", "paddle")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from core.options.base import (
     DATASETS,
+    DEFAULT_DATA,
     NAMED_CAMERAS,
     NOMINAL_BASELINE,
     different,
@@ -64,6 +65,8 @@ def criterion_of_mode(mode: str, values: Mapping[str, float]) -> tuple[str, floa
 class Options:
     """Training, for every method."""
 
+    EXAMPLE: ClassVar[str] = "train.py --method {method} --data_path kitti --model_name {method}_first"
+
     # What a class says of its method besides its options.
     LEAST_SIDE: ClassVar[int] = 64  # pixels of the network's input
     SIDE_MULTIPLE: ClassVar[int] = 32
@@ -90,7 +93,7 @@ class Options:
 
     backend: str = option("torch", "framework", choices=("torch", "paddle"))
     method: str = option("", "which paper", choices=method_names)
-    data_path: str = option("kitti_data", "root folder of the data set", path=True)
+    data_path: str = option(DEFAULT_DATA, "root folder of the data set", path=True)
     log_dir: str = option("runs", "the run folder is LOG_DIR/MODEL_NAME", path=True)
     model_name: str = option("mdp", "the run folder is LOG_DIR/MODEL_NAME")
     split: str = option(
@@ -340,7 +343,10 @@ class Options:
         for name in ("height", "width"):
             size, least, multiple = getattr(self, name), self.LEAST_SIDE, self.SIDE_MULTIPLE
             fits = least <= size <= MAX_SIDE and size % multiple == 0
-            require(fits, f"option {name}: {size} is no multiple of {multiple} from {least} to {MAX_SIDE}")
+            cure = f"; take at least {least}" if size < least else ""
+            require(
+                fits, f"option {name}: {size} is no multiple of {multiple} from {least} to {MAX_SIDE}{cure}"
+            )
         require(
             self.dataset != "kitti_test",
             "option dataset: kitti_test has single test images, without neighbours: for evaluation only",

@@ -1,5 +1,6 @@
 """What `predict.py` writes of an image: files that state their unit, scale and model."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from core.options import PredictionOptions
 from core.prediction.point_cloud import point_cloud, write_ply
 
 LARGEST_PIXEL = 65535
+NEARLY_CONSTANT = 1.1  # farthest to nearest depth, below which there is nothing to see
 LARGEST_RELATIVE_DEPTH = 100.0  # in 16 bits, of networks without a bound
 DISPARITY = {"quantity": "disparity", "depth": "scale_factor / disparity"}
 
@@ -78,6 +80,15 @@ class PredictionWriter:
         if options.png_scale is not None:
             self.pixel_unit = 1 / options.png_scale
         self.record = depth_record(metric, self.scale_factor, model)
+        self.unit = " m" if metric else ", no unit"
+        self.nearest, self.farthest = math.inf, 0.0
+
+    def range(self) -> str:
+        """A line on the depths so far, also those of which no file was asked for."""
+        line = f"depth from {self.nearest:.4g} to {self.farthest:.4g}{self.unit}"
+        if self.farthest < NEARLY_CONSTANT * self.nearest:
+            line += "; nearly constant: colours show differences that mean nothing. Are the weights trained to the end?"
+        return line
 
     def describe(self) -> str:
         """The files written for each image."""
@@ -103,6 +114,8 @@ class PredictionWriter:
         with np.errstate(divide="ignore", over="ignore"):
             depth = (self.scale_factor / disparity).astype(np.float32)
         require_finite(depth, f"{what}depth", "lower --pred_depth_scale_factor, or check the weights")
+        near, far = float(depth.min()), float(depth.max())
+        self.nearest, self.farthest = min(self.nearest, near), max(self.farthest, far)
         prediction = Prediction(image, disparity, depth, image_size)
         for kind in self.kinds:
             write = IN_FOLDERS[kind][1] if kind in IN_FOLDERS else WRITERS[kind][1]

@@ -2,6 +2,7 @@
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from core.errors import UserError
 from core.options import CAMERAS, option
@@ -17,6 +18,8 @@ _LEAST = {
 @dataclass
 class RenderOptions:
     """A rendered street drive. Everything but `output` and `workers` decides what the pictures show."""
+
+    EXAMPLE: ClassVar[str] = "render_drive.py --output data/drive"
 
     output: str = option(
         "", "folder to write; must be new, empty, or an unfinished set of the same options", path=True

@@ -10,6 +10,7 @@ import numpy as np
 
 from core.cameras.models import Camera
 from core.errors import UserError
+from core.faults import why_not_written
 from core.rendering.rig import Rig
 from core.rendering.street import Plan
 from core.rendering.trajectory import DATA_FORMAT, RATE, packet
@@ -61,15 +62,16 @@ def _encoded(extension: str, image: Array, parameters: list[int]) -> bytes:
 
 def write(path: Path, data: bytes | str) -> None:
     """Writes to a file beside, then renames."""
-    part = path.with_name(f".{path.name}.part")
+    part, content = path.with_name(f".{path.name}.part"), data.encode() if isinstance(data, str) else data
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data.encode() if isinstance(data, str) else data)
+        part.write_bytes(content)
         os.replace(part, path)
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --output") from error
+        why = why_not_written(error, path, len(content))
+        raise UserError(f"{path}: cannot be written{why}; see --output") from error
 
 
 def write_rays(path: Path, camera: Camera, height: int, width: int) -> None:

@@ -6,7 +6,6 @@ anything leave the machine. What goes wrong there ends no training.
 
 import hashlib
 import importlib
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import UserError
+from core.errors import UserError, say
 from core.options import Options
 from core.training.log import BoardWriter
 
@@ -110,7 +109,7 @@ class WandbBoard:
             act()
         except Exception as error:  # a network, a disk, a server: the training has its own files
             self._run = None
-            print(f"--wandb: stopped, the training goes on: {_line(error)}", file=sys.stderr)
+            say(f"--wandb: stopped, the training goes on: {_line(error)}")
 
 
 def _line(error: Exception) -> str:

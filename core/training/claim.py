@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from core.errors import UserError
+from core.faults import in_words, why_not_written
 from core.training.resume import CHECKPOINT, RECORD_FILE, RUN_FILE, Checkpoint, Run, find_run
 
 LOCK_FILE = ".lock"
@@ -51,7 +52,9 @@ class Claim:
                 f"{self.folder}: another process trains here; wait for it, or choose another --model_name"
             ) from None
         except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written: {error.strerror or error}") from error
+            raise UserError(
+                f"{self.folder}: cannot be written{why_not_written(error, self.folder)}"
+            ) from error
         self._lock = lock
 
     def find_run(self, now: Run, defaults: Mapping[str, Any]) -> tuple[Run, Checkpoint | None, list[str]]:
@@ -110,4 +113,4 @@ def make_room(folder: Path, overwrite: bool) -> None:
         try:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         except OSError as error:
-            raise UserError(f"{path}: cannot be removed: {error.strerror or error}") from error
+            raise UserError(f"{path}: cannot be removed: {'; '.join(in_words(error))}") from error

@@ -1,5 +1,6 @@
 """What a training run tells: progress on the console, numbers in `scalars.jsonl`, pictures for a board."""
 
+import contextlib
 import json
 import math
 import time
@@ -11,6 +12,7 @@ from typing import Any, Protocol, TextIO
 import numpy as np
 
 from core.errors import UserError
+from core.faults import printable, why_not_written
 from core.files.whole import write_text
 
 SCALARS = "scalars.jsonl"
@@ -94,7 +96,7 @@ class RunLog:
     def message(self, text: str) -> None:
         """Prints a line without tearing the progress bar."""
         if self._file is not None:
-            self._bar.write(text)
+            self._bar.write(printable(text))
 
     def scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
         """Appends a line to `scalars.jsonl`, and a point to every curve of the board.
@@ -107,8 +109,11 @@ class RunLog:
         finite = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
         line = json.dumps({"step": step, "part": part, "values": finite}, allow_nan=False)
         if self._file is not None:
-            self._file.write(line + "\n")
-            self._file.flush()
+            try:
+                self._file.write(line + "\n")
+                self._file.flush()
+            except OSError as error:
+                raise _not_written(Path(self._file.name), error) from error
         if self.writer is not None:
             for name, number in numbers.items():
                 self.writer.add_scalar(f"{part}/{name}", number, step)
@@ -123,7 +128,8 @@ class RunLog:
         """Closes the progress bar, `scalars.jsonl` and the board."""
         self._bar.close()
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # of what could not be written, and has been said
+                self._file.close()
         if self.writer is not None:
             self.writer.close()
 
@@ -148,7 +154,11 @@ def _open_scalars(path: Path, first_step: int) -> TextIO:
             write_text(path, "".join(line for line in lines if _is_before(line, first_step)))
         return path.open("a" if first_step else "w", encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+        raise _not_written(path, error) from None
+
+
+def _not_written(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path}: cannot be written{why_not_written(error, path)}")
 
 
 def _is_before(line: str, step: int) -> bool:

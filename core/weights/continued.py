@@ -1,14 +1,13 @@
 """What a checkpoint of a whole training says of its progress, for a training that goes on from it."""
 
 import dataclasses
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from core.errors import UserError
+from core.errors import UserError, say
 from core.weights import format_of
 from core.weights.families import FAMILIES
 from core.weights.families.base import is_counter, is_number
@@ -36,7 +35,7 @@ def with_start_epoch(options: "TrainingOptions") -> "TrainingOptions":
         raise UserError(f"{path}: does not say after which epoch it was saved; give --start_epoch N")
     options = dataclasses.replace(options, start_epoch=done)
     options.validate()
-    print(f"{path}: saved in epoch {done - 1}; goes on with epoch {done}", file=sys.stderr)
+    say(f"{path}: saved in epoch {done - 1}; goes on with epoch {done}")
     return options
 
 
@@ -77,14 +76,14 @@ def kept_moments(path: Path, files: Mapping[str, State], method: str) -> State:
         reason = (
             "its optimizer's state is not that of its networks" if found else "it has no optimizer's state"
         )
-        print(f"{path}: {reason}; Adam's moments begin at zero", file=sys.stderr)
+        say(f"{path}: {reason}; Adam's moments begin at zero")
         return {}
     arrays = {"step": np.array(max(int(one["step"]) for one in found if one), np.int64)}
     for (name, _), moments in zip(parameters, found, strict=True):
         if moments:
             arrays |= {f"{key}/{name}": moments[key].astype(np.float32) for key in ("exp_avg", "exp_avg_sq")}
             arrays[f"steps/{name}"] = np.array(int(moments["step"]), np.int64)
-    print(f"{path}: goes on with Adam's moments of {sum(map(bool, found))} parameters", file=sys.stderr)
+    say(f"{path}: goes on with Adam's moments of {sum(map(bool, found))} parameters")
     return arrays
 
 

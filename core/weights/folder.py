@@ -1,13 +1,12 @@
 """What a weights folder says of its model."""
 
 import dataclasses
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from core.errors import UserError
+from core.errors import UserError, say
 from core.files.whole import EXTENSIONS, find_file, find_weights
 from core.options import OPTIONS, Options
 from core.options.parsing import checked_values, load_method_options
@@ -156,9 +155,7 @@ def _unknown(
     missing = [name for name in unknown if name not in given]
     if missing:
         taken = ", ".join(f"--{name} {getattr(options, name)}" for name in missing)
-        print(
-            f"{folder}: its files do not say {' and '.join(missing)}; taken for it: {taken}", file=sys.stderr
-        )
+        say(f"{folder}: its files do not say {' and '.join(missing)}; taken for it: {taken}")
     return unknown
 
 

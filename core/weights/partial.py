@@ -1,11 +1,10 @@
 """Weights of which only some fit a network, where a user asks for them."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import UserError
+from core.errors import UserError, say
 from core.files.whole import shown_name
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def completed(
         raise UserError(
             f"{path}: no tensor of it fits {network}, neither by name nor by shape; check the file"
         )
-    print(f"{path}: {network}: loaded {len(fitting)} of {len(own)} tensors", file=sys.stderr)
+    say(f"{path}: {network}: loaded {len(fitting)} of {len(own)} tensors")
     for words, names in (
         ("absent, left as they are", [name for name in own if name not in state]),
         (
@@ -45,5 +44,5 @@ def completed(
         if names:
             shown = ", ".join(map(shown_name, names[:NAMES_SHOWN]))
             more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-            print(f"  {words}: {shown}{more}", file=sys.stderr)
+            say(f"  {words}: {shown}{more}")
     return {name: state[name] if name in fitting else own[name] for name in own}

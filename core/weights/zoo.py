@@ -11,16 +11,17 @@ import difflib
 import fcntl
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from core.errors import UserError, run
+from core.errors import UserError, run, say
+from core.faults import why_not_written
 from core.files.whole import write_text
 from core.weights.download import Checksum, DownloadError, download, file_hash, mismatch
 from core.weights.files import TOGETHER_SUFFIXES
-from core.weights.releases import NOWHERE, Family, Release, load_zoo, weights_root
+from core.weights.releases import FOLDER, NOWHERE, Family, Release, load_zoo, weights_root
+from core.weights.run_folder import weights_of
 from core.weights.unpack import unpack
 
 if TYPE_CHECKING:
@@ -55,14 +56,19 @@ def resolve_weights(name: str | Path, root: Path | None = None) -> Path:
     """The folder of weights that a user means: a folder, or a name of the zoo, fetched when it is not there yet.
 
     Args:
-        name: an existing folder wins, and so does a file of weights, which may hold all networks of a model.
+        name: an existing folder wins, and so does a file of weights, which may hold all networks of a model; the folder
+            of a run stands for its best weights, see `weights_of`. Recipes name the runs of the project: what is not
+            there from the current folder is looked for from the project's.
         root: folder of the weights; None: `weights_root()`.
 
     Raises:
         UserError: neither a folder nor a name of the zoo; or it cannot be fetched.
     """
-    if Path(name).is_dir() or (Path(name).is_file() and Path(name).suffix in TOGETHER_SUFFIXES):
-        return Path(name)
+    found = _beside_the_project(Path(name))
+    if found.is_dir():
+        return weights_of(found)
+    if found.is_file() and found.suffix in TOGETHER_SUFFIXES:
+        return found
     root = root or weights_root()
     zoo = load_zoo(root)
     release = zoo.get(str(name))
@@ -74,6 +80,15 @@ def resolve_weights(name: str | Path, root: Path | None = None) -> Path:
             f"--num_layers {release.num_layers}"
         )
     return fetch(release, root)
+
+
+def _beside_the_project(path: Path) -> Path:
+    """The path from the project's folder where there is nothing from the current one, which is said."""
+    there = FOLDER.parent / path
+    if path.is_absolute() or path.exists() or len(path.parts) < 2 or not there.exists():
+        return path
+    say(f"{path}: not in the current folder; taken from the project: {there}")
+    return there
 
 
 def imagenet_file(num_layers: int, root: Path | None = None) -> Path:
@@ -96,7 +111,10 @@ def _unknown(name: str | Path, names: list[str]) -> str:
     if Path(name).exists():
         return f"{name}: a file, not a folder of weights; name the folder it lies in"
     if os.sep in str(name):
-        return f"{name}: no such folder of weights; check the path, or name a release of weights/zoo.yml"
+        here = "" if Path(name).is_absolute() else f", which counts from {Path.cwd()}"
+        return (
+            f"{name}: no such folder of weights; check the path{here}, or name a release of weights/zoo.yml"
+        )
     nearest = difflib.get_close_matches(str(name), names, n=2)
     hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"there are {', '.join(names)}"
     return f"{name}: no such folder of weights, and no such name in weights/zoo.yml; {hint}"
@@ -119,7 +137,9 @@ def fetch(release: Release, root: Path) -> Path:
             if not _is_there(release, root, target):
                 _fetch(release, root, target)
     except OSError as error:
-        raise UserError(f"{root}: cannot be written: {error.strerror or error}") from None
+        # What is being fetched, and its parts, count as needed.
+        why = why_not_written(error, root / INCOMING)
+        raise UserError(f"{root}: cannot be written{why}, by MONODEPTH_WEIGHTS") from None
     return target
 
 
@@ -164,7 +184,7 @@ def _announce(release: Release, root: Path) -> None:
             f"no checksum of it is published; that of what comes now is kept in {_pin_file(release, root)}"
         )
     for line in lines:
-        print(f"{release.name}: {line}", file=sys.stderr)
+        say(f"{release.name}: {line}")
 
 
 def _by_hand(release: Release, root: Path) -> str:
@@ -184,7 +204,7 @@ def _only_one(root: Path, name: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{name}: waiting for another process that fetches weights", file=sys.stderr)
+            say(f"{name}: waiting for another process that fetches weights")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -227,7 +247,11 @@ def _pin_file(release: Release, root: Path) -> Path:
 
 def main(argv: list[str] | None) -> None:
     """Prints the zoo, or fetches what is named."""
-    parser = argparse.ArgumentParser("python -m core.weights.zoo", description="Weights by name.")
+    parser = argparse.ArgumentParser(
+        "python -m core.weights.zoo",
+        description="Weights by name.",
+        epilog="example: python -m core.weights.zoo mono_640x192",
+    )
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="releases to fetch now; none: print them all"
     )

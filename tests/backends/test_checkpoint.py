@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from core.errors import UserError
 from core.files.whole import write_folder_atomically
 from core.weights.pdparams import write_pdparams
+from tests.core.files.test_full_disk import room_for
 from tests.core.weight_files import write_pth
 
 RATE = 1e-3
@@ -249,3 +250,23 @@ def test_absent_and_misshapen_files_of_the_other_backend(backend, small, tmp_pat
     write_pdparams(tmp_path / "encoder.pdparams", PADDLE | {"1._mean": np.zeros(4, np.float32)})
     with pytest.raises(UserError, match=r"encoder\.pdparams: the weights do not fit.*1\.running_mean"):
         checkpoint.load_networks({"encoder": small()}, tmp_path, ["encoder"])
+
+
+def test_a_full_disk(backend, tmp_path):
+    """In the words of the framework's own writer it is one for us, too; and what was needed is said."""
+    checkpoint = backend.module("checkpoint")
+    state = {"one.weight": np.random.default_rng(0).normal(size=(64, 1000)).astype(np.float32)}
+    name = f"depth{checkpoint.EXTENSION}"
+    for size in (100, 100_000, 255_000):
+        with (
+            room_for(size),
+            pytest.raises(
+                UserError, match=r"weights_0: cannot be written: .*: \d+ MiB .*, and 2 MiB are needed"
+            ),
+        ):
+            write_folder_atomically(
+                tmp_path / "weights_0",
+                lambda folder: checkpoint.write_weights(folder / name, state, {}),
+                2 << 20,
+            )
+    assert list(tmp_path.iterdir()) == []

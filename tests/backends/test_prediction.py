@@ -96,7 +96,7 @@ def test_python_takes_one_image_or_many(predictor, images) -> None:
     one, many = predictor.disparity(images[0]), predictor.disparity(np.stack(images[:1]))
     assert one.shape == (1, HEIGHT, WIDTH)
     np.testing.assert_array_equal(one, many)
-    for wrong in (images[0] / 255.0, images[0][:, :, 0], [images[0][:, :, :2]], []):
+    for wrong in (images[0] / 255.0, images[0][:, :, 0] / 255.0, [images[0][:, :, :2]], []):
         with pytest.raises(UserError, match=r"expected uint8 RGB|no image"):
             predictor.disparity(wrong)
 

@@ -102,6 +102,11 @@ def test_encoder_with_classifier_and_without_counters(backend, predictor, make, 
     np.testing.assert_array_equal(make(folder).disparity(images), predictor.disparity(images))
 
 
+def test_a_run_stands_for_its_weights(make, trained):
+    for folder in (trained.parent.parent, trained.parent, str(trained.parent)):
+        assert make(folder).folder == trained
+
+
 def test_folder_is_not_there_or_not_whole(backend, make, trained, tmp_path):
     with pytest.raises(UserError, match="absent: no such folder of weights"):
         make(tmp_path / "absent")

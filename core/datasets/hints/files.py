@@ -19,7 +19,8 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from core.datasets.kitti import MAX_IMAGE_SIDE
 from core.datasets.splits import LEFT, SplitLine
 from core.errors import UserError
-from core.files.images import UNREADABLE, encoded
+from core.files.arrays import as_float32
+from core.files.images import UNREADABLE, check_png, encoded
 from core.files.regular import open_regular
 from core.files.whole import write_bytes
 from core.options.needs import Listing
@@ -138,7 +139,7 @@ def _read_npy(path: Path) -> np.ndarray:
         raise UserError(
             f"{path}: holds {depth.dtype} of shape {depth.shape}, no hint (1, height, width); {CURE}"
         )
-    depth = depth.astype(np.float32).reshape(1, *shape)
+    depth = as_float32(depth, str(path), CURE).reshape(1, *shape)
     if not np.isfinite(depth).all():
         raise UserError(f"{path}: holds depths that are no numbers; {CURE}")
     return np.maximum(depth, np.float32(0))
@@ -150,7 +151,7 @@ def read_coded(path: Path) -> Coded:
     Raises:
         UserError: it is missing, damaged, or no hint.
     """
-    with _opened(path) as image:
+    with _opened(path, exact=True) as image:
         numerator, step = (_number(image, name) for name in NUMBERS)
         return Coded(np.array(image, np.uint16), step, numerator)
 
@@ -169,10 +170,17 @@ def how_it_was_made(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[PngImageFile]:
-    """A 16-bit PNG, not yet decoded; what is wrong with it inside becomes a UserError."""
+def _opened(path: Path, exact: bool = False) -> Iterator[PngImageFile]:
+    """A 16-bit PNG, not yet decoded; what is wrong with it inside becomes a UserError.
+
+    Args:
+        exact: all its checksums are compared.
+    """
     try:
-        with open_regular(path) as file, Image.open(file, formats=("PNG",)) as image:
+        with open_regular(path) as file, contextlib.ExitStack() as stack:
+            if exact:
+                check_png(file)
+            image = stack.enter_context(Image.open(file, formats=("PNG",)))
             if not isinstance(image, PngImageFile) or not image.mode.startswith("I"):
                 raise ValueError(f"it has no 16 bits but is of mode {image.mode}")
             if max(image.size) > MAX_IMAGE_SIDE or image.width * image.height > MAX_PIXELS:

@@ -7,7 +7,7 @@ from core.datasets.known_poses import Intrinsics, KnownMotion, file_motion
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
 from core.datasets.sequences import ImageSequence, file_numbers, named_sequences, read_sequence
-from core.datasets.splits import CAMERAS, LEFT, RIGHT, SplitLine
+from core.datasets.splits import CAMERAS, LEFT, LISTS, RIGHT, SplitLine
 from core.datasets.videos import frame_rate, is_video, video_folder
 from core.errors import UserError
 from core.options.base import is_name_format
@@ -45,6 +45,12 @@ class FolderDataset(SequenceDataset):
     @classmethod
     def split_lines(cls, listing: Listing, part: str, needs: Needs) -> tuple[list[SplitLine], list[str]]:
         """Those of the list; or, by the form of their names, all images whose sources are there."""
+        if listing.split in LISTS and not Path(listing.split).exists():
+            lists = video_folder(Path(listing.path)) / "splits"
+            raise UserError(
+                f"option split: {listing.split} lists frames of KITTI, not yours; with --dataset folder make lists by "
+                f"make_split.py --data_path {listing.path}, and give --split {lists}"
+            )
         if not is_name_format(listing.split):
             return super().split_lines(listing, part, needs)
         if "s" in needs.frames:

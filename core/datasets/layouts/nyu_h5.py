@@ -11,6 +11,7 @@ from core.datasets.evaluated_images import EvaluatedImages, OnDemand
 from core.datasets.preparation import network_images
 from core.datasets.sample import Sample, image_key
 from core.errors import UserError
+from core.files.arrays import as_float32
 from core.options import EvaluationOptions
 from core.options.needs import Preparation
 from core.options.protocols import Subject
@@ -50,7 +51,7 @@ def read_depth(path: Path) -> np.ndarray:
             f"{path}: depth is {depth.dtype} of shape {depth.shape}, expected metres (480, 640) in floating point; "
             f"{CURE}"
         )
-    depth = depth.astype(np.float32)
+    depth = as_float32(depth, str(path), CURE)
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
 
 

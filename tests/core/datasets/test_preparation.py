@@ -438,3 +438,34 @@ def test_images_for_prediction_in_numbers_nobody_asked_for():
         network_images(floats, Preparation(32, 64))
     with pytest.raises(UserError, match="float32 of shape"):
         network_images(floats[:, 1:], Preparation(32, 64, filter="float_bilinear"))
+
+
+KINDS = ["file", "name", "pillow", "grey", "grey of three", "grey pillow", "opaque", "list", "one"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_for_prediction_as_people_have_them(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    rgb, grey = rng.integers(0, 256, (40, 70, 3), np.uint8), rng.integers(0, 256, (40, 70), np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    three = np.repeat(grey[..., None], 3, axis=2)
+    given, meant = {
+        "file": (tmp_path / "a.png", rgb),
+        "name": (str(tmp_path / "a.png"), rgb),
+        "pillow": (Image.fromarray(rgb), rgb),
+        "grey": (grey, three),
+        "grey of three": (grey[:, :, None], three),
+        "grey pillow": (Image.fromarray(grey), three),
+        "opaque": (np.dstack([rgb, grey]), rgb),
+        "list": ([tmp_path / "a.png"], rgb),
+        "one": ([Image.fromarray(rgb)], rgb),
+    }[kind]
+    preparation = Preparation(32, 64)
+    np.testing.assert_array_equal(network_images(given, preparation), network_images(meant, preparation))
+
+
+def test_images_for_prediction_of_16_bits(tmp_path):
+    with pytest.raises(UserError, match=r"an image of Pillow: has more than 8 bits a channel \(I;16\)"):
+        network_images(Image.fromarray(np.ones((40, 70), np.uint16)), Preparation(32, 64))
+    with pytest.raises(UserError, match=r"image 0 .*expected uint8 RGB"):
+        network_images(np.ones((40, 70), np.uint16), Preparation(32, 64))
