@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.files import plain_yaml
 from core.files.regular import read_text
 
 MAX_BYTES = 64 << 20
@@ -42,23 +43,15 @@ def read_entries(path: Path) -> dict[str, Any]:
 
 
 def _yaml(path: Path, text: str) -> dict[str, Any]:
-    import yaml
-
     kept = OPENCV_TAG.sub("", _known_blocks(text))
     if len(kept) > MAX_PARSED:
         raise UserError(
             f"{path}: has {len(kept) >> 10} KiB of cameras, far more than calibrations have; {CURE}"
         )
     try:
-        for event in yaml.parse(kept, yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
-                raise UserError(
-                    f"{path}: has tags (!name) or aliases (*name), which calibrations have not; {CURE}"
-                )
-        content = yaml.safe_load(kept)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:REASON_SHOWN]
-        raise UserError(f"{path}: is not valid YAML: {reason}; {CURE}") from None
+        content = plain_yaml.parse(kept)
+    except plain_yaml.NotPlainError as error:
+        raise UserError(f"{path}: is not valid YAML: {error}; {CURE}") from None
     return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
 
 

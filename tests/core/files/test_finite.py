@@ -98,8 +98,9 @@ def test_finite_results_are_as_they_were(tmp_path: Path) -> None:
         assert str(file["text"]) == "metres"
 
 
-# What is no result of a user: an exchange between two processes, and the batch that led to an error.
+# No result of a user: an exchange between two processes, the batch that led to an error, rays of a rendered camera.
 OTHERS = {"core/files/arrays.py", "core/parity/results.py", "core/parity/request.py", "backends/outputs.py"}
+OTHERS |= {"core/rendering/writer.py"}
 OTHERS |= {f"backends/{backend}/trainer.py" for backend in ("torch", "paddle")}
 
 
