@@ -43,6 +43,8 @@ def main(argv: list[str] | None = None) -> None:
     # Before the networks run: a missing file should not cost their time.
     truth = None if options.no_eval or benchmark else images.truths()
     moving = None if truth is None else images.regions()
+    if truth is not None:
+        check_truths(options, images, truth, images.image_sizes(), "images")
     options = with_weights(options)
     blended = None
     if options.load_weights_folder is not None:
@@ -66,21 +68,71 @@ def main(argv: list[str] | None = None) -> None:
         write_upload(options, disparities, factor)
         return
     assert truth is not None
+    check_truths(options, images, truth, predicted_sizes(disparities), "predictions")
     if options.variants:
         report_variants(options, images, (disparities, blended), factor, (truth, moving))
         return
     metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor), moving)
     print(metrics.describe())
+    if options.accept:
+        print(f"accepted: {', '.join(options.accept)}")
     print(metrics.printed())
+    print(metrics.counted())
     if rows := printed_groups(metrics, images.groups):
         print(rows)
     if options.scale_by_sequence and images.sequences:
         print(printed_scales(metrics.scale_by_sequence(images.sequences)))
     if options.output is not None:
         groups = groups_to_json(metrics, images.groups)
-        save_json(Path(options.output), metrics, images.names, images.sequences, groups)
+        of = origin(options, images)
+        save_json(Path(options.output), metrics, images.names, images.sequences, groups, of)
     if options.csv is not None:
         save_csv(Path(options.csv), metrics, images.names)
+
+
+def check_truths(
+    options: EvaluationOptions,
+    images: "EvaluatedImages",
+    truth: "Truths",
+    seen: "Sequence[tuple[int, int] | None]",
+    what: str,
+) -> None:
+    """Makes sure that the truths have the shapes of their images or predictions, where they are all at hand.
+
+    Raises:
+        UserError: one is turned.
+    """
+    from core.plausibility.truth import check_shapes
+
+    if isinstance(truth, list) and len(seen) == len(truth):
+        where = images.truth_file() or f"ground truth of {options.split}"
+        check_shapes(where, [one.shape for one in truth], seen, images.names, what)
+
+
+def predicted_sizes(disparities: "Sequence[np.ndarray] | np.ndarray") -> list[tuple[int, int] | None]:
+    """(height, width) of each prediction where all are in memory; None of those that are read one by one."""
+    import numpy as np
+
+    if not isinstance(disparities, np.ndarray):
+        return [None] * len(disparities)
+    return [(disparities.shape[1], disparities.shape[2])] * len(disparities)
+
+
+def origin(options: EvaluationOptions, images: "EvaluatedImages") -> dict[str, object]:
+    """What the numbers are of, for the JSON: where images, predictions and truth lie, and what was found in them."""
+    from core.plausibility import checks
+
+    return {
+        "data_path": options.data_path,
+        "dataset": options.reader,
+        "image_files": images.image_files(),
+        "split": options.split,
+        "weights": options.load_weights_folder,
+        "predictions": options.ext_disp_to_eval or options.pred_depth,
+        "ground_truth": options.gt_depth if images.truth_file() is None else str(images.truth_file()),
+        "accepted": checks.accepted(),
+        "warnings": checks.warnings(),
+    }
 
 
 def report_variants(
@@ -99,7 +151,7 @@ def report_variants(
     """
     from core.evaluation.comparison import Scaling
     from core.evaluation.groups import groups_to_json, printed_groups
-    from core.evaluation.variants import BLENDED, evaluate_variants, save_variants
+    from core.evaluation.variants import BLENDED, PLAIN, evaluate_variants, save_variants
 
     plain, blended = predictions
     unscaled = Scaling("unit" if options.eval_stereo else "none", factor)
@@ -111,13 +163,16 @@ def report_variants(
         Scaling("median", options.pred_depth_scale_factor),
         known[1],
     )
-    print(found.describe())
+    print(f"{found.describe()} |{found.metrics[PLAIN].counted()}")
+    if options.accept:
+        print(f"accepted: {', '.join(options.accept)}")
     print(found.printed())
     if rows := printed_groups(found, images.groups):
         print(rows)
     if options.output is not None:
         groups = groups_to_json(found, images.groups)
-        save_variants(Path(options.output), found, images.names, images.sequences, groups)
+        of = origin(options, images)
+        save_variants(Path(options.output), found, images.names, images.sequences, groups, of)
 
 
 def saved_depth(folder: Path, images: int) -> "Sequence[np.ndarray]":

@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     from core.files.whole import write_text
     from core.options.needs import Needs, Preparation
     from core.options.protocols import PROTOCOLS, Protocol, on_list
+    from core.plausibility import checks
 
     assert options.split is not None and options.disparities is not None  # validated by the parser
     root, output = Path(options.data_path), Path(options.output)
@@ -76,8 +77,12 @@ def main(argv: list[str] | None = None) -> None:
     text = "\n".join(
         [
             describe(protocol, scaling, len(truth)),
+            *([f"accepted: {', '.join(checks.accepted())}"] if checks.accepted() else []),
+            *(f"warning: {line}" for line in checks.warnings()),
             "",
             table({name: m.mean_of(METRIC_NAMES) for name, m in measured.items()} | results),
+            "",
+            next(iter(measured.values())).counted().strip(),
         ]
     )
     chosen = spread(len(lines), options.rows)

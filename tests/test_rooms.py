@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up: a room imports those before it, never those after it; rooms of one row do not import each other.
 ROWS = (
     ("errors", "cores", "disparity"),
+    ("plausibility",),
     ("files",),
     ("options",),
     ("geometry", "weights"),

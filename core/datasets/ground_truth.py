@@ -21,6 +21,7 @@ from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.arrays import save_arrays
 from core.options.base import list_name
+from core.plausibility.truth import check_truth
 from core.weights.archives import open_archive
 from core.weights.files import unreadable
 from core.weights.npz import read_npz, read_object_maps
@@ -30,6 +31,7 @@ ARRAYS = {"version": "i", "shapes": "i", "counts": "i", "index": "i", "values": 
 MAX_BYTES = 16 << 30  # of all arrays; the largest training list of KITTI needs 10, the Eigen test 0.1
 PUBLISHED = "data"  # the one array of a file that the published program exports
 REMAKE = "make it again with export_gt_depth.py"
+NEEDED = f"needed is {PUBLISHED} (images, height, width), metres, 0 or nan where unknown"
 
 
 # ---- from a scan to a map --------------------------------------------------------------------------------
@@ -198,16 +200,27 @@ def save_ground_truth(path: Path, maps: Sequence[SparseDepth]) -> None:
 def load_ground_truth(path: Path, lines: Sequence[SplitLine] | None = None) -> list[SparseDepth]:
     """Reads what `save_ground_truth` or the published program wrote; runs nothing that the file holds.
 
-    The published file (one array of objects, `data`) does not say which lines its maps belong to.
+    The published file (one array of objects, `data`) does not say which lines its maps belong to. In it, and in those
+    of other programs, nan is unknown, too.
 
     Args:
         lines: the split that the maps must belong to, line by line; None skips the check.
 
     Raises:
-        UserError: missing, damaged, another format, or made for another split.
+        UserError: missing, damaged, another format, made for another split, or not in metres.
     """
-    if _is_published(path):
-        return _published_maps(path, lines)
+    maps = _published_maps(path, lines) if _is_published(path) else _own_maps(path, lines)
+    check_maps(path, maps)
+    return maps
+
+
+def check_maps(where: Path | str, maps: Sequence[SparseDepth]) -> None:
+    """See `core.plausibility.truth.check_truth`."""
+    check_truth(where, [depth.values for depth in maps], [depth.line for depth in maps])
+
+
+def _own_maps(path: Path, lines: Sequence[SplitLine] | None) -> list[SparseDepth]:
+    """The maps that `save_ground_truth` wrote."""
     arrays = _read_arrays(path)
     shapes, counts, index, values = (arrays[name] for name in ("shapes", "counts", "index", "values"))
     number = len(counts)
@@ -236,6 +249,10 @@ def load_ground_truth(path: Path, lines: Sequence[SplitLine] | None = None) -> l
 
 def _is_published(path: Path) -> bool:
     """Whether a file is of the published program; its size is bounded before anything is unpacked."""
+    if path.is_dir():
+        raise UserError(
+            f"{path}: a folder is no ground truth; make the file of it: export_gt_depth.py --depth_maps {path}"
+        )
     if not path.is_file():
         raise UserError(f"{path}: no such ground truth; make it with export_gt_depth.py")
     try:
@@ -253,8 +270,15 @@ def _published_maps(path: Path, lines: Sequence[SplitLine] | None) -> list[Spars
     maps = read_object_maps(path, PUBLISHED, REMAKE)
     for depth in maps:
         sides = depth.ndim == 2 and min(depth.shape) > 0 and max(depth.shape) <= MAX_IMAGE_SIDE
-        if not sides or depth.dtype.kind != "f" or not np.isfinite(depth).all():
+        if sides and depth.dtype.kind in "iu":
+            raise UserError(
+                f"{path}: holds whole numbers ({depth.dtype}, up to {depth.max()}), so its unit is not known; save "
+                f"metres as float32, or {REMAKE}"
+            )
+        if not sides or depth.dtype.kind != "f" or np.isinf(depth).any():
             raise UserError(f"{path}: damaged: holds something else than depth maps; {REMAKE}")
+    if maps and all(np.isnan(depth).all() for depth in maps):
+        raise UserError(f"{path}: damaged: all its depths are nan, which is unknown; {REMAKE}")
     if lines is not None and len(lines) != len(maps):
         raise UserError(f"{path}: holds {len(maps)} maps but the split has {len(lines)} lines; {REMAKE}")
     return [
@@ -267,7 +291,10 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     arrays = read_npz(path, REMAKE, MAX_BYTES)
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
-        raise UserError(f"{path}: no ground truth of this program: lacks {', '.join(missing)}; {REMAKE}")
+        there = ", ".join(list(arrays)[:5])
+        raise UserError(
+            f"{path}: no ground truth of this program: has {there}, lacks {', '.join(missing)}; {NEEDED}; {REMAKE}"
+        )
     wrong = [name for name, kind in ARRAYS.items() if arrays[name].dtype.kind != kind]
     if wrong or arrays["version"].shape != () or arrays["version"] != VERSION or arrays["counts"].ndim != 1:
         raise UserError(f"{path}: ground truth of another version or damaged; {REMAKE}")

@@ -8,6 +8,8 @@ import numpy as np
 from core.errors import UserError
 from core.files.images import open_image
 from core.files.regular import open_regular, read_text
+from core.plausibility.scans import check_scan, other_layout
+from core.plausibility.truth import check_annotated
 
 MAX_IMAGE_SIDE = 16384  # a larger size in a calibration is a mistake, and would fill the memory
 MAX_SCAN_BYTES = 256 << 20  # a revolution has two megabytes
@@ -127,7 +129,7 @@ def read_scan(path: Path) -> np.ndarray:
     """Reads a velodyne scan: float32 (N, 4), x forward, y left, z up in metres, then reflectance.
 
     Raises:
-        UserError: missing, empty or truncated.
+        UserError: missing, empty or truncated, or of another layout or unit.
     """
     try:
         with open_regular(path, MAX_SCAN_BYTES) as file:
@@ -138,8 +140,11 @@ def read_scan(path: Path) -> np.ndarray:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     if size == 0 or size % (4 * FLOATS_PER_POINT) != 0:
-        raise UserError(f"{path}: truncated scan: {size} bytes are no whole number of points; copy it again")
-    return np.frombuffer(content, dtype="<f4").reshape(-1, FLOATS_PER_POINT)
+        cure = other_layout(content) or "copy it again"
+        raise UserError(f"{path}: truncated scan: {size} bytes are no whole number of points; {cure}")
+    scan = np.frombuffer(content, dtype="<f4").reshape(-1, FLOATS_PER_POINT)
+    check_scan(path, scan, content)
+    return scan
 
 
 def read_annotated_depth(path: Path) -> np.ndarray:
@@ -151,4 +156,6 @@ def read_annotated_depth(path: Path) -> np.ndarray:
     image = open_image(path, "merge KITTI's annotated depth (proj_depth) into the raw tree")
     if not image.mode.startswith("I"):
         raise UserError(f"{path}: not a 16-bit depth image but of mode {image.mode}; copy the original again")
-    return np.asarray(image).astype(np.float32) / 256
+    depth = np.asarray(image).astype(np.float32) / 256
+    check_annotated(path, depth)
+    return depth

@@ -20,6 +20,7 @@ from core.evaluation.regions import REGIONS, RegionMetrics, region_metrics, with
 from core.files.arrays import require_finite, write_json
 from core.files.whole import write_text
 from core.options.protocols import PROTOCOLS, Protocol
+from core.plausibility.truth import few_pixels
 
 MEDIAN = Scaling()
 
@@ -122,6 +123,14 @@ class DepthMetrics:
             lines.append(f" {name} pixels of {region.images} images")
             lines += [latex(region.mean)] if region.images else []
         return "\n".join(lines)
+
+    def counted(self) -> str:
+        """A line for the report: how many pixels of an image were compared, and a warning where they are few."""
+        known = self.valid_pixels[self.valid_pixels > 0]
+        if not known.size:
+            return " pixels compared: none"
+        line = f" pixels compared: {known.mean():.0f} an image ({known.min()} to {known.max()})"
+        return f"{line}; {few}" if (few := few_pixels(known)) else line
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as types that `json` writes; null where an image was skipped."""
@@ -274,6 +283,7 @@ def save_json(
     lines: Sequence[str],
     sequences: Sequence[str] | None = None,
     groups: Mapping[str, Any] | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes protocol, means and every image's numbers as JSON, atomically.
 
@@ -281,9 +291,11 @@ def save_json(
         lines: the split's line of each image.
         sequences: the video that each is of, where that is known: each gets its `scale_by_sequence`.
         groups: see `core.evaluation.groups.groups_to_json`; left out where there are none.
+        origin: what the numbers are of, and what was found in it; left out where nobody says.
     """
     more = {"lines": list(lines), "scale_by_sequence": scales_to_json(metrics, sequences)}
-    write_json(path, metrics.to_json() | more | ({"groups": groups} if groups else {}))
+    found = {name: value for name, value in (("groups", groups), ("origin", origin)) if value}
+    write_json(path, metrics.to_json() | more | found)
 
 
 def scales_to_json(metrics: DepthMetrics, sequences: Sequence[str] | None) -> dict[str, dict[str, float]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from core.errors import UserError
+from core.plausibility.checks import check_names
 
 RESNET_LAYERS = (18, 34, 50, 101, 152)
 DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "scenes", "ddad", "folder")
@@ -53,6 +54,15 @@ def require(condition: bool, message: str) -> None:
     """Raises `UserError(message)` unless the condition holds."""
     if not condition:
         raise UserError(message)
+
+
+def accept_option() -> Any:
+    """The field `accept` of a command that looks at data."""
+    return option(
+        None,
+        "checks of data, by name, whose findings are taken as they are; messages say the names",
+        choices=check_names,
+    )
 
 
 def list_name(split: str) -> str:

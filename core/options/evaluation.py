@@ -10,6 +10,7 @@ from core.options.base import (
     NAMED_CAMERAS,
     PRECISION,
     RESNET_LAYERS,
+    accept_option,
     list_name,
     option,
     require,
@@ -157,6 +158,7 @@ class EvaluationOptions:
     output: str | None = option(None, "JSON file for the metrics, also of every image", path=True)
     csv: str | None = option(None, "CSV file for the metrics of every image, a row each", path=True)
     png: bool = option(False, "read .png images; off: .jpg or .png, whichever the first line has")
+    accept: list[str] | None = accept_option()
     batch_size: int = option(16, "images per pass")
     num_workers: int = option(12, "threads that load images; 0 loads in the main thread")
     precision: str = option("32", PRECISION, choices=("32", "bf16", "16"))
@@ -397,6 +399,7 @@ class PoseEvaluationOptions:
         None, "images it sees at once; none: as in the weights' folder, else pairs", choices=("pairs", "all")
     )
     png: bool = option(False, "read .png images; otherwise .jpg, where there is one")
+    accept: list[str] | None = accept_option()
     batch_size: int = option(16, "motions per pass")
     num_workers: int = option(12, "threads that load images; 0 loads in the main thread")
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
@@ -447,6 +450,7 @@ class ExportOptions:
     nearest_point: bool = option(
         False, "keep the nearest point of a pixel, not the published rule with its quirk"
     )
+    accept: list[str] | None = accept_option()
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
@@ -479,6 +483,7 @@ class ReportOptions:
     )
     rows: int = option(5, "test frames in the picture")
     output: str = option("report", "folder for report.md and report.png", path=True)
+    accept: list[str] | None = accept_option()
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""

@@ -23,6 +23,7 @@ from typing import Any, NoReturn, TypeVar
 from core.errors import UserError
 from core.files.whole import write_yaml, yaml_text
 from core.options import OPTIONS, REPLACED, EvaluationOptions, Options, option_files
+from core.plausibility import checks
 
 OptionsClass = TypeVar("OptionsClass")
 
@@ -72,6 +73,7 @@ def parse(
         _print_config(options, notes)
     for note in notes:
         print(note, file=sys.stderr)
+    checks.begin(getattr(options, "accept", None), offered="accept" in fields)
     return options
 
 

@@ -5,7 +5,14 @@ import typing
 from dataclasses import dataclass, make_dataclass
 from typing import Any
 
-from core.options.base import option, require, require_at_least, require_depth_range, require_seed
+from core.options.base import (
+    accept_option,
+    option,
+    require,
+    require_at_least,
+    require_depth_range,
+    require_seed,
+)
 from core.options.training import Options, method_names
 
 
@@ -23,6 +30,7 @@ class SplitOptions:
         "leave out frames whose neighbours move less: pixels of an image 640 wide, such as 0.5; 0 keeps all",
     )
     png: bool = option(False, "extract the frames of videos as .png, not .jpg")
+    accept: list[str] | None = accept_option()
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
