@@ -65,10 +65,10 @@ def check_scan(path: Path, scan: np.ndarray, content: bytes | bytearray) -> None
     known = scan[np.isfinite(scan).all(axis=1)]
     if len(known) < FEW:
         if len(scan) >= FEW:
-            found = other_layout(content) or f"no scan; {NEEDED}"
+            like = other_layout(content) or f"no scan; {NEEDED}"
             impossible(
                 "scan_layout",
-                f"{path}: {len(scan) - len(known)} of {len(scan)} points are not finite: {found}",
+                f"{path}: {len(scan) - len(known)} of {len(scan)} points are not finite: {like}",
             )
         return
     low, high = float(known[:, 3].min()), float(known[:, 3].max())

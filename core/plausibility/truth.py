@@ -57,8 +57,8 @@ def check_truth(where: Path | str, maps: Sequence[np.ndarray], names: Sequence[s
         name = f" ({names[number]})" if names and names[number] else ""
         impossible(
             "truth_unit",
-            f"{where}: map {number}{name} has a median of {_metres(median)}, the others of {_metres(whole)} ({len(wrong)} "
-            f"of {len(maps)} maps): {unit_of(median)}",
+            f"{where}: map {number}{name} has a median of {_metres(median)}, the others of {_metres(whole)} "
+            f"({len(wrong)} of {len(maps)} maps): {unit_of(median)}",
         )
 
 
