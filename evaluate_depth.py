@@ -73,11 +73,10 @@ def main(argv: list[str] | None = None) -> None:
         report_variants(options, images, (disparities, blended), factor, (truth, moving))
         return
     metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor), moving)
-    print(metrics.describe())
+    print(f"{metrics.describe()} |{metrics.counted()}")
     if options.accept:
         print(f"accepted: {', '.join(options.accept)}")
     print(metrics.printed())
-    print(metrics.counted())
     if rows := printed_groups(metrics, images.groups):
         print(rows)
     if options.scale_by_sequence and images.sequences:

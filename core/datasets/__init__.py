@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from core.errors import UserError
 from core.options import Options
 from core.options.needs import Listing
+from core.plausibility.cameras import check_baseline
 
 if TYPE_CHECKING:
     from core.datasets.joined import JoinedDataset
@@ -98,9 +99,12 @@ def open_listing(options: Options, part: str, listing: Listing) -> "SequenceData
         bad_images=options.bad_images,
         given_intrinsics=options.intrinsics,
     )
+    if options.baseline is not None:
+        check_baseline("option baseline", options.baseline)
     dataset.notes[:0] = notes
     dataset.may_keep = not options.dry_run
     dataset.check_files()
+    dataset.check_rig(options.baseline)
     if needs.motion:
         options = with_baseline(options, dataset)
         if options.stereo_scale_factor is None:

@@ -17,6 +17,7 @@ from core.datasets.splits import LEFT
 from core.errors import UserError
 from core.geometry import invert_rigid
 from core.odometry.trajectories import are_rotations, read_trajectory
+from core.plausibility.cameras import check_kitti_sequence, check_projections
 
 POSES_FORMAT = "a row of 12 numbers per image, T_world_camera in metres"
 # Metres between a target and a source: farther is another unit or a jump of the GPS; nearer is no motion at all.
@@ -196,6 +197,8 @@ def odometry_cameras(
     file = CalibrationFile(calibration, "unpack KITTI's data_odometry_calib.zip there")
     keys = {f"P{first + side}": LEFT + side for side in (0, 1)}
     P = {key: (camera, file.numbers(key, 12).reshape(3, 4)) for key, camera in keys.items()}
+    check_projections(calibration, {key: matrix.tolist() for key, (_, matrix) in P.items()}, None)
+    check_kitti_sequence(calibration, float(P[f"P{first}"][1][0, 0]), image_size)
     T_camera_body, intrinsics = _cameras(calibration, P, image_size, np.eye(4))
     for _, _, cx, cy in intrinsics.values():
         if not (CENTRE[0] <= cx <= CENTRE[1] and CENTRE[0] <= cy <= CENTRE[1]):

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -49,12 +49,32 @@ class ImageSequence:
         Raises:
             BadImageError: none is readable.
         """
+        return image_size(self.first_image())
+
+    def first_image(self) -> Path:
+        """Its first readable image.
+
+        Raises:
+            BadImageError: none is readable.
+        """
         for path in self.cameras[2].values():
             try:
-                return image_size(path)
+                image_size(path)
+                return path
             except BadImageError as bad:
                 error = bad
         raise error
+
+
+def sizes_of(files: Iterable[Path]) -> dict[Path, tuple[int, int]]:
+    """(height, width) of each image, by its header; without those that are missing or unreadable."""
+    sizes = {}
+    for file in files:
+        try:
+            sizes[file] = image_size(file)
+        except BadImageError:  # what to do about it is for whoever reads it
+            continue
+    return sizes
 
 
 def read_sequence(folder: Path) -> ImageSequence:

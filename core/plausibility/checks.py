@@ -19,6 +19,12 @@ CHECKS = {
     "truth_unknown": "no one number stands for unknown depth: few pixels have the same depth",
     "truth_shape": "truth and images have one shape",
     "few_pixels": "at least 100 pixels an image are compared",
+    "camera_centre": "the principal point lies between 0.35 and 0.65 of the image",
+    "camera_pixels": "pixels are square, or the stored images were stretched a little",
+    "baseline": "the cameras of a stereo pair are between 1 mm and 10 m apart",
+    "calibration": "rotations of a calibration are rotations, and focal lengths above 0",
+    "kitti_rig": "a calibration in KITTI's tree is KITTI's, and of its own sequence",
+    "sequence_shapes": "the images of a sequence have one shape",
 }
 
 
