@@ -20,14 +20,14 @@ def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, compares, reports."""
     options = parse(with_choices(EvaluationOptions), argv, __doc__ or "")
     from core.datasets.evaluated_images import find_evaluated_images
-    from core.disparity import STEREO_SCALE_FACTOR
     from core.evaluation.comparison import Scaling
     from core.evaluation.depth import evaluate_depth, printed_scales, save_csv, save_json
-    from core.evaluation.disparity_files import save_disparities
+    from core.evaluation.disparity_files import free_path, save_disparities, save_unit
     from core.evaluation.groups import groups_to_json, printed_groups
     from core.evaluation.pictures import save_disparity_pictures, save_truth_pictures
     from core.files.inputs import require_no_input
     from core.files.whole import require_writable_folder
+    from core.plausibility.evaluation import check_direction
     from core.weights.folder import results_folder
     from core.weights.zoo import with_weights
 
@@ -52,10 +52,16 @@ def main(argv: list[str] | None = None) -> None:
     elif options.pred_depth is not None:
         disparities, stereo_factor = saved_depth(Path(options.pred_depth), len(images.names)), 1.0
     else:
-        disparities, stereo_factor = saved_disparities(options, len(images.names)), STEREO_SCALE_FACTOR
+        disparities, stereo_factor = saved_disparities(options, len(images.names)), metres_of(options)
     if options.save_pred_disps and options.load_weights_folder is not None:
-        name = f"disps_{options.split_name}_split.npy"
-        save_disparities(results_folder(options.load_weights_folder) / name, disparities)
+        list_of = {
+            "split": str(Path(options.split).absolute()),
+            "data_path": str(Path(options.data_path).absolute()),
+        }
+        folder = results_folder(options.load_weights_folder)
+        path = free_path(folder / f"disps_{options.split_name}_split.npy", list_of)
+        save_disparities(path, disparities)
+        save_unit(path, stereo_factor, list_of)
     if options.disps_path is not None:
         save_disparities(Path(options.disps_path) / "disparities.npy", disparities)
     if options.pictures is not None:
@@ -68,12 +74,17 @@ def main(argv: list[str] | None = None) -> None:
         write_upload(options, disparities, factor)
         return
     assert truth is not None
+    seen = seen_in_training(options, images)
     check_truths(options, images, truth, predicted_sizes(disparities), "predictions")
     if options.variants:
-        report_variants(options, images, (disparities, blended), factor, (truth, moving))
+        report_variants(options, images, (disparities, blended), factor, (truth, moving), seen)
         return
     metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor), moving)
-    print(f"{metrics.describe()} |{metrics.counted()}")
+    check_direction(predictions_of(options), metrics.rank_correlations)
+    print(metrics.describe())
+    print(metrics.counted())
+    if seen:
+        print(seen)
     if options.accept:
         print(f"accepted: {', '.join(options.accept)}")
     print(metrics.printed())
@@ -108,6 +119,70 @@ def check_truths(
         check_shapes(where, [one.shape for one in truth], seen, images.names, what)
 
 
+def predictions_of(options: EvaluationOptions) -> str:
+    """What is compared, for messages."""
+    return options.ext_disp_to_eval or options.pred_depth or options.load_weights_folder or ""
+
+
+def metres_of(options: EvaluationOptions) -> float:
+    """Metres in a unit of saved disparities: as the file beside them says, else as the weights there do, else KITTI's.
+
+    Raises:
+        UserError: --eval_stereo asks for metres that nobody knows.
+    """
+    from core.disparity import STEREO_SCALE_FACTOR
+    from core.evaluation.disparity_files import read_unit
+    from core.options.parsing import load_method_options
+    from core.weights.folder import OPTIONS_FILE, results_folder
+
+    path = Path(options.ext_disp_to_eval or "")
+    said = read_unit(path)
+    if said is not None:
+        return said
+    file = results_folder(path) / OPTIONS_FILE
+    factor = load_method_options(file).stereo_scale_factor if file.is_file() else None
+    if factor is None and options.eval_stereo and (file.is_file() or options.reader == "folder"):
+        raise UserError(
+            f"{path}: nothing says how many metres its unit has: use --eval_mono --disable_median_scaling "
+            "--pred_depth_scale_factor METRES, which is the distance of the stereo cameras in metres times 10"
+        )
+    return STEREO_SCALE_FACTOR if factor is None else factor
+
+
+def seen_in_training(options: EvaluationOptions, images: "EvaluatedImages") -> str | None:
+    """Words for the report where the weights were trained on test images, by the `options.yaml` beside them."""
+    from core.plausibility.lists import check_test
+
+    lines = images.lines
+    trained = trained_lines(options) if lines else None
+    if trained is None or not check_test(*trained, [line.place for line in lines]):
+        return None
+    return "not comparable: test images, or their neighbours, were trained on"
+
+
+def trained_lines(options: EvaluationOptions) -> "tuple[str, list[tuple[str, int, int | None]]] | None":
+    """What weights, or the predictions beside them, were trained on, and what says so; None where nothing does."""
+    from core.datasets.splits import load_split
+    from core.options.parsing import load_method_options
+    from core.weights.folder import OPTIONS_FILE, results_folder
+
+    source = options.load_weights_folder or options.ext_disp_to_eval
+    file = results_folder(source) / OPTIONS_FILE if source is not None else None
+    if file is None or not file.is_file():
+        return None
+    try:
+        listings = load_method_options(file).listings("train")
+        lines = [
+            line.place
+            for listing in listings
+            if listing.dataset == options.reader
+            for line in load_split(listing.split, "train")
+        ]
+    except UserError:  # lists may lie elsewhere now
+        return None
+    return str(file), lines
+
+
 def predicted_sizes(disparities: "Sequence[np.ndarray] | np.ndarray") -> list[tuple[int, int] | None]:
     """(height, width) of each prediction where all are in memory; None of those that are read one by one."""
     import numpy as np
@@ -140,6 +215,7 @@ def report_variants(
     predictions: "tuple[Sequence[np.ndarray] | np.ndarray, np.ndarray | None]",
     factor: float,
     known: "tuple[Truths, Sequence[np.ndarray] | None]",
+    seen: str | None,
 ) -> None:
     """Measures, prints and writes all variants of the predictions.
 
@@ -147,10 +223,12 @@ def report_variants(
         predictions: disparities, and the same averaged with those of the mirrored images, where a network ran.
         factor: that of predictions that are not scaled by medians.
         known: the truth, and what moves where that is known.
+        seen: see `seen_in_training`.
     """
     from core.evaluation.comparison import Scaling
     from core.evaluation.groups import groups_to_json, printed_groups
     from core.evaluation.variants import BLENDED, PLAIN, evaluate_variants, save_variants
+    from core.plausibility.evaluation import check_direction
 
     plain, blended = predictions
     unscaled = Scaling("unit" if options.eval_stereo else "none", factor)
@@ -162,7 +240,8 @@ def report_variants(
         Scaling("median", options.pred_depth_scale_factor),
         known[1],
     )
-    print(f"{found.describe()} |{found.metrics[PLAIN].counted()}")
+    check_direction(predictions_of(options), found.metrics[PLAIN].rank_correlations)
+    print(f"{found.describe()} |{found.metrics[PLAIN].counted()}{f' | {seen}' if seen else ''}")
     if options.accept:
         print(f"accepted: {', '.join(options.accept)}")
     print(found.printed())

@@ -15,6 +15,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from core.datasets.ground_truth import (
         check_maps,
+        check_sources,
         choose_source,
         ground_truth,
         ground_truth_name,
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     name = ground_truth_name(FORWARD_SCAN if options.source == FORWARD_SCAN else None)
     output = Path(options.output or split_folder(options.split) / name)
     source = options.source if options.source != "auto" else choose_source(root, options.split, lines)
+    check_sources(root, lines, source)
     export = ground_truth(root, lines, source, options.nearest_point)
     maps = list(tqdm(export, desc=f"{source} depth", total=len(lines), unit="map", disable=None))
     check_maps(f"{source} depth of {root}", maps)

@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     from core.options.needs import Needs, Preparation
     from core.options.protocols import PROTOCOLS, Protocol, on_list
     from core.plausibility import checks
+    from core.plausibility.lists import check_test
 
     assert options.split is not None and options.disparities is not None  # validated by the parser
     root, output = Path(options.data_path), Path(options.output)
@@ -44,6 +45,7 @@ def main(argv: list[str] | None = None) -> None:
             f"{options.disparities}: holds {len(disparities)} predictions but the split lists {len(lines)} images; "
             "predict that split"
         )
+    check_test(f"split {options.split}", [line.place for line in training], [line.place for line in lines])
     results, measured_by = {}, []
     for entry in options.metrics:
         name, _, file = entry.partition("=")

@@ -20,7 +20,8 @@ from core.datasets.kitti import (
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.arrays import save_arrays
-from core.options.base import list_name
+from core.options.base import published_name
+from core.plausibility.lists import by_folder
 from core.plausibility.truth import check_truth
 from core.weights.archives import open_archive
 from core.weights.files import unreadable
@@ -151,11 +152,36 @@ def ground_truth(
         yield SparseDepth.from_dense(depth, line)
 
 
+def check_sources(root: Path, lines: Sequence[SplitLine], source: str) -> None:
+    """Makes sure that every line has what its map is made of, before the first is made.
+
+    Args:
+        source: see `ground_truth`.
+
+    Raises:
+        UserError: some have not; counts them by drive.
+    """
+    annotated = source == "annotated"
+    files = [
+        annotated_depth_path(root, line.folder, line.frame, line.camera)
+        if annotated
+        else scan_path(root, line.folder, line.frame)
+        for line in lines
+    ]
+    lacking = [number for number, file in enumerate(files) if not file.is_file()]
+    if lacking:
+        what = "image; merge KITTI's annotated depth" if annotated else "scan; unpack the velodyne_points"
+        counted = by_folder([lines[number].folder for number in lacking], [line.folder for line in lines])
+        raise UserError(
+            f"{files[lacking[0]]}: no such {what} there, or give a list of what is here ({counted} lack it)"
+        )
+
+
 def choose_source(root: Path, split: str, lines: Sequence[SplitLine]) -> str:
     """`velodyne` or `annotated`: by the published lists for eigen and eigen_benchmark; otherwise annotated
     depth, which is denser and cleaner, if the first line has it."""
     published = {"eigen": "velodyne", "eigen_benchmark": "annotated"}
-    if (name := list_name(split)) in published:
+    if (name := published_name(split)) in published:
         return published[name]
     first = lines[0]
     annotated = annotated_depth_path(root, first.folder, first.frame, first.camera)

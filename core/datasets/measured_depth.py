@@ -55,10 +55,12 @@ class MeasuredDepth(SequenceImages):
 
     @cached_property
     def has_truth(self) -> bool:
-        """Whether the first line has it: then a run has depth metrics."""
+        """Whether any line has it: then a run has depth metrics."""
         if self.listing.ground_truth is not None:
             return True
-        first = self.truth(self.lines[0])
+        kind = self.listing.depth or (self.DEPTHS[0] if self.DEPTHS else None)
+        known = (line for line in self.lines if kind is not None and self.has_depth(line, kind))
+        first = self.truth(next(known, self.lines[0]))
         if first is not None:
             check_unit(f"true depth of {self.describe(0)} in {self.root}", first[first > 0])
         return first is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.cores import available_cores
 from core.datasets.motion import motion
-from core.datasets.sequences import ImageSequence, natural_key
+from core.datasets.sequences import STEREO_FOLDERS, ImageSequence, natural_key
 from core.datasets.splits import SIDES, SplitLine, other_camera
 from core.errors import UserError
 from core.files.whole import write_folder_atomically, write_text
@@ -105,6 +105,12 @@ def make_split(
         between=_count(moving) - _count(train) - _count(val),
     )
     if not split.train or not split.val:
+        if use_stereo and not any(sequence.is_stereo for sequence in sequences.values()):
+            pairs = ", ".join(f"{left} and {right}" for left, right in STEREO_FOLDERS)
+            raise UserError(
+                f"too few images for both lists ({split.describe()}): no sequence has two cameras; leave out "
+                f"--use_stereo, or put the images into folders {pairs}"
+            )
         raise UserError(
             f"too few images for both lists ({split.describe()}); add images, or change --frame_ids, --use_stereo, "
             "--validation_share or --skip_static"

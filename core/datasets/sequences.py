@@ -17,7 +17,12 @@ NAME_FORMAT = re.compile(r"(?P<before>[^{}]*)\{(?::(?:0(?P<width>[0-9]{1,2}))?d?
 # Of the two cameras, below the folder of a sequence; the first pair that is there counts.
 STEREO_FOLDERS = (
     ("left", "right"),
+    ("Left", "Right"),
+    ("image_left", "image_right"),
+    ("image_02/data", "image_03/data"),
     ("image_02", "image_03"),
+    ("image_2", "image_3"),
+    ("image_0", "image_1"),
     ("cam0/data", "cam1/data"),
     ("rgb", "rgb2"),
 )
@@ -108,6 +113,8 @@ def find_sequences(root: Path) -> dict[str, ImageSequence]:
     """
     found = {}
     for folder in folders_below(root):
+        if "proj_depth" in folder.relative_to(root).parts:  # KITTI's depth, no images
+            continue
         if _stereo_folders(folder) or (images_in(folder) and not _is_of_pair(folder)):
             found[folder.relative_to(root).as_posix()] = read_sequence(folder)
     if not found:

@@ -24,6 +24,10 @@ CHECKS = {
     "baseline": "the cameras of a stereo pair are between 1 mm and 10 m apart",
     "calibration": "rotations of a calibration are rotations, and focal lengths above 0",
     "kitti_rig": "a calibration in KITTI's tree is KITTI's, and of its own sequence",
+    "validation_overlap": "no validation line is trained on",
+    "test_overlap": "no test image is trained on, and none beside one",
+    "depth_direction": "predicted and true depth grow in the same direction",
+    "coarse_steps": "a 16-bit picture of depth is right to a thousandth",
     "sequence_shapes": "the images of a sequence have one shape",
 }
 

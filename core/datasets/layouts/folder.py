@@ -96,7 +96,8 @@ class FolderDataset(SequenceDataset):
         return self.camera(line).source
 
     def _cure(self, index: int) -> str:
-        return f"{self.describe(index)} needs it; make_split.py leaves out the ends of sequences and gaps"
+        cure = "make_split.py leaves out the ends of sequences and gaps"
+        return f"{self.describe(index)} needs it; {cure}{self.stands(index)}"
 
     def _find_root(self, data_path: Path) -> Path:
         self._top = data_path  # where the last `intrinsics.yaml` may lie
