@@ -153,7 +153,7 @@ def seen_in_training(options: EvaluationOptions, images: "EvaluatedImages") -> s
     """Words for the report where the weights were trained on test images, by the `options.yaml` beside them."""
     from core.plausibility.lists import check_test
 
-    lines = images.lines
+    lines = getattr(images, "lines", [])
     trained = trained_lines(options) if lines else None
     if trained is None or not check_test(*trained, [line.place for line in lines]):
         return None

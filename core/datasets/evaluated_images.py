@@ -19,7 +19,7 @@ from core.datasets.ground_truth import (
     require_ground_truth,
 )
 from core.datasets.loader import Dataset
-from core.datasets.splits import SplitLine, load_split, split_folder
+from core.datasets.splits import load_split, split_folder
 from core.errors import UserError
 from core.files.images import BadImageError, image_size
 from core.options import EvaluationOptions
@@ -71,7 +71,6 @@ class EvaluatedImages(ABC):
 
     names: list[str]
     notes: list[str]
-    lines: Sequence[SplitLine] = ()  # of the list, where there is one
 
     @property
     def sequences(self) -> list[str]:

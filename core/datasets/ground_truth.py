@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.datasets.depth_files import find_depth_files, read_map
 from core.datasets.kitti import (
     MAX_IMAGE_SIDE,
     Calibration,
@@ -174,6 +175,37 @@ def check_sources(root: Path, lines: Sequence[SplitLine], source: str) -> None:
         counted = by_folder([lines[number].folder for number in lacking], [line.folder for line in lines])
         raise UserError(
             f"{files[lacking[0]]}: no such {what} there, or give a list of what is here ({counted} lack it)"
+        )
+
+
+def maps_of_folder(
+    folder: Path, lines: Sequence[SplitLine], unit: float | None, unknown: float | None
+) -> Iterator[SparseDepth]:
+    """Makes the ground truth of each line of a list from a folder of depth pictures or arrays, in the order of names.
+
+    Args:
+        unit: metres in a step; None: arrays hold metres.
+        unknown: a number that means unknown, as 0, nan and what is below 0 do.
+
+    Raises:
+        UserError: their number is not that of the lines, one is damaged, or pictures have no unit.
+    """
+    files = find_depth_files(folder)
+    if len(files) != len(lines):
+        raise UserError(
+            f"{folder}: {len(files)} files of depth, but the list has {len(lines)} lines; it needs one for each"
+        )
+    if unit is None and files[0].suffix.lower() == ".png":
+        raise UserError(
+            f"{files[0]}: nothing says what its steps are: give --depth_unit METRES, such as 0.001"
+        )
+    for file, line in zip(files, lines, strict=True):
+        depth = read_map(file)
+        known = np.isfinite(depth) & (depth > 0)
+        if unknown is not None:
+            known &= depth != np.float32(unknown)
+        yield SparseDepth.from_dense(
+            np.where(known, depth, 0) * np.float32(1 if unit is None else unit), line
         )
 
 

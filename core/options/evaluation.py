@@ -447,6 +447,19 @@ class ExportOptions:
         "file to write; none: in the split's folder gt_depths.npz, of forward_scan gt_depths_forward_scan.npz",
         path=True,
     )
+    depth_maps: str | None = option(
+        None,
+        "instead of a data set: folder of depth pictures (16-bit .png) or arrays (.npy, .npz), one for each "
+        "line in the order of their names",
+        path=True,
+    )
+    depth_unit: float | None = option(
+        None,
+        "metres in a step of depth_maps, such as 0.001; none: 1 of arrays of metres; of pictures it must be said",
+    )
+    unknown: float | None = option(
+        None, "a number in depth_maps that means unknown, as 0, nan and what is below 0 do"
+    )
     nearest_point: bool = option(
         False, "keep the nearest point of a pixel, not the published rule with its quirk"
     )
@@ -454,7 +467,19 @@ class ExportOptions:
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
-        require(self.data_path is not None, "--data_path is missing: the root folder of the data set")
+        maps = self.depth_maps is not None
+        require(self.data_path is not None or maps, "--data_path is missing: the root folder of the data set")
+        for name in ("depth_unit", "unknown"):
+            require(
+                maps or getattr(self, name) is None, f"option {name}: only with --depth_maps; leave it out"
+            )
+        require(
+            not maps or (self.source == "auto" and not self.nearest_point),
+            "options source, nearest_point: of scans and annotated depth, not of --depth_maps; leave them out",
+        )
+        require(
+            self.depth_unit is None or self.depth_unit > 0, "option depth_unit: must be above 0, in metres"
+        )
         require(
             self.split is not None, "--split is missing: a folder in splits/, or a path, with test_files.txt"
         )

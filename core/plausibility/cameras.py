@@ -149,7 +149,7 @@ def check_kitti_rig(path: Path, focal: tuple[float, float] | None, metres: float
     Raises:
         UserError: it is of another rig, unless that is accepted.
     """
-    values = {}
+    values: dict[str, tuple[float, float]] = {}
     if focal is not None:
         values |= {"fx": (focal[0], KITTI[0]), "fy": (focal[1], KITTI[1])}
     if metres:
