@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parses, predicts, compares, reports."""
     options = parse(with_choices(EvaluationOptions), argv, __doc__ or "")
     from core.datasets.evaluated_images import find_evaluated_images
+    from core.disparity import STEREO_SCALE_FACTOR
     from core.evaluation.comparison import Scaling
     from core.evaluation.depth import evaluate_depth, printed_scales, save_csv, save_json
     from core.evaluation.disparity_files import free_path, save_disparities, save_unit
@@ -69,6 +70,8 @@ def main(argv: list[str] | None = None) -> None:
         save_truth_pictures(Path(options.pictures), truth or [])
     if options.no_eval:
         return
+    if options.eval_stereo and stereo_factor == STEREO_SCALE_FACTOR and not benchmark:
+        check_kitti_baseline(options, images)
     factor = options.pred_depth_scale_factor * (stereo_factor if options.scaling == "unit" else 1.0)
     if benchmark:
         write_upload(options, disparities, factor)
@@ -147,6 +150,22 @@ def metres_of(options: EvaluationOptions) -> float:
             "--pred_depth_scale_factor METRES, which is the distance of the stereo cameras in metres times 10"
         )
     return STEREO_SCALE_FACTOR if factor is None else factor
+
+
+def check_kitti_baseline(options: EvaluationOptions, images: "EvaluatedImages") -> None:
+    """Makes sure that the stereo cameras of a tree like KITTI's are KITTI's 0.54 m apart, where a calibration says it.
+
+    Raises:
+        UserError: they are not, unless that is accepted.
+    """
+    if options.reader not in ("kitti", "kitti_depth"):
+        return
+    from core.datasets.layouts.kitti_raw import check_rig
+
+    for folder in dict.fromkeys(line.folder.split("/")[0] for line in getattr(images, "lines", [])):
+        file = Path(options.data_path) / folder / "calib_cam_to_cam.txt"
+        if file.is_file():
+            check_rig(file, False, True)
 
 
 def seen_in_training(options: EvaluationOptions, images: "EvaluatedImages") -> str | None:

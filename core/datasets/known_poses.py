@@ -174,7 +174,7 @@ def calibrated_intrinsics(day: Path) -> dict[int, Intrinsics]:
 
 
 def odometry_motion(
-    poses: Path, calibration: Path, image_size: tuple[int, int], first: int = LEFT
+    poses: Path, calibration: Path, image_size: tuple[int, int], first: int = LEFT, pair: bool = True
 ) -> KnownMotion:
     """The motion of a sequence of KITTI odometry, whose poses are those of camera 0.
 
@@ -183,19 +183,22 @@ def odometry_motion(
         calibration: such as `sequences/09/calib.txt`.
         image_size: (height, width) of the images, which must be that of the calibration.
         first: KITTI's number of the left camera: 2, or 0 of the grey pair. Ours is 2, and 3 of the right one.
+        pair: the right camera is needed, too.
 
     Raises:
         UserError: a file is missing or malformed, or the images are of another size.
     """
-    return KnownMotion(_rows(poses), *odometry_cameras(calibration, image_size, first))
+    return KnownMotion(_rows(poses), *odometry_cameras(calibration, image_size, first, pair))
 
 
 def odometry_cameras(
-    calibration: Path, image_size: tuple[int, int], first: int = LEFT
+    calibration: Path, image_size: tuple[int, int], first: int = LEFT, pair: bool = True
 ) -> tuple[dict[int, np.ndarray], dict[int, Intrinsics]]:
     """`KnownMotion.T_camera_body` and `intrinsics` of a sequence of KITTI odometry, see `odometry_motion`."""
     file = CalibrationFile(calibration, "unpack KITTI's data_odometry_calib.zip there")
     keys = {f"P{first + side}": LEFT + side for side in (0, 1)}
+    if not pair and f"P{first + 1}" not in file.entries:
+        del keys[f"P{first + 1}"]
     P = {key: (camera, file.numbers(key, 12).reshape(3, 4)) for key, camera in keys.items()}
     check_projections(calibration, {key: matrix.tolist() for key, (_, matrix) in P.items()}, None)
     check_kitti_sequence(calibration, float(P[f"P{first}"][1][0, 0]), image_size)

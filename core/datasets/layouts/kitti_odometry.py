@@ -57,14 +57,19 @@ class KittiOdometry(SequenceDataset):
         }
         return GREY_LEFT if pairs[GREY_LEFT] and not pairs[LEFT] else LEFT
 
+    @property
+    def _pair(self) -> bool:
+        """Whether the right camera is needed."""
+        return "s" in self.frames or any(line.camera == RIGHT for line in self.lines)
+
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
         poses = self.root / "poses" / f"{int(line.folder):02d}.txt"
         size = self._image_size(line.folder)
-        return odometry_motion(poses, self._calibration_file(line), size, self._first)
+        return odometry_motion(poses, self._calibration_file(line), size, self._first, self._pair)
 
     def _calibration(self, line: SplitLine) -> Intrinsics:
         size = self._image_size(line.folder)
-        cameras = odometry_cameras(self._calibration_file(line), size, self._first)
+        cameras = odometry_cameras(self._calibration_file(line), size, self._first, self._pair)
         return cameras[1][line.camera]
 
     def check_rig(self, baseline: float | None) -> None:
@@ -80,7 +85,7 @@ class KittiOdometry(SequenceDataset):
         for line in {line.folder: line for line in reversed(self.lines)}.values():
             file = self._calibration_file(line)
             if file.is_file():
-                T, intrinsics = odometry_cameras(file, self._image_size(line.folder), self._first)
+                T, intrinsics = odometry_cameras(file, self._image_size(line.folder), self._first, self._pair)
                 metres = (
                     abs(float(T[LEFT][0, 3] - T[RIGHT][0, 3]))
                     if "s" in self.frames and baseline is None

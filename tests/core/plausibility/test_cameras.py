@@ -22,6 +22,7 @@ from core.options.needs import Listing, Needs, Preparation
 from core.plausibility import checks
 from core.plausibility.cameras import check_baseline, check_camera, check_sequence
 from tests.core.own_images import numbered, write_images
+from tests.scripts import refused, succeeds
 
 DAY = "2011_09_26"
 CAMERA = "fx: {}\nfy: {}\ncx: {}\ncy: {}\nwidth: {}\nheight: {}\n"
@@ -276,3 +277,25 @@ def test_baselines_in_other_units(tmp_path, metres, said):
 def test_real_baselines_pass():
     for metres in (0.0049, 0.063, 0.12, 0.54, 2.0):
         check_baseline("option baseline", metres)
+
+
+def test_one_camera_needs_one_projection(shared, tmp_path):
+    """G11."""
+    text = (shared / "data/kitti_stereo_02/odometry/sequences/02/calib.txt").read_text()
+    (tmp_path / "calib.txt").write_text(
+        "".join(line + "\n" for line in text.splitlines() if line.startswith("P2"))
+    )
+    assert list(odometry_cameras(tmp_path / "calib.txt", (376, 1241), pair=False)[1]) == [2]
+    with pytest.raises(UserError, match="no entry 'P3'"):
+        odometry_cameras(tmp_path / "calib.txt", (376, 1241))
+
+
+def test_metres_of_kitti_for_another_rig(drive, perfect, tmp_path):
+    """W13: --eval_stereo took 5.4 for 1.2."""
+    more = ["--eval_split", drive / "splits", "--data_path", drive, "--png", "--eval_stereo"]
+    words = ["evaluate_depth.py", "--ext_disp_to_eval", perfect, *more]
+    assert "depth x 5.4" in succeeds(*words, here=True)
+    for camera, shift in (("P_rect_02", 0), ("P_rect_03", -13.3632)):
+        changed(drive, (camera, f"{camera}: 111.36 0 94.8 {shift} 0 122.88 31.3 0 0 0 1 0"))
+    message = refused(*words, folder=tmp_path, here=True)
+    assert "a rig of its own: baseline 0.12 (KITTI: 0.54)" in message

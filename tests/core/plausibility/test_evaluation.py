@@ -66,7 +66,7 @@ def test_rank_correlation():
 
 
 def options_of(**values: object):
-    method = OPTIONS["monodepthv2"] if "monodepthv2" in OPTIONS else next(iter(OPTIONS.values()))
+    method = next(iter(OPTIONS.values()))
     return method(**({"dataset": "folder", "use_stereo": True, "frame_ids": [0]} | values))
 
 

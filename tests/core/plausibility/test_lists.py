@@ -19,7 +19,7 @@ from core.plausibility.lists import by_folder, check_test, seen_in_training
 from tests.core.own_images import numbered, write_images
 from tests.scripts import run_here, succeeds
 
-METHOD = OPTIONS["monodepthv2"] if "monodepthv2" in OPTIONS else next(iter(OPTIONS.values()))
+METHOD = next(iter(OPTIONS.values()))
 
 
 def options_of(root: Path, split: Path | str, **values: object):
