@@ -8,7 +8,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.files import plain_yaml
-from core.plausibility.cameras import check_baseline, check_camera
+from core.plausibility.cameras import OF_FILES, check_baseline, check_camera
 
 FILE = "intrinsics.yaml"
 NEEDED = ("fx", "fy", "cx", "cy", "width", "height")
@@ -100,7 +100,12 @@ def read_camera(path: Path, image_size: tuple[int, int]) -> Camera:
     ):
         raise UserError(f"{path}: no possible camera for an image of {width:g}x{height:g}; {CURE}")
     check_camera(
-        path, relative, image_size, by_hand=True, cure="width and height are those of the image that K is of"
+        path,
+        relative,
+        image_size,
+        by_hand=True,
+        cure="width and height are those of the image that K is of",
+        square=OF_FILES,
     )
     return Camera(relative, values.get("baseline"), str(path))
 

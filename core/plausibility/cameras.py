@@ -11,6 +11,7 @@ CENTRE = 0.35, 0.65
 EDGE = 0.2, 0.8  # what is said by hand may be of images that were cut; beyond is K of another size
 # A camera's pixels are square; images are stretched when they are stored, but hardly so.
 SQUARE, STRETCHED = 1.3, 4.0
+OF_FILES = 2.0  # a calibration knows its images, which may have been stretched
 BASELINE = 1e-3, 10.0  # metres: an endoscope's, and that of a truck with outriggers
 RIGID = 1e-3  # of R R^T - 1: calibrations have five digits and more
 # KITTI's own cameras, of all days and sequences: fx over the width, fy over the height, metres between the colour
@@ -33,7 +34,12 @@ Size = tuple[int, int]
 
 
 def check_camera(
-    where: Path | str, intrinsics: Intrinsics, size: Size, by_hand: bool = False, cure: str = ""
+    where: Path | str,
+    intrinsics: Intrinsics,
+    size: Size,
+    by_hand: bool = False,
+    cure: str = "",
+    square: float = SQUARE,
 ) -> None:
     """Makes sure that a camera's centre and pixels can be those of its images.
 
@@ -42,6 +48,7 @@ def check_camera(
         size: (height, width) of the images as they are stored.
         by_hand: the size that the numbers are of was said beside them, so that the image may have been cut.
         cure: what to do instead.
+        square: how far from square pixels may be without a word.
 
     Raises:
         UserError: they cannot, unless that is accepted.
@@ -60,7 +67,7 @@ def check_camera(
         unlikely("camera_centre", f"{centre}: was the image cut? else {like}")
     shape = fx * width / (fy * height)
     stretched, long, wide = max(shape, 1 / shape), *(("high", "wide") if shape < 1 else ("wide", "high"))
-    if stretched > SQUARE:
+    if stretched > square:
         pixels = (
             f"{where}: fx {fx * width:.4g} and fy {fy * height:.4g} pixels of {width}x{height}: pixels are "
             f"{stretched:.3g} times as {long} as {wide}"
@@ -114,7 +121,11 @@ def check_projections(
                 (P[1][2] + 0.5) / size[0],
             )
             check_camera(
-                f"{path}: {key}", relative, size, cure="the size of the images must be the one that it is of"
+                f"{path}: {key}",
+                relative,
+                size,
+                cure="the size of the images must be the one that it is of",
+                square=math.inf,
             )
     if len(projections) == 2:
         left, right = projections.values()
