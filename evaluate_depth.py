@@ -24,11 +24,12 @@ def main(argv: list[str] | None = None) -> None:
     from core.disparity import STEREO_SCALE_FACTOR
     from core.evaluation.comparison import Scaling
     from core.evaluation.depth import evaluate_depth, printed_scales, save_csv, save_json
-    from core.evaluation.disparity_files import save_disparities
+    from core.evaluation.disparity_files import free_path, save_disparities, save_unit
     from core.evaluation.groups import groups_to_json, printed_groups
     from core.evaluation.pictures import save_disparity_pictures, save_truth_pictures
     from core.files.inputs import require_no_input
     from core.files.whole import require_writable_folder
+    from core.plausibility.evaluation import check_direction
     from core.weights.folder import results_folder
     from core.weights.zoo import with_weights
 
@@ -44,6 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     # Before the networks run: a missing file should not cost their time.
     truth = None if options.no_eval or benchmark else images.truths()
     moving = None if truth is None else images.regions()
+    if truth is not None:
+        check_truths(options, images, truth, images.image_sizes(), "images")
     options = with_weights(options)
     predictions: dict[str, Any] = {}
     if options.load_weights_folder is not None:
@@ -53,10 +56,16 @@ def main(argv: list[str] | None = None) -> None:
     elif options.pred_depth is not None:
         disparities, stereo_factor = saved_depth(Path(options.pred_depth), len(images.names)), 1.0
     else:
-        disparities, stereo_factor = saved_disparities(options, len(images.names)), STEREO_SCALE_FACTOR
+        disparities, stereo_factor = saved_disparities(options, len(images.names)), metres_of(options)
     if options.save_pred_disps and options.load_weights_folder is not None:
-        name = f"disps_{options.split_name}_split.npy"
-        save_disparities(results_folder(options.load_weights_folder) / name, disparities)
+        list_of = {
+            "split": str(Path(options.split).absolute()),
+            "data_path": str(Path(options.data_path).absolute()),
+        }
+        folder = results_folder(options.load_weights_folder)
+        path = free_path(folder / f"disps_{options.split_name}_split.npy", list_of)
+        save_disparities(path, disparities)
+        save_unit(path, stereo_factor, list_of)
     if options.disps_path is not None:
         save_disparities(Path(options.disps_path) / "disparities.npy", disparities)
     if options.pictures is not None:
@@ -64,16 +73,26 @@ def main(argv: list[str] | None = None) -> None:
         save_truth_pictures(Path(options.pictures), truth or [])
     if options.no_eval:
         return
+    if options.eval_stereo and stereo_factor == STEREO_SCALE_FACTOR and not benchmark:
+        check_kitti_baseline(options, images)
     factor = options.pred_depth_scale_factor * (stereo_factor if options.scaling == "unit" else 1.0)
     if benchmark:
         write_upload(options, disparities, factor)
         return
     assert truth is not None
+    seen = seen_in_training(options, images)
+    check_truths(options, images, truth, predicted_sizes(disparities), "predictions")
     if options.variants or options.input_depth is not None:
-        report_rows(options, images, predictions or {"": disparities}, factor, (truth, moving))
+        report_rows(options, images, predictions or {"": disparities}, factor, (truth, moving), seen)
         return
     metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor), moving)
+    check_direction(predictions_of(options), metrics.rank_correlations)
     print(metrics.describe())
+    print(metrics.counted())
+    if seen:
+        print(seen)
+    if options.accept:
+        print(f"accepted: {', '.join(options.accept)}")
     print(metrics.printed())
     if rows := printed_groups(metrics, images.groups):
         print(rows)
@@ -81,9 +100,135 @@ def main(argv: list[str] | None = None) -> None:
         print(printed_scales(metrics.scale_by_sequence(images.sequences)))
     if options.output is not None:
         groups = groups_to_json(metrics, images.groups)
-        save_json(Path(options.output), metrics, images.names, images.sequences, groups)
+        of = origin(options, images)
+        save_json(Path(options.output), metrics, images.names, images.sequences, groups, of)
     if options.csv is not None:
         save_csv(Path(options.csv), metrics, images.names)
+
+
+def check_truths(
+    options: EvaluationOptions,
+    images: "EvaluatedImages",
+    truth: "Truths",
+    seen: "Sequence[tuple[int, int] | None]",
+    what: str,
+) -> None:
+    """Makes sure that the truths have the shapes of their images or predictions, where they are all at hand.
+
+    Raises:
+        UserError: one is turned.
+    """
+    from core.plausibility.truth import check_shapes
+
+    if isinstance(truth, list) and len(seen) == len(truth):
+        where = images.truth_file() or f"ground truth of {options.split}"
+        check_shapes(where, [one.shape for one in truth], seen, images.names, what)
+
+
+def predictions_of(options: EvaluationOptions) -> str:
+    """What is compared, for messages."""
+    return options.ext_disp_to_eval or options.pred_depth or options.load_weights_folder or ""
+
+
+def metres_of(options: EvaluationOptions) -> float:
+    """Metres in a unit of saved disparities: as the file beside them says, else as the weights there do, else KITTI's.
+
+    Raises:
+        UserError: --eval_stereo asks for metres that nobody knows.
+    """
+    from core.disparity import STEREO_SCALE_FACTOR
+    from core.evaluation.disparity_files import read_unit
+    from core.options.parsing import load_method_options
+    from core.weights.folder import OPTIONS_FILE, results_folder
+
+    path = Path(options.ext_disp_to_eval or "")
+    said = read_unit(path)
+    if said is not None:
+        return said
+    file = results_folder(path) / OPTIONS_FILE
+    factor = load_method_options(file).stereo_scale_factor if file.is_file() else None
+    if factor is None and options.eval_stereo and (file.is_file() or options.reader == "folder"):
+        raise UserError(
+            f"{path}: nothing says how many metres its unit has: use --eval_mono --disable_median_scaling "
+            "--pred_depth_scale_factor METRES, which is the distance of the stereo cameras in metres times 10"
+        )
+    return STEREO_SCALE_FACTOR if factor is None else factor
+
+
+def check_kitti_baseline(options: EvaluationOptions, images: "EvaluatedImages") -> None:
+    """Makes sure that the stereo cameras of a tree like KITTI's are KITTI's 0.54 m apart, where a calibration says it.
+
+    Raises:
+        UserError: they are not, unless that is accepted.
+    """
+    if options.reader not in ("kitti", "kitti_depth"):
+        return
+    from core.datasets.layouts.kitti_raw import check_rig
+
+    for folder in dict.fromkeys(line.folder.split("/")[0] for line in getattr(images, "lines", [])):
+        file = Path(options.data_path) / folder / "calib_cam_to_cam.txt"
+        if file.is_file():
+            check_rig(file, False, True)
+
+
+def seen_in_training(options: EvaluationOptions, images: "EvaluatedImages") -> str | None:
+    """Words for the report where the weights were trained on test images, by the `options.yaml` beside them."""
+    from core.plausibility.lists import check_test
+
+    lines = getattr(images, "lines", [])
+    trained = trained_lines(options) if lines else None
+    if trained is None or not check_test(*trained, [line.place for line in lines]):
+        return None
+    return "not comparable: test images, or their neighbours, were trained on"
+
+
+def trained_lines(options: EvaluationOptions) -> "tuple[str, list[tuple[str, int, int | None]]] | None":
+    """What weights, or the predictions beside them, were trained on, and what says so; None where nothing does."""
+    from core.datasets.splits import load_split
+    from core.options.parsing import load_method_options
+    from core.weights.folder import OPTIONS_FILE, results_folder
+
+    source = options.load_weights_folder or options.ext_disp_to_eval
+    file = results_folder(source) / OPTIONS_FILE if source is not None else None
+    if file is None or not file.is_file():
+        return None
+    try:
+        listings = load_method_options(file).listings("train")
+        lines = [
+            line.place
+            for listing in listings
+            if listing.dataset == options.reader
+            for line in load_split(listing.split, "train")
+        ]
+    except UserError:  # lists may lie elsewhere now
+        return None
+    return str(file), lines
+
+
+def predicted_sizes(disparities: "Sequence[np.ndarray] | np.ndarray") -> list[tuple[int, int] | None]:
+    """(height, width) of each prediction where all are in memory; None of those that are read one by one."""
+    import numpy as np
+
+    if not isinstance(disparities, np.ndarray):
+        return [None] * len(disparities)
+    return [(disparities.shape[1], disparities.shape[2])] * len(disparities)
+
+
+def origin(options: EvaluationOptions, images: "EvaluatedImages") -> dict[str, object]:
+    """What the numbers are of, for the JSON: where images, predictions and truth lie, and what was found in them."""
+    from core.plausibility import checks
+
+    return {
+        "data_path": options.data_path,
+        "dataset": options.reader,
+        "image_files": images.image_files(),
+        "split": options.split,
+        "weights": options.load_weights_folder,
+        "predictions": options.ext_disp_to_eval or options.pred_depth,
+        "ground_truth": options.gt_depth if images.truth_file() is None else str(images.truth_file()),
+        "accepted": checks.accepted(),
+        "warnings": checks.warnings(),
+    }
 
 
 def report_rows(
@@ -92,6 +237,7 @@ def report_rows(
     predictions: "dict[str, Sequence[np.ndarray] | np.ndarray]",
     factor: float,
     known: "tuple[Truths, Sequence[np.ndarray] | None]",
+    seen: str | None,
 ) -> None:
     """Measures, prints and writes all variants of the predictions, or those of the image alone and with depth.
 
@@ -99,10 +245,12 @@ def report_rows(
         predictions: disparities, as `predict` gives them.
         factor: that of predictions that are not scaled by medians.
         known: the truth, and what moves where that is known.
+        seen: see `seen_in_training`.
     """
     from core.evaluation.comparison import Scaling
     from core.evaluation.groups import groups_to_json, printed_groups
     from core.evaluation.variants import evaluate_completion, evaluate_variants, save_variants
+    from core.plausibility.evaluation import check_direction
 
     protocol, (truth, moving) = options.chosen_protocol, known
     if options.input_depth is not None:
@@ -112,13 +260,18 @@ def report_rows(
         unscaled = Scaling("unit" if options.eval_stereo else "none", factor)
         scaled = Scaling("median", options.pred_depth_scale_factor)
         found = evaluate_variants(predictions, truth, protocol, unscaled, scaled, moving)
-    print(found.describe())
+    first = next(iter(found.metrics.values()))
+    check_direction(predictions_of(options), first.rank_correlations)
+    print(f"{found.describe()} |{first.counted()}{f' | {seen}' if seen else ''}")
+    if options.accept:
+        print(f"accepted: {', '.join(options.accept)}")
     print(found.printed())
     if rows := printed_groups(found, images.groups):
         print(rows)
     if options.output is not None:
         groups = groups_to_json(found, images.groups)
-        save_variants(Path(options.output), found, images.names, images.sequences, groups)
+        of = origin(options, images)
+        save_variants(Path(options.output), found, images.names, images.sequences, groups, of)
 
 
 def saved_depth(folder: Path, images: int) -> "Sequence[np.ndarray]":

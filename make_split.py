@@ -11,8 +11,9 @@ def main(argv: list[str] | None = None) -> None:
     """Parses, extracts the frames of videos, chooses, writes, reports."""
     options = parse(SplitOptions, argv, __doc__ or "")
     from core.datasets.own_splits import make_split, require_free
-    from core.datasets.sequences import find_sequences
+    from core.datasets.sequences import find_sequences, sizes_of
     from core.datasets.videos import extract_videos, frames_folder, is_video
+    from core.plausibility.cameras import check_sequence
 
     assert options.data_path is not None  # validated by the parser
     data_path = Path(options.data_path)
@@ -26,6 +27,9 @@ def main(argv: list[str] | None = None) -> None:
     for line in extract_videos(data_path, options.png):
         print(line)
     sequences = find_sequences(root)
+    for sequence in sequences.values():
+        files = [file for images in sequence.cameras.values() for file in images.values()]
+        check_sequence(sequence.folder, sizes_of(files))
     split = make_split(
         sequences, options.frame_ids, options.use_stereo, options.validation_share, options.skip_static
     )

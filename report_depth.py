@@ -33,6 +33,8 @@ def main(argv: list[str] | None = None) -> None:
     from core.files.whole import write_text
     from core.options.needs import Needs, Preparation
     from core.options.protocols import PROTOCOLS, Protocol, on_list
+    from core.plausibility import checks
+    from core.plausibility.lists import check_test
 
     assert options.split is not None and options.disparities is not None  # validated by the parser
     root, output = Path(options.data_path), Path(options.output)
@@ -43,6 +45,7 @@ def main(argv: list[str] | None = None) -> None:
             f"{options.disparities}: holds {len(disparities)} predictions but the split lists {len(lines)} images; "
             "predict that split"
         )
+    check_test(f"split {options.split}", [line.place for line in training], [line.place for line in lines])
     results, measured_by = {}, []
     for entry in options.metrics:
         name, _, file = entry.partition("=")
@@ -76,8 +79,12 @@ def main(argv: list[str] | None = None) -> None:
     text = "\n".join(
         [
             describe(protocol, scaling, len(truth)),
+            *([f"accepted: {', '.join(checks.accepted())}"] if checks.accepted() else []),
+            *(f"warning: {line}" for line in checks.warnings()),
             "",
             table({name: m.mean_of(METRIC_NAMES) for name, m in measured.items()} | results),
+            "",
+            next(iter(measured.values())).counted().strip(),
         ]
     )
     chosen = spread(len(lines), options.rows)

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROWS = (
     ("faults",),
     ("errors", "cores", "disparity"),
+    ("plausibility",),
     ("files",),
     ("options",),
     ("geometry", "weights"),

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from core.errors import UserError
 from core.options import Options
-from core.options.base import no_data
+from core.options.base import is_name_format, no_data
 from core.options.needs import Listing
+from core.plausibility.cameras import check_baseline
+from core.plausibility.lists import check_test, check_validation
 
 if TYPE_CHECKING:
     from core.datasets.joined import JoinedDataset
@@ -92,7 +94,30 @@ def open_datasets(options: Options, part: str) -> "list[SequenceDataset]":
         dataset.notes.append(
             f"{dataset.root}: none of its {len(dataset)} samples has measured depth, of which the loss learns"
         )
+    check_overlap(options, part, datasets)
     return datasets
+
+
+def check_overlap(options: Options, part: str, datasets: "list[SequenceDataset]") -> None:
+    """Says where training shares images with validation, or with a test list beside it.
+
+    Args:
+        datasets: those of the part.
+    """
+    from core.datasets.splits import tests_beside
+
+    for listing, dataset in zip(options.listings(part), datasets, strict=True):
+        if not dataset.takes_split or is_name_format(listing.split):
+            continue
+        where, lines = f"split {listing.split}", [line.place for line in dataset.lines]
+        if part == "train":
+            check_test(where, lines, [line.place for line in tests_beside(listing.split, listing.dataset)])
+            continue
+        for other in options.listings("train"):
+            same = (other.dataset, other.path) == (listing.dataset, listing.path)
+            if same and options.validation and not is_name_format(other.split):
+                trained, _ = reader(other.dataset).split_lines(other, "train", options.needs("train"))
+                check_validation(where, [line.place for line in trained], lines)
 
 
 def open_listing(options: Options, part: str, listing: Listing) -> "SequenceDataset":
@@ -112,10 +137,13 @@ def open_listing(options: Options, part: str, listing: Listing) -> "SequenceData
         bad_images=options.bad_images,
         given_intrinsics=options.intrinsics,
     )
+    if options.baseline is not None:
+        check_baseline("option baseline", options.baseline)
     dataset.notes[:0] = notes
     dataset.may_keep = not options.dry_run
     dataset.skipping = "; or train without such images: --bad_images skip"
     dataset.check_files()
+    dataset.check_rig(options.baseline)
     if needs.motion:
         options = with_baseline(options, dataset)
         if options.stereo_scale_factor is None:

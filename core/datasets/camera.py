@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.files import plain_yaml
+from core.plausibility.cameras import OF_FILES, check_baseline, check_camera
 
 FILE = "intrinsics.yaml"
 NEEDED = ("fx", "fy", "cx", "cy", "width", "height")
@@ -50,11 +51,17 @@ def choose_camera(
         UserError: the file is malformed, or made for images of another shape.
     """
     file = _find_file(folder, top)
-    camera = read_camera(file, image_size) if file else (estimate or estimated_camera)(image_size)
     if given is None:
-        return camera
+        return read_camera(file, image_size) if file else (estimate or estimated_camera)(image_size)
     fx, fy, cx, cy = given
-    return Camera((fx, fy, cx, cy), camera.baseline, "--intrinsics")
+    check_camera(
+        "option intrinsics",
+        given,
+        image_size,
+        by_hand=True,
+        cure="divide fx, cx by the width, fy, cy by the height",
+    )
+    return Camera((fx, fy, cx, cy), _read_numbers(file).get("baseline") if file else None, "--intrinsics")
 
 
 def estimated_camera(image_size: tuple[int, int]) -> Camera:
@@ -85,13 +92,21 @@ def read_camera(path: Path, image_size: tuple[int, int]) -> Camera:
     if abs(math.log((width / height) / (w / h))) > 0.02:  # rounding of a resize stays far below
         raise UserError(
             f"{path}: is for images of {width:g}x{height:g}, but these are {w}x{h}: cropped, not only resized; "
-            "calibrate again"
+            "calibrate again, or give --intrinsics"
         )
     relative = (fx / width, fy / height, (cx + 0.5) / width, (cy + 0.5) / height)
     if not (
         0.1 < relative[0] < 10 and 0.1 < relative[1] < 10 and 0 < relative[2] < 1 and 0 < relative[3] < 1
     ):
         raise UserError(f"{path}: no possible camera for an image of {width:g}x{height:g}; {CURE}")
+    check_camera(
+        path,
+        relative,
+        image_size,
+        by_hand=True,
+        cure="width and height are those of the image that K is of",
+        square=OF_FILES,
+    )
     return Camera(relative, values.get("baseline"), str(path))
 
 
@@ -111,7 +126,10 @@ def _read_numbers(path: Path) -> dict[str, float]:
     content = plain_yaml.read(path, "not readable YAML", CURE)
     if not isinstance(content, dict) or not set(NEEDED) <= set(content) <= {*NEEDED, "baseline"}:
         raise UserError(f"{path}: must have {', '.join(NEEDED)}, perhaps baseline, and nothing else; {CURE}")
-    return {name: _positive(path, name, value) for name, value in content.items()}
+    numbers = {name: _positive(path, name, value) for name, value in content.items()}
+    if "baseline" in numbers:
+        check_baseline(path, numbers["baseline"])
+    return numbers
 
 
 def _positive(path: Path, name: str, value: Any) -> float:

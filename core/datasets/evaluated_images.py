@@ -6,6 +6,7 @@ A layout whose test images are no list is a class of `OWN_LISTS`, and a subject 
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -20,6 +21,7 @@ from core.datasets.ground_truth import (
 from core.datasets.loader import Dataset
 from core.datasets.splits import load_split, split_folder
 from core.errors import UserError
+from core.files.images import BadImageError, image_size
 from core.options import EvaluationOptions
 from core.options.needs import Listing, Needs, Preparation
 
@@ -92,6 +94,18 @@ class EvaluatedImages(ABC):
         """Of every image what moves, bool of the size of its truth; None where nobody says."""
         return None
 
+    def image_sizes(self) -> list[tuple[int, int] | None]:
+        """(height, width) of every image, by the headers of the files; None where it is not at hand."""
+        return [None] * len(self.names)
+
+    def image_files(self) -> str | None:
+        """The extension of the files of the images, such as `.png`; None where they are not at hand."""
+        return None
+
+    def truth_file(self) -> Path | None:
+        """The file of the truths; None where there is not one."""
+        return None
+
     @abstractmethod
     def samples(self, preparation: Preparation) -> Dataset:
         """The images as a network takes them: samples of nothing but `image_0_0`.
@@ -133,16 +147,22 @@ class SplitImages(EvaluatedImages):
 
     def truths(self) -> Truths:
         """What export_gt_depth.py wrote: of the depth that the protocol scores by, where only one will do."""
-        options, depth = self.options, self.options.chosen_protocol.subject.truth
-        if options.ground_truth is not None:
-            return load_ground_truth(Path(options.ground_truth), self.lines)
-        path = split_folder(options.split) / ground_truth_name(depth)
-        require_ground_truth(path, depth, options.data_path, options.split)
+        options, path = self.options, self.truth_file()
+        if options.ground_truth is None:
+            depth = options.chosen_protocol.subject.truth
+            require_ground_truth(path, depth, options.data_path, options.split)
         return load_ground_truth(path, self.lines)
+
+    def truth_file(self) -> Path:
+        """As the options say, else in the folder of the list."""
+        if self.options.ground_truth is not None:
+            return Path(self.options.ground_truth)
+        depth = self.options.chosen_protocol.subject.truth
+        return split_folder(self.options.split) / ground_truth_name(depth)
 
     def samples(self, preparation: Preparation) -> Dataset:
         """By the reader of the data set."""
-        return self._open(preparation, None)
+        return self._open_checked(preparation, None)
 
     def samples_with_depth(self, preparation: Preparation, depth: str) -> Dataset:
         """By the reader of the data set, or from files in the order of the lines."""
@@ -151,13 +171,38 @@ class SplitImages(EvaluatedImages):
 
         known = reader(self.options.reader).DEPTHS
         if depth in known:
-            return self._open(preparation, depth)
+            return self._open_checked(preparation, depth)
         if not Path(depth).is_dir():
             words = ", ".join(known) or "none"
             raise UserError(
                 f"option input_depth: {depth!r} is no depth of {self.options.reader} ({words}), and no folder"
             )
-        return WithDepthFiles(self._open(preparation, None), Path(depth))
+        return WithDepthFiles(self._open_checked(preparation, None), Path(depth))
+
+    def image_sizes(self) -> list[tuple[int, int] | None]:
+        """By the headers of the files; the images need not be here, for predictions may have been made elsewhere."""
+        return [None if file is None else _size(file) for file in self._files]
+
+    def image_files(self) -> str | None:
+        """By the first image."""
+        return None if not self._files or self._files[0] is None else self._files[0].suffix
+
+    @cached_property
+    def _files(self) -> list[Path | None]:
+        """The file of each image, where it is at hand."""
+        if not Path(self.options.data_path).is_dir():
+            return [None] * len(self.lines)
+        try:
+            dataset = self._open(Preparation(64, 64), None)
+            files = [dataset.image_path(line, 0) for line in self.lines]
+        except UserError:
+            return [None] * len(self.lines)
+        return [file if file.is_file() else None for file in files]
+
+    def _open_checked(self, preparation: Preparation, depth: str | None) -> "SequenceDataset":
+        dataset = self._open(preparation, depth)
+        dataset.check_files()
+        return dataset
 
     def _open(self, preparation: Preparation, depth: str | None) -> "SequenceDataset":
         from core.datasets import reader
@@ -165,9 +210,14 @@ class SplitImages(EvaluatedImages):
         options, needs = self.options, Needs(augmented=False)
         png = options.png or None
         listing = Listing("", options.data_path, "", input_depth=depth)
-        dataset = reader(options.reader)(listing, self.lines, needs, preparation, png=png)
-        dataset.check_files()
-        return dataset
+        return reader(options.reader)(listing, self.lines, needs, preparation, png=png)
+
+
+def _size(file: Path) -> tuple[int, int] | None:
+    try:
+        return image_size(file)
+    except BadImageError:  # who needs the image says so
+        return None
 
 
 def find_evaluated_images(options: EvaluationOptions) -> EvaluatedImages:

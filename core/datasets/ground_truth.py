@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.datasets.depth_files import find_depth_files, read_map
 from core.datasets.kitti import (
     MAX_IMAGE_SIDE,
     Calibration,
@@ -20,7 +21,9 @@ from core.datasets.kitti import (
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.arrays import as_float32, save_arrays
-from core.options.base import list_name
+from core.options.base import published_name
+from core.plausibility.lists import by_folder
+from core.plausibility.truth import check_truth
 from core.weights.archives import open_archive
 from core.weights.files import unreadable
 from core.weights.npz import read_npz, read_object_maps
@@ -30,6 +33,7 @@ ARRAYS = {"version": "i", "shapes": "i", "counts": "i", "index": "i", "values": 
 MAX_BYTES = 16 << 30  # of all arrays; the largest training list of KITTI needs 10, the Eigen test 0.1
 PUBLISHED = "data"  # the one array of a file that the published program exports
 REMAKE = "make it again with export_gt_depth.py"
+NEEDED = f"needed is {PUBLISHED} (images, height, width), metres, 0 or nan where unknown"
 
 
 # ---- from a scan to a map --------------------------------------------------------------------------------
@@ -149,11 +153,67 @@ def ground_truth(
         yield SparseDepth.from_dense(depth, line)
 
 
+def check_sources(root: Path, lines: Sequence[SplitLine], source: str) -> None:
+    """Makes sure that every line has what its map is made of, before the first is made.
+
+    Args:
+        source: see `ground_truth`.
+
+    Raises:
+        UserError: some have not; counts them by drive.
+    """
+    annotated = source == "annotated"
+    files = [
+        annotated_depth_path(root, line.folder, line.frame, line.camera)
+        if annotated
+        else scan_path(root, line.folder, line.frame)
+        for line in lines
+    ]
+    lacking = [number for number, file in enumerate(files) if not file.is_file()]
+    if lacking:
+        what = "image; merge KITTI's annotated depth" if annotated else "scan; unpack the velodyne_points"
+        counted = by_folder([lines[number].folder for number in lacking], [line.folder for line in lines])
+        raise UserError(
+            f"{files[lacking[0]]}: no such {what} there, or give a list of what is here ({counted} lack it)"
+        )
+
+
+def maps_of_folder(
+    folder: Path, lines: Sequence[SplitLine], unit: float | None, unknown: float | None
+) -> Iterator[SparseDepth]:
+    """Makes the ground truth of each line of a list from a folder of depth pictures or arrays, in the order of names.
+
+    Args:
+        unit: metres in a step; None: arrays hold metres.
+        unknown: a number that means unknown, as 0, nan and what is below 0 do.
+
+    Raises:
+        UserError: their number is not that of the lines, one is damaged, or pictures have no unit.
+    """
+    files = find_depth_files(folder)
+    if len(files) != len(lines):
+        raise UserError(
+            f"{folder}: {len(files)} files of depth, but the list has {len(lines)} lines; it needs one for each"
+        )
+    if unit is None and files[0].suffix.lower() == ".png":
+        raise UserError(
+            f"{files[0]}: nothing says what its steps are: give --depth_unit METRES, such as 0.001"
+        )
+    for file, line in zip(files, lines, strict=True):
+        depth = read_map(file)
+        known = np.isfinite(depth) & (depth > 0)
+        if unknown is not None:
+            known &= depth != np.float32(unknown)
+        yield SparseDepth.from_dense(
+            np.where(known, depth, 0) * np.float32(1 if unit is None else unit), line
+        )
+
+
 def choose_source(root: Path, split: str, lines: Sequence[SplitLine]) -> str:
     """`velodyne` or `annotated`: by the published lists for eigen and eigen_benchmark; otherwise annotated
     depth, which is denser and cleaner, if the first line has it."""
     published = {"eigen": "velodyne", "eigen_benchmark": "annotated"}
-    if (name := list_name(split)) in published:
+    if (name := published_name(split)) in published:
         return published[name]
     first = lines[0]
     annotated = annotated_depth_path(root, first.folder, first.frame, first.camera)
@@ -198,16 +258,27 @@ def save_ground_truth(path: Path, maps: Sequence[SparseDepth]) -> None:
 def load_ground_truth(path: Path, lines: Sequence[SplitLine] | None = None) -> list[SparseDepth]:
     """Reads what `save_ground_truth` or the published program wrote; runs nothing that the file holds.
 
-    The published file (one array of objects, `data`) does not say which lines its maps belong to.
+    The published file (one array of objects, `data`) does not say which lines its maps belong to. In it, and in those
+    of other programs, nan is unknown, too.
 
     Args:
         lines: the split that the maps must belong to, line by line; None skips the check.
 
     Raises:
-        UserError: missing, damaged, another format, or made for another split.
+        UserError: missing, damaged, another format, made for another split, or not in metres.
     """
-    if _is_published(path):
-        return _published_maps(path, lines)
+    maps = _published_maps(path, lines) if _is_published(path) else _own_maps(path, lines)
+    check_maps(path, maps)
+    return maps
+
+
+def check_maps(where: Path | str, maps: Sequence[SparseDepth]) -> None:
+    """See `core.plausibility.truth.check_truth`."""
+    check_truth(where, [depth.values for depth in maps], [depth.line for depth in maps])
+
+
+def _own_maps(path: Path, lines: Sequence[SplitLine] | None) -> list[SparseDepth]:
+    """The maps that `save_ground_truth` wrote."""
     arrays = _read_arrays(path)
     shapes, counts, index, values = (arrays[name] for name in ("shapes", "counts", "index", "values"))
     number = len(counts)
@@ -236,6 +307,10 @@ def load_ground_truth(path: Path, lines: Sequence[SplitLine] | None = None) -> l
 
 def _is_published(path: Path) -> bool:
     """Whether a file is of the published program; its size is bounded before anything is unpacked."""
+    if path.is_dir():
+        raise UserError(
+            f"{path}: a folder is no ground truth; make the file of it: export_gt_depth.py --depth_maps {path}"
+        )
     if not path.is_file():
         raise UserError(f"{path}: no such ground truth; make it with export_gt_depth.py")
     try:
@@ -253,8 +328,15 @@ def _published_maps(path: Path, lines: Sequence[SplitLine] | None) -> list[Spars
     maps = read_object_maps(path, PUBLISHED, REMAKE)
     for depth in maps:
         sides = depth.ndim == 2 and min(depth.shape) > 0 and max(depth.shape) <= MAX_IMAGE_SIDE
-        if not sides or depth.dtype.kind != "f" or not np.isfinite(depth).all():
+        if sides and depth.dtype.kind in "iu":
+            raise UserError(
+                f"{path}: holds whole numbers ({depth.dtype}, up to {depth.max()}), so its unit is not known; save "
+                f"metres as float32, or {REMAKE}"
+            )
+        if not sides or depth.dtype.kind != "f" or np.isinf(depth).any():
             raise UserError(f"{path}: damaged: holds something else than depth maps; {REMAKE}")
+    if maps and all(np.isnan(depth).all() for depth in maps):
+        raise UserError(f"{path}: damaged: all its depths are nan, which is unknown; {REMAKE}")
     if lines is not None and len(lines) != len(maps):
         raise UserError(f"{path}: holds {len(maps)} maps but the split has {len(lines)} lines; {REMAKE}")
     return [
@@ -267,7 +349,10 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     arrays = read_npz(path, REMAKE, MAX_BYTES)
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
-        raise UserError(f"{path}: no ground truth of this program: lacks {', '.join(missing)}; {REMAKE}")
+        there = ", ".join(list(arrays)[:5])
+        raise UserError(
+            f"{path}: no ground truth of this program: has {there}, lacks {', '.join(missing)}; {NEEDED}; {REMAKE}"
+        )
     wrong = [name for name, kind in ARRAYS.items() if arrays[name].dtype.kind != kind]
     if wrong or arrays["version"].shape != () or arrays["version"] != VERSION or arrays["counts"].ndim != 1:
         raise UserError(f"{path}: ground truth of another version or damaged; {REMAKE}")

@@ -17,6 +17,9 @@ from core.errors import UserError
 from core.files.images import BadImageError, load_image, to_array
 from core.options.base import no_data
 from core.options.needs import Listing, Needs, Preparation
+from core.plausibility.lists import by_folder
+
+OTHER = {".jpg": ".png", ".png": ".jpg"}
 
 
 class SequenceImages(ABC):
@@ -34,6 +37,7 @@ class SequenceImages(ABC):
     """
 
     may_keep = True
+    extension = ""
 
     def __init__(
         self,
@@ -120,6 +124,11 @@ class SequenceImages(ABC):
         """Where a sample comes from, for messages."""
         return f"line {self.rows[index] + 1} of the split ({self.lines[index]})"
 
+    def stands(self, index: int) -> str:
+        """In which file a sample's line stands, and where, in brackets; nothing of a line that was made."""
+        origin = self.lines[index].origin
+        return f" ({origin})" if origin else ""
+
     def news(self) -> list[str]:
         """What the user should know and has not been told yet, a line each."""
         notes, self.notes = self.notes, []
@@ -152,9 +161,40 @@ class SequenceImages(ABC):
         elif missing:
             index, path = missing[0]
             count = len({path for _, path in missing})
-            raise UserError(
-                f"{path}: no such image ({count} are missing); {self._cure(index)}{self.skipping}"
-            )
+            cure = self._cure_of_missing([index for index, _ in missing], exists) or self._cure(index)
+            raise UserError(f"{path}: no such image ({count} are missing); {cure}{self.skipping}")
+
+    def _cure_of_missing(self, lacking: list[int], exists: Mapping[Path, bool]) -> str | None:
+        """What to do where targets are missing, not only their neighbours, or images have two extensions.
+
+        Args:
+            lacking: the lines that lack an image.
+            exists: whether each file does.
+        """
+        first = lacking[0]
+        for index in dict.fromkeys(lacking):
+            for frame in self.frames:
+                path = self.image_path(self.lines[index], frame)
+                if not exists[path] and (other := self._other_file(path)) is not None:
+                    return (
+                        f"{self.describe(index)} needs it, and {other.name} is there: images are .png here and "
+                        f".jpg there; make them one kind, or {'leave out' if self.extension == '.png' else 'add'} --png"
+                    )
+        targets = [n for n in dict.fromkeys(lacking) if not exists[self.image_path(self.lines[n], 0)]]
+        if all(self.image_path(self.lines[n], 0).parent.is_dir() for n in targets):
+            line, times = self.lines[first], [int(frame) for frame in self.frames if frame != "s"]
+            if line.frame + min(times) < 0:
+                return f"there is no frame before 0; {self._cure(first)}"
+            return None
+        counted = by_folder([self.lines[n].folder for n in targets], [line.folder for line in self.lines])
+        return f"{self.describe(first)} needs it; {counted}: give a list of those that are here"
+
+    def _other_file(self, path: Path) -> Path | None:
+        """The same image with the other extension of the data set, if it is there."""
+        if self.extension not in OTHER or path.suffix != self.extension:
+            return None
+        other = path.with_suffix(OTHER[self.extension])
+        return other if other.is_file() else None
 
     def _repeat_targets(self, exists: Mapping[Path, bool]) -> None:
         """Lets the target stand in for every neighbour in time that does not exist, for `Listing.repeat_target`."""
@@ -211,11 +251,15 @@ class SequenceImages(ABC):
             first = self.image_path(self.lines[0], 0)
             if first.is_file():
                 return
-        other = "" if png is None else f", or {'leave out' if png else 'add'} --png"
-        raise UserError(f"{first}: no such image; check --data_path and --split{other}")
+        other = "" if self._other_file(first) is None else f", or {'leave out' if png else 'add'} --png"
+        absent = [line.folder for line in self.lines if not self.image_path(line, 0).is_file()]
+        counted = by_folder(absent, [line.folder for line in self.lines])
+        few = "" if len(absent) == len(self.lines) else f" ({counted}: give a list of those that are here)"
+        raise UserError(f"{first}: no such image; check --data_path and --split{other}{few}")
 
     def _cure(self, index: int) -> str:
-        return f"{self.describe(index)} needs it; a list must leave out the first and last frames of a drive"
+        cure = "a list must leave out the first and last frames of a drive"
+        return f"{self.describe(index)} needs it; {cure}{self.stands(index)}"
 
     def _scale_0(self, index: int, frame: Frame, view: View) -> tuple[Any, np.ndarray]:
         """A frame at scale 0, as the filter's kind of image and as a read-only array of the same bits."""

@@ -8,6 +8,9 @@ import numpy as np
 from core.errors import UserError
 from core.files.images import open_image
 from core.files.regular import open_regular, read_text
+from core.plausibility.cameras import check_projections, check_rotation
+from core.plausibility.scans import check_scan, other_layout
+from core.plausibility.truth import check_annotated
 
 MAX_IMAGE_SIDE = 16384  # a larger size in a calibration is a mistake, and would fill the memory
 MAX_SCAN_BYTES = 256 << 20  # a revolution has two megabytes
@@ -64,7 +67,7 @@ def read_calibration(folder: Path) -> Calibration:
     """Reads `calib_cam_to_cam.txt` and `calib_velo_to_cam.txt` of a day.
 
     Raises:
-        UserError: a file is missing or unreadable, or an entry is missing or malformed; names both.
+        UserError: a file is missing or unreadable, or an entry is missing, malformed or of no camera; names both.
     """
     cameras = CalibrationFile(folder / "calib_cam_to_cam.txt")
     scanner = CalibrationFile(folder / "calib_velo_to_cam.txt")
@@ -73,7 +76,13 @@ def read_calibration(folder: Path) -> Calibration:
     T_camera_velodyne[:3, :3] = scanner.numbers("R", 9).reshape(3, 3)
     T_camera_velodyne[:3, 3] = scanner.numbers("T", 3)
     P_rect = {camera: cameras.numbers(f"P_rect_{camera:02d}", 12).reshape(3, 4) for camera in (2, 3)}
-    return Calibration(cameras.image_size("S_rect_02"), P_rect, R_rect_00, T_camera_velodyne)
+    size = cameras.image_size("S_rect_02")
+    check_rotation(cameras.path, "R_rect_00", R_rect_00[:3, :3].tolist())
+    check_rotation(scanner.path, "R", T_camera_velodyne[:3, :3].tolist())
+    check_projections(
+        cameras.path, {f"P_rect_{camera:02d}": P.tolist() for camera, P in P_rect.items()}, size
+    )
+    return Calibration(size, P_rect, R_rect_00, T_camera_velodyne)
 
 
 class CalibrationFile:
@@ -83,12 +92,18 @@ class CalibrationFile:
         """Raises UserError when the file is missing, and says the cure, or when it is not text."""
         self.path = path
         try:
-            text = read_text(path, "utf-8")
+            text = read_text(path)
         except FileNotFoundError as error:
             raise UserError(f"{path}: no such calibration; {cure}") from error
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read as a calibration: {error}") from error
-        self.entries = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        self.entries: dict[str, str] = {}
+        for line in text.splitlines():
+            key, colon, values = line.partition(":")
+            if colon and self.entries.setdefault(key, values).split() != values.split():
+                raise UserError(
+                    f"{path}: malformed calibration: {key!r} stands there twice with other values; keep one"
+                )
 
     def numbers(self, key: str, count: int) -> np.ndarray:
         """The numbers of an entry, float64 (count,).
@@ -127,7 +142,7 @@ def read_scan(path: Path) -> np.ndarray:
     """Reads a velodyne scan: float32 (N, 4), x forward, y left, z up in metres, then reflectance.
 
     Raises:
-        UserError: missing, empty or truncated.
+        UserError: missing, empty or truncated, or of another layout or unit.
     """
     try:
         with open_regular(path, MAX_SCAN_BYTES) as file:
@@ -138,8 +153,11 @@ def read_scan(path: Path) -> np.ndarray:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     if size == 0 or size % (4 * FLOATS_PER_POINT) != 0:
-        raise UserError(f"{path}: truncated scan: {size} bytes are no whole number of points; copy it again")
-    return np.frombuffer(content, dtype="<f4").reshape(-1, FLOATS_PER_POINT)
+        cure = other_layout(content) or "copy it again"
+        raise UserError(f"{path}: truncated scan: {size} bytes are no whole number of points; {cure}")
+    scan = np.frombuffer(content, dtype="<f4").reshape(-1, FLOATS_PER_POINT)
+    check_scan(path, scan, content)
+    return scan
 
 
 def read_annotated_depth(path: Path) -> np.ndarray:
@@ -151,4 +169,6 @@ def read_annotated_depth(path: Path) -> np.ndarray:
     image = open_image(path, "merge KITTI's annotated depth (proj_depth) into the raw tree", exact=True)
     if not image.mode.startswith("I"):
         raise UserError(f"{path}: not a 16-bit depth image but of mode {image.mode}; copy the original again")
-    return np.asarray(image).astype(np.float32) / 256
+    depth = np.asarray(image).astype(np.float32) / 256
+    check_annotated(path, depth)
+    return depth

@@ -17,6 +17,7 @@ from core.datasets.splits import LEFT
 from core.errors import UserError
 from core.geometry import invert_rigid
 from core.odometry.trajectories import are_rotations, read_trajectory
+from core.plausibility.cameras import check_kitti_sequence, check_projections
 
 POSES_FORMAT = "a row of 12 numbers per image, T_world_camera in metres"
 # Metres between a target and a source: farther is another unit or a jump of the GPS; nearer is no motion at all.
@@ -173,7 +174,7 @@ def calibrated_intrinsics(day: Path) -> dict[int, Intrinsics]:
 
 
 def odometry_motion(
-    poses: Path, calibration: Path, image_size: tuple[int, int], first: int = LEFT
+    poses: Path, calibration: Path, image_size: tuple[int, int], first: int = LEFT, pair: bool = True
 ) -> KnownMotion:
     """The motion of a sequence of KITTI odometry, whose poses are those of camera 0.
 
@@ -182,20 +183,25 @@ def odometry_motion(
         calibration: such as `sequences/09/calib.txt`.
         image_size: (height, width) of the images, which must be that of the calibration.
         first: KITTI's number of the left camera: 2, or 0 of the grey pair. Ours is 2, and 3 of the right one.
+        pair: the right camera is needed, too.
 
     Raises:
         UserError: a file is missing or malformed, or the images are of another size.
     """
-    return KnownMotion(_rows(poses), *odometry_cameras(calibration, image_size, first))
+    return KnownMotion(_rows(poses), *odometry_cameras(calibration, image_size, first, pair))
 
 
 def odometry_cameras(
-    calibration: Path, image_size: tuple[int, int], first: int = LEFT
+    calibration: Path, image_size: tuple[int, int], first: int = LEFT, pair: bool = True
 ) -> tuple[dict[int, np.ndarray], dict[int, Intrinsics]]:
     """`KnownMotion.T_camera_body` and `intrinsics` of a sequence of KITTI odometry, see `odometry_motion`."""
     file = CalibrationFile(calibration, "unpack KITTI's data_odometry_calib.zip there")
     keys = {f"P{first + side}": LEFT + side for side in (0, 1)}
+    if not pair and f"P{first + 1}" not in file.entries:
+        del keys[f"P{first + 1}"]
     P = {key: (camera, file.numbers(key, 12).reshape(3, 4)) for key, camera in keys.items()}
+    check_projections(calibration, {key: matrix.tolist() for key, (_, matrix) in P.items()}, None)
+    check_kitti_sequence(calibration, float(P[f"P{first}"][1][0, 0]), image_size)
     T_camera_body, intrinsics = _cameras(calibration, P, image_size, np.eye(4))
     for _, _, cx, cy in intrinsics.values():
         if not (CENTRE[0] <= cx <= CENTRE[1] and CENTRE[0] <= cy <= CENTRE[1]):

@@ -11,6 +11,7 @@ from core.datasets.preparation import POINTS, Medium, View
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.options.needs import USUAL
+from core.plausibility.truth import check_unit
 
 
 class MeasuredDepth(SequenceImages):
@@ -64,8 +65,15 @@ class MeasuredDepth(SequenceImages):
 
     @cached_property
     def has_truth(self) -> bool:
-        """Whether the first line has it: then a run has depth metrics."""
-        return self.listing.ground_truth is not None or self.truth(self.lines[0]) is not None
+        """Whether any line has it: then a run has depth metrics."""
+        if self.listing.ground_truth is not None:
+            return True
+        kind = self.listing.depth or (self.DEPTHS[0] if self.DEPTHS else None)
+        known = (line for line in self.lines if kind is not None and self.has_depth(line, kind))
+        first = self.truth(next(known, self.lines[0]))
+        if first is not None:
+            check_unit(f"true depth of {self.describe(0)} in {self.root}", first[first > 0])
+        return first is not None
 
     def check_files(self) -> None:
         """Makes sure that every image of the split exists, and that there can be the depth that is asked for.

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from core.errors import UserError
 from core.files.images import load_image
+from core.plausibility.cameras import is_other_shape
 
 WIDTH = 320  # of the images compared; a share of the width is what counts
 LEAST_HEIGHT = 32
@@ -46,7 +48,7 @@ def motion(first: Path, second: Path) -> float:
     """
     import cv2
 
-    one, other = _grey(first), _grey(second)
+    one, other = _two_grey(first, second)
     flow = np.zeros((*one.shape, 2), np.float32)
     cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(one, other, flow)
     return float(np.median(np.linalg.norm(flow, axis=-1))) / WIDTH
@@ -58,7 +60,7 @@ def check_stereo(left: Path, right: Path) -> StereoCheck:
     Raises:
         BadImageError: an image is missing or damaged.
     """
-    one, other = _grey(left), _grey(right)
+    one, other = _two_grey(left, right)
     plain, exchanged = _disparities(one, other), _disparities(other, one)
     better = max(plain, exchanged, key=lambda found: found.size)
     median = float(np.median(better)) / WIDTH if better.size else 0.0
@@ -84,8 +86,20 @@ def _disparities(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.asarray(disparity[disparity > 0.5])
 
 
-def _grey(path: Path) -> np.ndarray:
-    """uint8 (h, 320), the shape kept."""
-    image = load_image(path).convert("L")
-    height = max(LEAST_HEIGHT, round(WIDTH * image.height / image.width))
-    return np.asarray(image.resize((WIDTH, height), reducing_gap=3))
+def _two_grey(first: Path, second: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Both as uint8 (h, 320), the shape of the first kept.
+
+    Raises:
+        BadImageError: one is missing or damaged.
+        UserError: they differ in shape, not only in size.
+    """
+    images = [load_image(path).convert("L") for path in (first, second)]
+    (height, width), other = ((image.height, image.width) for image in images)
+    if is_other_shape((height, width), other):
+        raise UserError(
+            f"{second}: {other[1]}x{other[0]}, but {first} is {width}x{height}: images of one sequence must "
+            "have one shape"
+        )
+    size = WIDTH, max(LEAST_HEIGHT, round(WIDTH * height / width))
+    one, two = (np.asarray(image.resize(size, reducing_gap=3)) for image in images)
+    return one, two

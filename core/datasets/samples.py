@@ -115,6 +115,16 @@ class SequenceDataset(MeasuredMotion):
         for name in self.needs.extras:
             check_extras(name, self.listing, [self.extra_path(name, line) for line in self.lines])
 
+    def check_rig(self, baseline: float | None) -> None:
+        """Makes sure that numbers which are taken for all of a data set are those of this one.
+
+        Args:
+            baseline: metres, where the user says it.
+
+        Raises:
+            UserError: a calibration says otherwise.
+        """
+
     # --- samples ---
 
     def __len__(self) -> int:

@@ -25,6 +25,7 @@ from core.files.images import BadImageError, image_size
 from core.files.regular import open_regular, read_text
 from core.files.whole import write_text
 from core.options.base import list_name
+from core.plausibility.cameras import OF_FILES, check_camera
 
 PARTS = ("train", "val")
 CAMERA_FILE = "cam.txt"
@@ -210,6 +211,7 @@ def read_camera(path: Path, size: tuple[int, int]) -> Intrinsics:
         or not all(0 < v < 1 for v in values[2:])
     ):
         raise UserError(f"{path}: no possible K of images of {width}x{height}; {CAMERA_CURE}")
+    check_camera(path, values, size, cure=CAMERA_CURE, square=OF_FILES)
     return values
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,12 @@ NAME_FORMAT = re.compile(r"(?P<before>[^{}]*)\{(?::(?:0(?P<width>[0-9]{1,2}))?d?
 # Of the two cameras, below the folder of a sequence; the first pair that is there counts.
 STEREO_FOLDERS = (
     ("left", "right"),
+    ("Left", "Right"),
+    ("image_left", "image_right"),
+    ("image_02/data", "image_03/data"),
     ("image_02", "image_03"),
+    ("image_2", "image_3"),
+    ("image_0", "image_1"),
     ("cam0/data", "cam1/data"),
     ("rgb", "rgb2"),
 )
@@ -49,12 +54,32 @@ class ImageSequence:
         Raises:
             BadImageError: none is readable.
         """
+        return image_size(self.first_image())
+
+    def first_image(self) -> Path:
+        """Its first readable image.
+
+        Raises:
+            BadImageError: none is readable.
+        """
         for path in self.cameras[2].values():
             try:
-                return image_size(path)
+                image_size(path)
+                return path
             except BadImageError as bad:
                 error = bad
         raise error
+
+
+def sizes_of(files: Iterable[Path]) -> dict[Path, tuple[int, int]]:
+    """(height, width) of each image, by its header; without those that are missing or unreadable."""
+    sizes = {}
+    for file in files:
+        try:
+            sizes[file] = image_size(file)
+        except BadImageError:  # what to do about it is for whoever reads it
+            continue
+    return sizes
 
 
 def read_sequence(folder: Path) -> ImageSequence:
@@ -88,6 +113,8 @@ def find_sequences(root: Path) -> dict[str, ImageSequence]:
     """
     found = {}
     for folder in folders_below(root):
+        if "proj_depth" in folder.relative_to(root).parts:  # KITTI's depth, no images
+            continue
         if _stereo_folders(folder) or (images_in(folder) and not _is_of_pair(folder)):
             found[folder.relative_to(root).as_posix()] = read_sequence(folder)
     if not found:

@@ -12,7 +12,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,11 +32,21 @@ IMAGE_PATH = re.compile(r"(?P<folder>.+)/image_0(?P<camera>[23])/data/(?P<frame>
 
 @dataclass(frozen=True)
 class SplitLine:
-    """One line of a list: `<folder> <frame> <side>`, or without the side."""
+    """One line of a list: `<folder> <frame> <side>`, or without the side.
+
+    Attributes:
+        origin: the file that it stands in, and the line there, for messages; empty where it is made.
+    """
 
     folder: str
     frame: int
     side: str | None = None
+    origin: str = field(default="", compare=False, repr=False)
+
+    @property
+    def place(self) -> tuple[str, int, int | None]:
+        """What it shows, however the side is spelled: folder, frame, and camera, None where there is no side."""
+        return self.folder, self.frame, None if self.side is None else CAMERAS.get(self.side)
 
     @property
     def camera(self) -> int:
@@ -126,6 +136,24 @@ def has_part(name_or_folder: str | Path, part: str) -> bool:
     return f"{part}_files.txt" in present if present else part in LISTS[str(name_or_folder)]
 
 
+def tests_beside(name_or_folder: str, dataset: str) -> Lines:
+    """The test images that go with a split: those of its folder, for KITTI's own lists those of eigen; else none.
+
+    Args:
+        dataset: the name of the reader.
+    """
+    try:
+        if _is_list_file(name_or_folder):
+            file, name_or_folder, _ = _find_list(name_or_folder)
+            if file is not None:
+                name_or_folder = str(file.parent)
+        if has_part(name_or_folder, "test") and not (name_or_folder == "benchmark" and "benchmark" in LISTS):
+            return load_split(name_or_folder, "test")
+    except UserError:
+        return []
+    return _eigen_test() if name_or_folder in EIGEN_TRAINING and dataset.startswith("kitti") else []
+
+
 def _lists_in(folder: Path) -> list[str]:
     names = (f"{part}_files.txt" for part in PARTS)
     return [name for name in names if (folder / name).is_file()]
@@ -180,14 +208,17 @@ def read_split_file(path: Path) -> Lines:
 
 
 def _parse_line(path: Path, number: int, words: list[str]) -> SplitLine:
+    origin = f"{path}, line {number}"
+    if "\\" in words[0]:
+        raise UserError(f"{path}: line {number}: {words[0]!r} has backslashes; write the folder with /")
     if found := IMAGE_PATH.fullmatch(words[0]):
-        return SplitLine(found["folder"], int(found["frame"]), SIDES[int(found["camera"])])
+        return SplitLine(found["folder"], int(found["frame"]), SIDES[int(found["camera"])], origin)
     if not 2 <= len(words) <= 3 or not re.fullmatch("[0-9]{1,10}", words[1]):
         raise UserError(f"{path}: line {number}: {' '.join(words)!r} is not '<folder> <frame> [<side>]'")
     side = words[2] if len(words) == 3 else None
     if side is not None and side not in CAMERAS:
         raise UserError(f"{path}: line {number}: side {side!r} is none of {', '.join(CAMERAS)}")
-    return SplitLine(words[0], int(words[1]), side)
+    return SplitLine(words[0], int(words[1]), side, origin)
 
 
 def _unknown_split(name: str) -> str:
@@ -346,6 +377,8 @@ def _eigen_benchmark_test() -> Lines:
     lines = _eigen_test()
     return [lines[row] for row in eigen_benchmark_rows()]
 
+
+EIGEN_TRAINING = ("eigen_zhou", "eigen_full")  # whose test images are those of eigen
 
 # name: part: the list; copies, so that no caller changes a cached one.
 LISTS: dict[str, dict[str, Callable[[], Lines]]] = {

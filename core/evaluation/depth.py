@@ -20,6 +20,8 @@ from core.evaluation.regions import REGIONS, RegionMetrics, region_metrics, with
 from core.files.arrays import require_finite, write_json
 from core.files.whole import write_text
 from core.options.protocols import PROTOCOLS, Protocol
+from core.plausibility.evaluation import rank_correlation
+from core.plausibility.truth import few_pixels
 
 MEDIAN = Scaling()
 
@@ -56,6 +58,7 @@ class DepthMetrics:
         scale_ratios: (N,) median(truth) / median(prediction), NaN where there is no truth, or None without median
             scaling.
         regions: by their names in `REGIONS`, where it is known what moves.
+        rank_correlations: (N,) of predicted and true depth, NaN where nothing is compared; None where nobody looked.
     """
 
     protocol: Protocol
@@ -64,6 +67,7 @@ class DepthMetrics:
     valid_pixels: np.ndarray
     scale_ratios: np.ndarray | None
     regions: dict[str, RegionMetrics] = field(default_factory=dict)
+    rank_correlations: np.ndarray | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,6 +126,14 @@ class DepthMetrics:
             lines.append(f" {name} pixels of {region.images} images")
             lines += [latex(region.mean)] if region.images else []
         return "\n".join(lines)
+
+    def counted(self) -> str:
+        """A line for the report: how many pixels of an image were compared, and a warning where they are few."""
+        known = self.valid_pixels[self.valid_pixels > 0]
+        if not known.size:
+            return " pixels compared: none"
+        line = f" pixels compared: {known.mean():.0f} an image ({known.min()} to {known.max()})"
+        return f"{line}; {few}" if (few := few_pixels(known)) else line
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as types that `json` writes; null where an image was skipped."""
@@ -196,7 +208,7 @@ def evaluate_depth(
         _evaluate_image(number, checked(number, prediction), truth, protocol, scaling, mask)
         for number, (prediction, truth, mask) in enumerate(zip(predictions, truths, masks, strict=True))
     ]
-    metrics, counts, ratios, parts = zip(*rows, strict=True)
+    metrics, counts, ratios, parts, correlations = zip(*rows, strict=True)
     if protocol.rule.empty != "error" and not any(counts):
         raise UserError(f"no image has ground truth inside crop {protocol.subject.crop.name} and depth range")
     regions = {}
@@ -205,7 +217,8 @@ def evaluate_depth(
             values, known = zip(*(image[number] for image in parts), strict=True)
             regions[name] = RegionMetrics(np.array(values), np.array(known))
     scales = np.array(ratios) if scaling.kind == "median" else None
-    return DepthMetrics(protocol, scaling, np.array(metrics), np.array(counts), scales, regions)
+    found = np.array(metrics), np.array(counts), scales, regions
+    return DepthMetrics(protocol, scaling, *found, rank_correlations=np.array(correlations))
 
 
 def _evaluate_image(
@@ -215,8 +228,9 @@ def _evaluate_image(
     protocol: Protocol,
     scaling: Scaling,
     moving: np.ndarray | None,
-) -> tuple[np.ndarray, int, float, list[tuple[np.ndarray, int]]]:
-    """The metrics (M,) of one image, the number of its pixels, its scale ratio, metrics and pixels of its regions."""
+) -> tuple[np.ndarray, int, float, list[tuple[np.ndarray, int]], float]:
+    """The metrics (M,) of one image, its pixels, its scale ratio, metrics and pixels of its regions, its "
+    "correlation."""
     truth = Known.of(truth) if isinstance(truth, np.ndarray) else truth
     if moving is not None and moving.shape != truth.shape:
         sizes = [f"{height}x{width}" for height, width in (moving.shape, truth.shape)]
@@ -227,7 +241,8 @@ def _evaluate_image(
     compared = pixels(prediction, truth, protocol, scaling.factor)
     if compared.truth.size:
         metrics, ratio = measure(compared, protocol, scaling)
-        return metrics, compared.truth.size, ratio, region_metrics(compared, moving, protocol, ratio)
+        regions = region_metrics(compared, moving, protocol, ratio)
+        return metrics, compared.truth.size, ratio, regions, rank_correlation(compared.depth, compared.truth)
     if protocol.rule.empty == "error":
         raise UserError(
             f"image {number} (counted from 0): no ground truth inside crop {protocol.subject.crop.name} and depth "
@@ -235,7 +250,7 @@ def _evaluate_image(
         )
     value = 0.0 if protocol.rule.empty == "zeros" else math.nan
     nothing = np.full(len(protocol.rule.metrics), math.nan), 0
-    return np.full(len(protocol.rule.metrics), value), 0, math.nan, [nothing] * len(REGIONS)
+    return np.full(len(protocol.rule.metrics), value), 0, math.nan, [nothing] * len(REGIONS), math.nan
 
 
 def training_metrics(
@@ -274,6 +289,7 @@ def save_json(
     lines: Sequence[str],
     sequences: Sequence[str] | None = None,
     groups: Mapping[str, Any] | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes protocol, means and every image's numbers as JSON, atomically.
 
@@ -281,9 +297,11 @@ def save_json(
         lines: the split's line of each image.
         sequences: the video that each is of, where that is known: each gets its `scale_by_sequence`.
         groups: see `core.evaluation.groups.groups_to_json`; left out where there are none.
+        origin: what the numbers are of, and what was found in it; left out where nobody says.
     """
     more = {"lines": list(lines), "scale_by_sequence": scales_to_json(metrics, sequences)}
-    write_json(path, metrics.to_json() | more | ({"groups": groups} if groups else {}))
+    found = {name: value for name, value in (("groups", groups), ("origin", origin)) if value}
+    write_json(path, metrics.to_json() | more | found)
 
 
 def scales_to_json(metrics: DepthMetrics, sequences: Sequence[str] | None) -> dict[str, dict[str, float]]:

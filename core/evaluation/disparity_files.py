@@ -1,22 +1,27 @@
 """Disparities of a whole split in files: one `.npy` for evaluation, or the PNGs that KITTI's benchmark takes."""
 
+import json
+import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from core.disparity import resize_map
 from core.errors import UserError
-from core.files.arrays import save_array
+from core.files.arrays import save_array, write_json
 from core.files.images import encoded
+from core.files.regular import read_text
 from core.files.whole import write_folder_atomically
 from core.options.protocols import PROTOCOLS
 from core.weights.npz import map_npy, read_npy
 
 BENCHMARK_FOLDER = "benchmark_predictions"
 MAX_BYTES = 8 << 30  # the Eigen test at the size of its images has 1.3
+UNIT = ".json"  # beside disparities
 CURE = "save it with np.save"
 KITTI_DEPTH_UNIT = 1 / 256  # metres of one step in KITTI's 16-bit depth images
 
@@ -24,6 +29,52 @@ KITTI_DEPTH_UNIT = 1 / 256  # metres of one step in KITTI's 16-bit depth images
 def save_disparities(path: Path, disparities: np.ndarray) -> None:
     """Writes predictions (N, h, w) as `.npy`, atomically; `--ext_disp_to_eval` reads them."""
     save_array(path, disparities)
+
+
+def save_unit(path: Path, metres: float, origin: Mapping[str, str]) -> None:
+    """Writes beside saved disparities what their unit is, and what they are of.
+
+    Args:
+        metres: in a unit of depth, 1 / disparity.
+        origin: list and data.
+    """
+    write_json(path.with_suffix(UNIT), {"metres_per_unit": metres, **origin})
+
+
+def read_unit(path: Path) -> float | None:
+    """The metres that `save_unit` wrote beside disparities; None where there is no such file.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    beside = path.with_suffix(UNIT)
+    content = _read_unit(beside)
+    if content is None:
+        return None
+    metres = content.get("metres_per_unit")
+    if isinstance(metres, bool) or not isinstance(metres, int | float) or not 0 < metres < math.inf:
+        raise UserError(f"{beside}: no unit of disparities: metres_per_unit must be above 0; remove it")
+    return float(metres)
+
+
+def free_path(path: Path, origin: Mapping[str, str]) -> Path:
+    """That path, or one with a number, where disparities of another list or data set lie there already."""
+    for number in range(2, 1000):
+        content = _read_unit(path.with_suffix(UNIT))
+        if content is None or all(content.get(name, value) == value for name, value in origin.items()):
+            return path
+        path = path.with_name(f"{path.stem.removesuffix(f'_{number - 1}')}_{number}{path.suffix}")
+    raise UserError(f"{path}: there are so many already; remove some")
+
+
+def _read_unit(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(read_text(path, "utf-8", 1 << 20))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read: {error}; remove it") from None
+    return content if isinstance(content, dict) else {}
 
 
 def load_disparities(path: Path, mapped: bool = False) -> np.ndarray:

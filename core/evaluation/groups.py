@@ -19,6 +19,7 @@ def chosen(metrics: DepthMetrics, images: np.ndarray) -> DepthMetrics:
         valid_pixels=metrics.valid_pixels[images],
         scale_ratios=ratios,
         regions={},
+        rank_correlations=None,
     )
 
 

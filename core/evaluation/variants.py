@@ -143,6 +143,7 @@ def save_variants(
     lines: Sequence[str],
     sequences: Sequence[str] | None = None,
     groups: Mapping[str, Any] | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes protocol and, of every variant, means and every image's numbers as JSON, atomically.
 
@@ -150,6 +151,7 @@ def save_variants(
         lines: the split's line of each image.
         sequences: the video that each image is of, where that is known.
         groups: of each variant, see `core.evaluation.groups.groups_to_json`; left out where there are none.
+        origin: see `core.evaluation.depth.save_json`.
     """
-    more = {"lines": list(lines)} | ({"groups": groups} if groups else {})
-    write_json(path, variants.to_json(sequences) | more)
+    found = {name: value for name, value in (("groups", groups), ("origin", origin)) if value}
+    write_json(path, variants.to_json(sequences) | {"lines": list(lines)} | found)

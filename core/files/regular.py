@@ -3,6 +3,7 @@
 What is wrong raises an OSError, whose text the readers say after the file's name, as of any other.
 """
 
+import codecs
 import errno
 import os
 import stat
@@ -50,5 +51,8 @@ def read_text(path: Path, encoding: str = "utf-8-sig", limit: int = MAX_TEXT_BYT
         UnicodeDecodeError: it is no such text.
     """
     with open_regular(path, limit) as file:
-        text = file.read().decode(encoding)
+        content = file.read()
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # as PowerShell's > writes it
+        raise NoPlainFileError(errno.EILSEQ, "it is UTF-16; save it as UTF-8", str(path))
+    text = content.decode(encoding)
     return text.replace("\r\n", "\n").replace("\r", "\n")

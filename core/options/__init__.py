@@ -26,6 +26,7 @@ from core.options.methods import OPTIONS
 from core.options.prediction import PredictionOptions
 from core.options.protocols import MAKE3D
 from core.options.tools import (
+    CheckOptions,
     ConversionOptions,
     FrameIndexOptions,
     OnnxOptions,
@@ -44,6 +45,7 @@ __all__ = [
     "OPTIONS",
     "REPLACED",
     "RESNET_LAYERS",
+    "CheckOptions",
     "ConversionOptions",
     "EvaluationOptions",
     "ExportOptions",

@@ -1,12 +1,14 @@
 """How an option is made and checked."""
 
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Callable
 from typing import Any
 
 from core.errors import UserError
+from core.plausibility.checks import check_names
 
 RESNET_LAYERS = (18, 34, 50, 101, 152)
 DATASETS = ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "scenes", "ddad", "folder")
@@ -16,6 +18,9 @@ PRECISION = (
 )
 NOMINAL_BASELINE = 0.1  # what training usually calls the distance of the stereo cameras
 KITTI_BASELINE = 0.54  # metres
+
+# Published test lists whose rules hold for folders of their name, too, and how many lines they have.
+PUBLISHED_LISTS: dict[str, tuple[int, ...]] = {"eigen": (697,), "eigen_benchmark": (652,), "benchmark": ()}
 
 # What the published program had under another name; the parser tells whoever types the old one.
 REPLACED = {
@@ -64,11 +69,40 @@ def no_data(path: str) -> str:
     return f"{path}: no such folder{given}; --data_path must be the root of the data set"
 
 
+def accept_option() -> Any:
+    """The field `accept` of a command that looks at data."""
+    return option(
+        None,
+        "checks of data, by name, whose findings are taken as they are; messages say the names",
+        choices=check_names,
+    )
+
+
 def list_name(split: str) -> str:
     """What the lists of a split are called: `eigen` of `eigen`, `folder/eigen` and `folder/eigen/test_files.txt`."""
     path = os.path.normpath(split)
     named = re.fullmatch(r"(train|val|test)_files\.txt", os.path.basename(path))
     return os.path.basename(os.path.dirname(path) if named else path)
+
+
+def published_name(split: str) -> str:
+    """`list_name`, or nothing where there is a folder of one's own, which is only called like a published list.
+
+    Those of Eigen's test have 697 and 652 lines, and that of the benchmark begins with the folder `image`.
+    """
+    name = list_name(split)
+    file = split if split.endswith(".txt") else os.path.join(split, "test_files.txt")
+    if name not in PUBLISHED_LISTS or not os.path.isfile(file):
+        return name
+    try:
+        with open(file, encoding="utf-8-sig") as lines:
+            words = [line.split() for line in itertools.islice(lines, 1 << 16) if line.strip()]
+    except (OSError, UnicodeDecodeError):  # whoever reads the list says so
+        return name
+    published = (
+        words[0][0] == "image" if name == "benchmark" and words else len(words) in PUBLISHED_LISTS[name]
+    )
+    return name if published else ""
 
 
 def different(names: list[str]) -> list[str]:

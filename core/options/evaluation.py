@@ -10,6 +10,7 @@ from core.options.base import (
     NAMED_CAMERAS,
     PRECISION,
     RESNET_LAYERS,
+    accept_option,
     list_name,
     option,
     require,
@@ -170,6 +171,7 @@ class EvaluationOptions:
     output: str | None = option(None, "JSON file for the metrics, also of every image", path=True)
     csv: str | None = option(None, "CSV file for the metrics of every image, a row each", path=True)
     png: bool = option(False, "read .png images; off: .jpg or .png, whichever the first line has")
+    accept: list[str] | None = accept_option()
     batch_size: int = option(16, "images per pass")
     num_workers: int = option(12, "threads that load images; 0 loads in the main thread")
     precision: str = option("32", PRECISION, choices=("32", "bf16", "16"))
@@ -438,6 +440,7 @@ class PoseEvaluationOptions:
         None, "images it sees at once; none: as in the weights' folder, else pairs", choices=("pairs", "all")
     )
     png: bool = option(False, "read .png images; otherwise .jpg, where there is one")
+    accept: list[str] | None = accept_option()
     batch_size: int = option(16, "motions per pass")
     num_workers: int = option(12, "threads that load images; 0 loads in the main thread")
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
@@ -487,13 +490,39 @@ class ExportOptions:
         "file to write; none: in the split's folder gt_depths.npz, of forward_scan gt_depths_forward_scan.npz",
         path=True,
     )
+    depth_maps: str | None = option(
+        None,
+        "instead of a data set: folder of depth pictures (16-bit .png) or arrays (.npy, .npz), one for each "
+        "line in the order of their names",
+        path=True,
+    )
+    depth_unit: float | None = option(
+        None,
+        "metres in a step of depth_maps, such as 0.001; none: 1 of arrays of metres; of pictures it must be said",
+    )
+    unknown: float | None = option(
+        None, "a number in depth_maps that means unknown, as 0, nan and what is below 0 do"
+    )
     nearest_point: bool = option(
         False, "keep the nearest point of a pixel, not the published rule with its quirk"
     )
+    accept: list[str] | None = accept_option()
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
-        require(self.data_path is not None, "--data_path is missing: the root folder of the data set")
+        maps = self.depth_maps is not None
+        require(self.data_path is not None or maps, "--data_path is missing: the root folder of the data set")
+        for name in ("depth_unit", "unknown"):
+            require(
+                maps or getattr(self, name) is None, f"option {name}: only with --depth_maps; leave it out"
+            )
+        require(
+            not maps or (self.source == "auto" and not self.nearest_point),
+            "options source, nearest_point: of scans and annotated depth, not of --depth_maps; leave them out",
+        )
+        require(
+            self.depth_unit is None or self.depth_unit > 0, "option depth_unit: must be above 0, in metres"
+        )
         require(
             self.split is not None, "--split is missing: a folder in splits/, or a path, with test_files.txt"
         )
@@ -527,6 +556,7 @@ class ReportOptions:
     )
     rows: int = option(5, "test frames in the picture")
     output: str = option("report", "folder for report.md and report.png", path=True)
+    accept: list[str] | None = accept_option()
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""

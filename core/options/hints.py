@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from core.options.base import (
     DATASETS,
+    accept_option,
     option,
     require,
     require_at_least,
@@ -41,6 +42,7 @@ class HintOptions:
 
     data_path: str = option("kitti_data", "root folder of the data set", path=True)
     dataset: str = option("kitti", "layout of the data set, which must be stereo", choices=DATASETS)
+    accept: list[str] | None = accept_option()
     split: str = option(
         "eigen_full", "name or folder of lists, of which train and val are taken, or a list file", path=True
     )

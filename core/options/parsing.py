@@ -24,6 +24,7 @@ from core.errors import UserError, say
 from core.files.inputs import OTHER_IMAGES, VIDEO_EXTENSIONS
 from core.files.whole import write_yaml, yaml_text
 from core.options import OPTIONS, REPLACED, EvaluationOptions, Options, option_files
+from core.plausibility import checks
 
 OptionsClass = TypeVar("OptionsClass")
 
@@ -73,6 +74,7 @@ def parse(
         _print_config(options, notes)
     for note in notes:
         say(note)
+    checks.begin(getattr(options, "accept", None), offered="accept" in fields)
     return options
 
 

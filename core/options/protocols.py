@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from core.errors import UserError
-from core.options.base import list_name
+from core.options.base import published_name
 
 MAKE3D = "make3d"  # the name of its reader and, in place of a list, of all its photographs
 TESTING = "testing"  # likewise of a folder of test images and depth files
@@ -352,7 +352,7 @@ def of_split(split: str) -> Protocol:
         UserError: it is the name of a protocol, but of no list.
     """
     path = os.path.normpath(split)
-    name = list_name(split)
+    name = published_name(split)
     if path in PROTOCOLS and PROTOCOLS[path].subject.list != path:
         raise UserError(
             f"option eval_split: {path} is a protocol; use --protocol {path}, and --eval_split for its list"

@@ -1,11 +1,21 @@
-"""Options of make_split.py, make_frame_index.py, check_parity.py, convert_weights.py and export_onnx.py."""
+"""Options of check_data.py, make_split.py, make_frame_index.py, check_parity.py, convert_weights.py and "
+"export_onnx.py."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
 import typing
 from dataclasses import dataclass, make_dataclass
 from typing import Any, ClassVar
 
-from core.options.base import option, require, require_at_least, require_depth_range, require_seed
+from core.options.base import (
+    DATASETS,
+    accept_option,
+    option,
+    require,
+    require_at_least,
+    require_depth_range,
+    require_intrinsics,
+    require_seed,
+)
 from core.options.training import Options, method_names
 
 
@@ -26,6 +36,7 @@ class SplitOptions:
     )
     png: bool = option(False, "extract the frames of videos as .png, not .jpg")
     force: bool = option(False, "replace the lists that are there already")
+    accept: list[str] | None = accept_option()
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
@@ -36,6 +47,37 @@ class SplitOptions:
         require(
             self.skip_static == 0 or len(self.frame_ids) > 1,
             "option skip_static: needs neighbours in time, such as --frame_ids 0 -1 1",
+        )
+
+
+@dataclass
+class CheckOptions:
+    """What is looked at of a data folder."""
+
+    data_path: str = option("kitti_data", "root folder of the data set", path=True)
+    dataset: str = option("kitti", "reader of the data set", choices=DATASETS)
+    split: str = option("eigen_zhou", "folder in splits/, or a path, with lists; or one list file", path=True)
+    png: bool = option(False, "read .png images; off: .jpg or .png, whichever the first line has")
+    frame_ids: list[int] = option((0, -1, 1), "frames of a sample as offsets in time")
+    use_stereo: bool = option(False, "the other camera of the stereo pair is needed, too")
+    baseline: float | None = option(
+        None, "metres between the cameras of a stereo pair, if they are to be given"
+    )
+    intrinsics: list[float] | None = option(None, "dataset folder: fx fy cx cy in units of the image size")
+    ground_truth: str | None = option(
+        None, "ground truth; none: gt_depths.npz in the split's folder, if it is there", path=True
+    )
+    samples: int = option(50, "scans or depth maps of each list that are read, evenly chosen")
+    accept: list[str] | None = accept_option()
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        require_at_least(self, 0, "samples")
+        require_intrinsics(self.intrinsics)
+        require(self.frame_ids[0] == 0, f"option frame_ids: the first must be 0, not {self.frame_ids[0]}")
+        require(
+            self.dataset in ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "folder"),
+            f"option dataset: {self.dataset} makes its lists itself: use train.py --dry_run",
         )
 
 

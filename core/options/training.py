@@ -11,6 +11,7 @@ from core.options.base import (
     DEFAULT_DATA,
     NAMED_CAMERAS,
     NOMINAL_BASELINE,
+    accept_option,
     different,
     is_name_format,
     option,
@@ -110,6 +111,7 @@ class Options:
     )
     png: bool = option(False, "read .png images; off: .jpg or .png, whichever the first line has")
     mirroring: bool = option(True, "mirror half of the training samples (off: better for odometry)")
+    accept: list[str] | None = accept_option()
     bad_images: str = option(
         "fail", "missing or damaged images: fail, or skip to the next sample", choices=("fail", "skip")
     )

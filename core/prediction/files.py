@@ -18,10 +18,12 @@ from core.files.colour import colour_map, jet_map, plasma_map
 from core.files.images import COMMENT, resize_array, write_image
 from core.geometry import relative_intrinsics
 from core.options import PredictionOptions
+from core.plausibility.evaluation import check_steps
 from core.prediction.point_cloud import point_cloud, write_ply
 
 LARGEST_PIXEL = 65535
 NEARLY_CONSTANT = 1.1  # farthest to nearest depth, below which there is nothing to see
+NEAR = 16.0  # metres: where all depth is nearer, steps of KITTI's 1/256 m are coarse, and finer ones fit
 LARGEST_RELATIVE_DEPTH = 100.0  # in 16 bits, of networks without a bound
 DISPARITY = {"quantity": "disparity", "depth": "scale_factor / disparity"}
 
@@ -74,11 +76,12 @@ class PredictionWriter:
         )
         metric = options.pred_metric_depth or self.scale_factor != 1
         # Metres as KITTI stores them; a relative depth gets all 16 bits, in steps that are the same for all images.
-        self.pixel_unit = (
-            KITTI_DEPTH_UNIT if metric else (max_depth or LARGEST_RELATIVE_DEPTH) / LARGEST_PIXEL
-        )
+        largest = (max_depth or LARGEST_RELATIVE_DEPTH) * (self.scale_factor if metric else 1.0)
+        near = metric and max_depth is not None and largest < NEAR
+        self.pixel_unit = largest / LARGEST_PIXEL if near or not metric else KITTI_DEPTH_UNIT
         if options.png_scale is not None:
             self.pixel_unit = 1 / options.png_scale
+        self._looks_at_steps = options.png_scale is None
         self.record = depth_record(metric, self.scale_factor, model)
         self.unit = " m" if metric else ", no unit"
         self.nearest, self.farthest = math.inf, 0.0
@@ -150,6 +153,9 @@ class PredictionWriter:
 
     def save_png(self, path: Path, prediction: Prediction) -> None:
         """Depth in 16 bits; the file's text says what one step is. Depth beyond 16 bits has the largest value."""
+        if self._looks_at_steps and self.record["unit"] == "metres":  # the first image speaks for all
+            self._looks_at_steps = False
+            check_steps("16-bit pictures of depth", self.pixel_unit, prediction.depth)
         pixels = np.clip(np.rint(prediction.depth / self.pixel_unit), 1, LARGEST_PIXEL).astype(np.uint16)
         text = self._text(depth=f"value * {self.pixel_unit!r}")
         text.add_text("limit", f"{LARGEST_PIXEL}: that far or farther")

@@ -33,6 +33,7 @@ HARMLESS = {
     *("num_workers", "cache_images"),  # how fast they come
     "deterministic",  # in which order a GPU adds: without it, in none that is known
     "overwrite",  # no word to a run that goes on
+    "accept",  # what it accepts of its data does not change them
     "bad_images",  # a run that met one failed, and may go on without it
     *(
         "num_epochs",

@@ -123,6 +123,8 @@ def _maps(loaded: object, size: int) -> list[np.ndarray]:
     if not isinstance(loaded, Array):
         raise ValueError("it is no array of arrays")
     items = loaded.items()
+    if any(item.dtype.code == "u2" for item in items):  # which in weights are bfloat16
+        raise ValueError("it holds whole numbers, uint16, whose unit is not known: save metres as float32")
     if sum(item.nbytes for item in items) > size:
         raise ValueError("it declares more numbers than the file holds")
     items.reverse()

@@ -154,6 +154,8 @@ def test_evaluation_and_the_same_from_saved_disparities(backend, drive, trained,
     assert printed == again
     assert_says(printed, "crop garg", "cap 80 m", "median scaling", "2 images", "abs_rel")
     network, from_saved = (json.loads(file.read_text()) for file in files)
+    assert network.pop("origin")["weights"] == str(weights)
+    assert from_saved.pop("origin")["predictions"] == str(saved)
     assert network == from_saved
     assert 0 < network["mean"]["abs_rel"] < 1 and len(network["per_image"]) == 2
 

@@ -6,12 +6,13 @@ from core.datasets.camera import Camera, choose_camera, estimated_camera, thousa
 from core.datasets.known_poses import Intrinsics, KnownMotion, file_motion
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
-from core.datasets.sequences import ImageSequence, file_numbers, named_sequences, read_sequence
+from core.datasets.sequences import ImageSequence, file_numbers, named_sequences, read_sequence, sizes_of
 from core.datasets.splits import CAMERAS, LEFT, LISTS, RIGHT, SplitLine
 from core.datasets.videos import frame_rate, is_video, video_folder
 from core.errors import UserError
 from core.options.base import is_name_format
 from core.options.needs import Listing, Needs
+from core.plausibility.cameras import check_sequence
 
 POSES_FILE = "poses.txt"
 
@@ -101,7 +102,8 @@ class FolderDataset(SequenceDataset):
         return self.camera(line).source
 
     def _cure(self, index: int) -> str:
-        return f"{self.describe(index)} needs it; make_split.py leaves out the ends of sequences and gaps"
+        cure = "make_split.py leaves out the ends of sequences and gaps"
+        return f"{self.describe(index)} needs it; {cure}{self.stands(index)}"
 
     def _find_root(self, data_path: Path) -> Path:
         self._top = data_path  # where the last `intrinsics.yaml` may lie
@@ -154,6 +156,16 @@ class FolderDataset(SequenceDataset):
                 "unit: train sequences of one baseline together"
             )
         self.baseline = found.pop()
+
+    def check_files(self) -> None:
+        """Makes sure that the files are there, see `SequenceDataset.check_files`, and of one shape in each sequence."""
+        super().check_files()
+        used: dict[str, dict[Path, None]] = {}
+        for line in self.lines:
+            files = used.setdefault(line.folder, {self.sequences[line.folder].first_image(): None})
+            files |= dict.fromkeys(self.image_file(line, frame) for frame in self.frames)
+        for name, files in used.items():
+            check_sequence(self.sequences[name].folder, sizes_of(files))
 
     def intrinsics(self, line: SplitLine) -> Intrinsics:
         """fx, fy, cx, cy in units of the image size."""

@@ -6,10 +6,11 @@ from pathlib import Path
 from core.datasets.known_poses import Intrinsics, KnownMotion, odometry_cameras, odometry_motion
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
-from core.datasets.splits import LEFT, SplitLine
+from core.datasets.splits import LEFT, RIGHT, SplitLine
 from core.errors import UserError
 from core.files.images import BadImageError, image_size
 from core.options import KITTI_BASELINE
+from core.plausibility.cameras import check_kitti_rig
 
 GREY_LEFT = 0
 
@@ -56,15 +57,46 @@ class KittiOdometry(SequenceDataset):
         }
         return GREY_LEFT if pairs[GREY_LEFT] and not pairs[LEFT] else LEFT
 
+    @property
+    def _pair(self) -> bool:
+        """Whether the right camera is needed."""
+        return "s" in self.frames or any(line.camera == RIGHT for line in self.lines)
+
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
         poses = self.root / "poses" / f"{int(line.folder):02d}.txt"
         size = self._image_size(line.folder)
-        return odometry_motion(poses, self._calibration_file(line), size, self._first)
+        return odometry_motion(poses, self._calibration_file(line), size, self._first, self._pair)
 
     def _calibration(self, line: SplitLine) -> Intrinsics:
         size = self._image_size(line.folder)
-        cameras = odometry_cameras(self._calibration_file(line), size, self._first)
+        cameras = odometry_cameras(self._calibration_file(line), size, self._first, self._pair)
         return cameras[1][line.camera]
+
+    def check_rig(self, baseline: float | None) -> None:
+        """By the calibration of each sequence, where there is one and KITTI's numbers are taken in its place."""
+        taken = (
+            self.needs.intrinsics
+            and len(self.frames) > 1
+            and not self._takes_calibration
+            and not self.needs.motion
+        )
+        if not taken:
+            return
+        for line in {line.folder: line for line in reversed(self.lines)}.values():
+            file = self._calibration_file(line)
+            if file.is_file():
+                T, intrinsics = odometry_cameras(file, self._image_size(line.folder), self._first, self._pair)
+                metres = (
+                    abs(float(T[LEFT][0, 3] - T[RIGHT][0, 3]))
+                    if "s" in self.frames and baseline is None
+                    else None
+                )
+                check_kitti_rig(
+                    file,
+                    intrinsics[LEFT][:2],
+                    metres,
+                    "use --dataset folder with intrinsics.yaml (fx fy cx cy width height baseline) beside the images",
+                )
 
     def _calibration_file(self, line: SplitLine) -> Path:
         return self.image_path(line, 0).parent.parent / "calib.txt"

@@ -7,6 +7,7 @@ import numpy as np
 from core.datasets.depth_files import read_named_depth
 from core.datasets.ground_truth import scan_to_depth
 from core.datasets.kitti import (
+    CalibrationFile,
     annotated_depth_path,
     calibration_folder,
     depth_path,
@@ -23,9 +24,32 @@ from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.options import KITTI_BASELINE
 from core.options.protocols import FORWARD_SCAN
+from core.plausibility.cameras import check_kitti_rig, check_projections
 
 # Maps in the folders of a drive: projected scans, and the annotated ones.
 PROJECTED, GROUNDTRUTH = "proj_depth/velodyne", "proj_depth/groundtruth"
+
+
+def check_rig(file: Path, focal: bool, stereo: bool) -> None:
+    """Makes sure that a `calib_cam_to_cam.txt` is of KITTI's cameras.
+
+    Args:
+        focal, stereo: what is taken of KITTI in place of the file's.
+
+    Raises:
+        UserError: it is malformed, or of another rig.
+    """
+    calibration = CalibrationFile(file)
+    height, width = calibration.image_size("S_rect_02")
+    P = {f"P_rect_{n:02d}": calibration.numbers(f"P_rect_{n:02d}", 12).reshape(3, 4) for n in (2, 3)}
+    check_projections(file, {key: matrix.tolist() for key, matrix in P.items()}, (height, width))
+    left, right = P.values()
+    check_kitti_rig(
+        file,
+        (left[0, 0] / width, left[1, 1] / height) if focal else None,
+        float(abs(right[0, 3] / right[0, 0] - left[0, 3] / left[0, 0])) if stereo else None,
+        "use --dataset folder with intrinsics.yaml (fx fy cx cy width height baseline) beside the images",
+    )
 
 
 class KittiRaw(SequenceDataset):
@@ -44,6 +68,22 @@ class KittiRaw(SequenceDataset):
 
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
         return oxts_motion(self.root, line.folder)
+
+    def check_rig(self, baseline: float | None) -> None:
+        """By the calibration of each day, where there is one and KITTI's numbers are taken in its place."""
+        taken = (
+            self.needs.intrinsics
+            and len(self.frames) > 1
+            and not self._takes_calibration
+            and not self.needs.motion
+        )
+        stereo = "s" in self.frames and baseline is None and not self.needs.motion
+        for folder in (
+            dict.fromkeys(line.folder.split("/")[0] for line in self.lines) if taken or stereo else ()
+        ):
+            file = self.root / folder / "calib_cam_to_cam.txt"
+            if file.is_file():
+                check_rig(file, taken, stereo)
 
     def _calibration(self, line: SplitLine) -> Intrinsics:
         return calibrated_intrinsics(calibration_folder(self.root, line.folder))[line.camera]

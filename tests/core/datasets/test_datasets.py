@@ -164,6 +164,7 @@ def test_mirroring_is_an_option(root, tmp_path):
     for part in ("train", "val"):
         (tmp_path / f"{part}_files.txt").write_text(f"{DRIVE} 1 l\n" * 20)
     command = [
+        *("--accept", "kitti_rig"),
         "--data_path",
         root,
         "--split",

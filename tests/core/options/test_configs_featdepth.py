@@ -142,7 +142,9 @@ def test_refinement_at_the_ends_of_a_drive(tmp_path, missing):
     lists.mkdir()
     (lists / "test_files.txt").write_text("".join(f"{DRIVE} {frame} l\n" for frame in (0, 2, 4)))
     where = ["--data_path", tmp_path, "--split", lists / "test_files.txt", "--height", 64, "--width", 96]
-    options = recipe("kitti_fm_refine", *where, "--missing_neighbour", missing, "--batch_size", 1)
+    options = recipe(
+        "kitti_fm_refine", *where, "--missing_neighbour", missing, "--batch_size", 1, "--accept", "kitti_rig"
+    )
     dataset = open_dataset(replace(options, png=True), "train")
     assert [line.frame for line in dataset.lines] == ([2] if missing == "exclude" else [0, 2, 4])
 

@@ -1,0 +1,119 @@
+"""check_data.py prints all findings at once; export_gt_depth.py makes ground truth of a folder of depth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import export_gt_depth
+from core.datasets.ground_truth import load_ground_truth
+from core.datasets.kitti import read_scan, scan_path
+from core.datasets.splits import load_split
+from core.errors import UserError
+from tests.core.own_images import numbered, write_images
+from tests.scripts import run_here, succeeds
+
+
+def words(root: Path) -> list[object]:
+    return ["check_data.py", "--data_path", root, "--split", root / "splits", "--png", "--use_stereo"]
+
+
+def test_right_data_pass(rendered):
+    printed = succeeds(*words(rendered), here=True)
+    assert "train: 4 lines, 1 sequences, 4 depths read" in printed and printed.endswith("nothing found\n")
+    assert "ground truth: 2 maps" in printed
+
+
+def test_all_findings_at_once(drive):
+    line = load_split(drive / "splits", "test")[0]
+    path = scan_path(drive, line.folder, line.frame)
+    path.write_bytes((read_scan(path) * np.float32([1, 1, 1, 255])).tobytes())
+    calibration = drive / "2011_09_26" / "calib_cam_to_cam.txt"
+    calibration.write_text(
+        calibration.read_text().replace("S_rect_02: 1.920000e+02", "S_rect_02: 0.960000e+02")
+    )
+    truth = drive / "splits" / "gt_depths.npz"
+    arrays = dict(np.load(truth))
+    np.savez(truth, **(arrays | {"values": arrays["values"] * 1000}))
+    train = (drive / "splits" / "train_files.txt").read_text()
+    (drive / "splits" / "val_files.txt").write_text(train)
+    done = run_here(*words(drive))
+    assert done.returncode == 2 and "findings end a training or an evaluation; see above" in done.stderr
+    for row in ("| scan_layout | error |", "| truth_unit | error |", "| validation_overlap | warning |"):
+        assert row in done.stdout, done.stdout
+    assert "camera_centre | error" in done.stdout and "4 of 4 validation lines" in done.stdout
+
+
+def test_what_is_missing_is_a_finding(drive):
+    line = load_split(drive / "splits", "train")[0]
+    (drive / line.folder / "image_02" / "data" / "0000000002.png").unlink()
+    done = run_here(*words(drive), "--accept", "few_pixels")
+    assert (
+        done.returncode == 2
+        and "| files | error |" in done.stdout
+        and "0000000002.png: no such image" in done.stdout
+    )
+
+
+# ---- ground truth of a folder ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Path:
+    """A list of two of one's own images."""
+    write_images(tmp_path / "own" / "a", numbered(range(2)), size=(64, 96))
+    (tmp_path / "split").mkdir()
+    (tmp_path / "split" / "test_files.txt").write_text("a 0 l\na 1 l\n")
+    return tmp_path / "split"
+
+
+DEPTH = np.random.default_rng(0).uniform(1, 20, (2, 64, 96)).astype(np.float32)
+
+
+def export(split: Path, folder: Path, *more: object) -> list[np.ndarray]:
+    words = ["--depth_maps", folder, "--split", split, *more]
+    export_gt_depth.main([str(word) for word in words])
+    return [depth.dense() for depth in load_ground_truth(split / "gt_depths.npz", load_split(split, "test"))]
+
+
+@pytest.mark.parametrize(("unit", "unknown"), [(0.001, 65535), (1 / 256, 0), (0.002, 9)])
+def test_pictures_become_ground_truth(split, tmp_path, unit, unknown):
+    """M1."""
+    (tmp_path / "depth").mkdir()
+    pixels = np.rint(DEPTH / unit).astype(np.uint16)
+    pixels[:, :10] = unknown
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "depth" / f"{number:03d}.png")
+    with pytest.raises(UserError, match=r"000\.png: nothing says what its steps are: give --depth_unit"):
+        export(split, tmp_path / "depth")
+    found = export(split, tmp_path / "depth", "--depth_unit", unit, "--unknown", unknown)
+    for depth, right in zip(found, DEPTH, strict=True):
+        assert not depth[:10].any()
+        assert np.abs(depth[10:] - right[10:]).max() <= unit / 2 + 1e-5
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_arrays_become_ground_truth(split, tmp_path, suffix):
+    (tmp_path / "depth").mkdir()
+    for number, depth in enumerate(DEPTH):
+        known = depth.copy()
+        known[0] = np.nan
+        (np.save if suffix == ".npy" else np.savez)(tmp_path / "depth" / f"{number}{suffix}", known)
+    found = export(split, tmp_path / "depth")
+    for depth, right in zip(found, DEPTH, strict=True):
+        np.testing.assert_array_equal(depth[1:], right[1:])
+        assert not depth[0].any()
+    with pytest.raises(UserError, match="looks like millimetres"):
+        export(split, tmp_path / "depth", "--depth_unit", 1000)
+
+
+def test_too_few_pictures(split, tmp_path):
+    (tmp_path / "depth").mkdir()
+    np.save(tmp_path / "depth" / "0.npy", DEPTH[0])
+    with pytest.raises(UserError, match="1 files of depth, but the list has 2 lines"):
+        export(split, tmp_path / "depth")
+    with pytest.raises(UserError, match="no such folder; see --depth_maps"):
+        export(split, tmp_path / "none")
+    with pytest.raises(UserError, match="depth_unit: only with --depth_maps"):
+        export_gt_depth.main(["--data_path", "x", "--split", "y", "--depth_unit", "1"])
