@@ -4,6 +4,7 @@
 #   bash configs/packnet_san/train.sh                             a rendered street, scaled to a CPU: minutes
 #   bash configs/packnet_san/train.sh --long                      the same, trained longer
 #   DATA_PATH=/path/to/kitti bash configs/packnet_san/train.sh    the published recipe on KITTI: a GPU, days
+[ -n "${BASH_VERSION:-}" ] || { echo "error: call it with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../job.sh"
 

@@ -54,6 +54,8 @@ class SplitOptions:
 class CheckOptions:
     """What is looked at of a data folder."""
 
+    EXAMPLE: ClassVar[str] = "check_data.py --data_path kitti --split eigen_zhou"
+
     data_path: str = option("kitti_data", "root folder of the data set", path=True)
     dataset: str = option("kitti", "reader of the data set", choices=DATASETS)
     split: str = option("eigen_zhou", "folder in splits/, or a path, with lists; or one list file", path=True)
