@@ -15,6 +15,7 @@ from backends.paddle.losses.ray_search import soft_search
 from backends.paddle.losses.view_synthesis import inverse, resize_corners
 
 CENTRE = 1e-12  # squared length of a vector that has none
+ROUNDING = 1e-6  # of a mask between pixels
 STANDARD_DEVIATIONS = 3.0  # of the softmax, beyond which no ray is that of a point
 
 
@@ -96,7 +97,7 @@ def project_rays(
             rays = resize_corners(rays, *size)
             rays = unit(rays) if settings.renormalise else rays
             points = [resize_corners(one, *size) for one in points]
-            valid = None if valid is None else (resize_corners(valid, *size) > 1 - 1e-6).astype("float64")
+            valid = None if valid is None else (resize_corners(valid, *size) > 1 - ROUNDING).astype("float64")
         directions = _directions(points, transforms)
         grids, seen = _soft(directions, rays, settings, valid, precision)
         grids, seen = _enlarged(grids, height, width), _enlarged(seen.astype("float64"), height, width) > 0.5
@@ -141,7 +142,12 @@ def _refined(
     x, y = coarse_search(directions.detach(), rays.detach(), radius, valid)
     x, y, converged = refined_pixels(directions, rays, x, y)
     grid = _corners(x, y, height, width)
-    return grid, converged[:, :, None] & (paddle.abs(grid.detach()) <= 1).all(axis=2, keepdim=True)
+    seen = converged[:, :, None] & (paddle.abs(grid.detach()) <= 1).all(axis=2, keepdim=True)
+    if valid is not None:
+        places = grid.detach().transpose([0, 1, 3, 4, 2]).flatten(1, 2)
+        found = geometry.sample(valid.expand([grid.shape[0], -1, -1, -1]), places)
+        seen = seen & (found > 1 - ROUNDING).reshape(seen.shape)
+    return grid, seen
 
 
 def _corners(x: Tensor, y: Tensor, height: int, width: int) -> Tensor:

@@ -91,10 +91,10 @@ def _step(directions: Tensor, rays: Tensor, x: Tensor, y: Tensor) -> tuple[Tenso
     Only what is to vanish has a gradient: its factor's would be multiplied by nearly 0.
     """
     ray, in_x, in_y = _surface(rays, x, y)
-    error = paddle.cross(ray, directions, axis=2)
+    error = _cross(ray, directions)
     with paddle.no_grad():
-        of_x = paddle.cross(in_x, directions, axis=2)
-        of_y = paddle.cross(in_y, directions, axis=2)
+        of_x = _cross(in_x, directions)
+        of_y = _cross(in_y, directions)
         xx, yy, xy = ((one * other).sum(axis=2) for one, other in ((of_x, of_x), (of_y, of_y), (of_x, of_y)))
         determinant = paddle.clip(xx * yy - xy * xy, min=LEAST_DETERMINANT)[:, :, None]
         solve_x = (yy[:, :, None] * of_x - xy[:, :, None] * of_y) / determinant
@@ -102,6 +102,12 @@ def _step(directions: Tensor, rays: Tensor, x: Tensor, y: Tensor) -> tuple[Tenso
     step_x, step_y = -(solve_x * error).sum(axis=2), -(solve_y * error).sum(axis=2)
     length = paddle.maximum(paddle.abs(step_x.detach()), paddle.abs(step_y.detach()))
     return (*(paddle.clip(step, -LARGEST_STEP, LARGEST_STEP) for step in (step_x, step_y)), length)
+
+
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    """a × b, (B, N, 3, H, W). The kernel's backward crashes where a gradient is asked for of one alone."""
+    (ax, ay, az), (bx, by, bz) = a.unbind(axis=2), b.unbind(axis=2)
+    return paddle.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=2)
 
 
 def _surface(rays: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -50,7 +50,10 @@ def soft_search(
         has no gradient.
     """
     precision = precision or directions.dtype
-    return _SoftSearch.apply(directions, rays, valid, temperature, radius, chunk, precision)
+    settings = temperature, radius, chunk, precision
+    # A layer of its own is not told which gradients are asked for, and must not answer the others.
+    wanted = not directions.stop_gradient, not rays.stop_gradient
+    return _SoftSearch.apply(directions, rays, valid, settings, wanted)
 
 
 class _Candidates:
@@ -148,12 +151,11 @@ class _SoftSearch(PyLayer):
         directions: Tensor,
         rays: Tensor,
         valid: Tensor | None,
-        temperature: float,
-        radius: int,
-        chunk: int,
-        precision: paddle.dtype,
+        settings: tuple[float, int, int, paddle.dtype],
+        wanted: tuple[bool, bool],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        candidates = _Candidates(rays, valid, temperature, radius, chunk, precision)
+        *_, precision = settings
+        candidates = _Candidates(rays, valid, *settings)
         scaled = _scaled(directions, candidates, precision)
         zero = paddle.zeros(candidates.shape, dtype=precision)
         best = [paddle.full_like(zero, 2 * MASKED) for _ in scaled]
@@ -180,8 +182,7 @@ class _SoftSearch(PyLayer):
         )
         ctx.inputs = directions, rays, valid
         ctx.found = best, total, row, column
-        ctx.settings = temperature, radius, chunk, precision
-        ctx.needs_rays = not rays.stop_gradient
+        ctx.settings, ctx.wanted = settings, wanted
         kind = directions.dtype
         rows = candidates.first_rows[:, None].astype(kind) + paddle.stack(row, axis=1).astype(kind)
         columns = candidates.first_columns.astype(kind) + paddle.stack(column, axis=1).astype(kind)
@@ -193,15 +194,16 @@ class _SoftSearch(PyLayer):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         directions, rays, valid = ctx.inputs
         best, total, row, column = ctx.found
-        temperature, radius, chunk, precision = ctx.settings
-        candidates = _Candidates(rays, valid, temperature, radius, chunk, precision)
+        *_, precision = ctx.settings
+        of_directions_too, of_rays_too = ctx.wanted
+        candidates = _Candidates(rays, valid, *ctx.settings)
         scaled = _scaled(directions, candidates, precision)
         by_row, by_column = (gradient.astype(precision).unbind(axis=1) for gradient in gradients[:2])
         zero = paddle.zeros(candidates.shape, dtype=precision)
         of_directions = [[zero.clone() for _ in range(3)] for _ in scaled]
         of_windows = [paddle.zeros_like(candidates.wide[0]) for _ in range(3)]
         for first, count, block in candidates.blocks():
-            of_block = [paddle.zeros_like(block[0]) for _ in range(3)] if ctx.needs_rays else []
+            of_block = [paddle.zeros_like(block[0]) for _ in range(3)] if of_rays_too else []
             rows, columns = candidates.places(first, count)
             terms = paddle.concat([paddle.ones_like(rows), rows, columns], axis=1)
             ones = terms[:, :1].t()
@@ -227,13 +229,14 @@ class _SoftSearch(PyLayer):
                     end = first + k + folded.shape[2]
                     of_window[:, :, first + k : end] = of_window[:, :, first + k : end] + folded
         factor = 2 * candidates.scale  # d / temperature, of a scaled d
-        stacked = paddle.stack([paddle.stack(one, axis=1) for one in of_directions], axis=1)
-        found = (stacked * factor).astype(directions.dtype)
-        others = (None,) * (valid is not None)
-        if not ctx.needs_rays:
-            return found, None, *others
-        of_rays = paddle.stack([_of_columns(one, candidates.columns) for one in of_windows], axis=1)
-        return found, (of_rays * factor).astype(rays.dtype), *others
+        found: list[Tensor | None] = [None, None]
+        if of_directions_too:
+            stacked = paddle.stack([paddle.stack(one, axis=1) for one in of_directions], axis=1)
+            found[0] = (stacked * factor).astype(directions.dtype)
+        if of_rays_too:
+            of_rays = [_of_columns(one, candidates.columns) for one in of_windows]
+            found[1] = (paddle.stack(of_rays, axis=1) * factor).astype(rays.dtype)
+        return *found, *(() if valid is None else (None,))
 
 
 def _of_columns(of_windows: Tensor, side: int) -> Tensor:

@@ -70,10 +70,11 @@ def run(backend, arrays, geometry, case, precision, samples=slice(None), valid=N
     return loss, smooth, errors, warped, inputs
 
 
-def check_case(backend, arrays, geometry, losses, case):
-    """All that is recorded, in double precision: of each sample alone, as its authors' program takes one at a time."""
+def check_case(backend, arrays, geometry, losses, case, first_alone=False):
+    """All that is recorded, in double precision, of both samples at once where no error is clipped."""
     clipped = CASES[case][3] > 0  # by the mean of the whole batch
-    for samples in (slice(0, 1), slice(1, 2)) if clipped else (slice(None),):
+    both = (slice(0, 1), slice(1, 2)) if clipped else (slice(None),)
+    for samples in (slice(0, 1),) if first_alone else both:
         loss, smooth, errors, warped, inputs = run(backend, arrays, geometry, case, "float64", samples)
         count = inputs[0].shape[0]
         for found, name in ((loss, "photometric_loss"), (smooth, "smoothness_loss"), (loss + smooth, "loss")):
@@ -118,11 +119,6 @@ def test_images(arrays, losses):
     assert_close(sums, losses["image_sums"], EXACT)
 
 
-@pytest.mark.parametrize("case", ["clip_mean_1", "l1_min"])
-def test_recorded_losses(backend, arrays, geometry, losses, case):
-    """The others, of several scales, are compared in tests/slow."""
-    check_case(backend, arrays, geometry, losses, case)
-
-
-def test_recorded_losses_in_single_precision(backend, arrays, geometry, losses):
-    check_single_precision(backend, arrays, geometry, losses, "l1_min")
+def test_recorded_losses(backend, arrays, geometry, losses):
+    """Of one sample; both, and the other cases, are compared in tests/slow."""
+    check_case(backend, arrays, geometry, losses, "dummy_05", first_alone=True)
