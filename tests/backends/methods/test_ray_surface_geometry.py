@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from core.options.schedule import falling_temperature, ray_coefficient
 from tests.tolerances import assert_close
 
 pytestmark = pytest.mark.every_device
@@ -86,19 +87,10 @@ def test_templates(geometry, name):
     assert_close(template[0].sum(axis=(1, 2), dtype=np.float64), geometry[f"template/{name}/sum"], EXACT)
 
 
-def ramp(progress):
-    """Of the published program; the options' own are compared with the record elsewhere."""
-    return min((100 * progress) ** (4 / 3) / 100, 1.0)
-
-
-def temperature(progress):
-    return max(1e-8, 1e-4 * np.exp(-0.1 * progress))
-
-
 def test_schedules(geometry):
     progress = geometry["schedule/progress"]
-    assert_close([ramp(p) for p in progress], geometry["schedule/coefficient"], EXACT)
-    assert_close([temperature(p) for p in progress], geometry["schedule/temperature"], EXACT)
+    assert_close([ray_coefficient(p) for p in progress], geometry["schedule/coefficient"], EXACT)
+    assert_close([falling_temperature(p) for p in progress], geometry["schedule/temperature"], EXACT)
 
 
 def test_windows(backend, geometry):
@@ -121,7 +113,7 @@ def test_rays(backend, arrays, geometry, projection):
     template = backend.tensor(template_of(geometry, "dummy").astype(np.float64))
     residual = backend.tensor(residual_of(arrays).astype(np.float64), gradient=True)
     for progress in ("0.1", "0.25", "1.0"):
-        rays = projection.ray_surface(template, residual, ramp(float(progress)))
+        rays = projection.ray_surface(template, residual, ray_coefficient(float(progress)))
         assert_close(backend.array(rays)[..., ::4, ::4], geometry[f"rays/progress_{progress}"], EXACT)
     # At the start the residual has gradients that are zero, and not none: an optimiser counts its steps.
     rays = projection.ray_surface(template, residual, 0.0)
@@ -150,8 +142,10 @@ def project(backend, arrays, geometry, projection, case, precision, **settings):
         for one in (depth, residual_of(arrays, *size), geometry["pose_vector"][0])
     ]
     depth, residual, vector = inputs
-    rays = projection.ray_surface(backend.tensor(template.astype(precision)), residual, ramp(progress))
-    chosen = {"patch_side": radius, "temperature": temperature(progress)}
+    rays = projection.ray_surface(
+        backend.tensor(template.astype(precision)), residual, ray_coefficient(progress)
+    )
+    chosen = {"patch_side": radius, "temperature": falling_temperature(progress)}
     chosen["downsample"] = case != "full_resolution"
     grids, seen = projection.project_rays(
         [1 / depth],

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.backends.methods.test_ray_surface_geometry import P, ramp, residual_of, temperature, template_of
+from core.options.schedule import falling_temperature, ray_coefficient
+from tests.backends.methods.test_ray_surface_geometry import P, residual_of, template_of
 from tests.tolerances import assert_close
 
 pytestmark = pytest.mark.every_device
@@ -58,12 +59,12 @@ def run(backend, arrays, geometry, case, precision, samples=slice(None), valid=N
     target, *sources = (backend.tensor(image[samples]) for image in images_of(arrays, precision))
     loss, errors, warped = backend.module("losses.ray_photometric").ray_photometric_loss(
         maps,
-        projection.ray_surface(template, residual, ramp(progress)),
+        projection.ray_surface(template, residual, ray_coefficient(progress)),
         target,
         sources,
         [synthesis.motion(vector) for vector in (first, second)],
         multiscale.PhotometricSettings(ssim, clip, minimum, automask),
-        projection.ProjectionSettings(**{"temperature": temperature(progress)} | settings),
+        projection.ProjectionSettings(**{"temperature": falling_temperature(progress)} | settings),
         valid,
     )
     smooth = smoothness * multiscale.smoothness_loss(maps, target)
