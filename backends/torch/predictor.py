@@ -25,6 +25,7 @@ from core.errors import UserError
 from core.evaluation.comparison import z_disparity
 from core.files.arrays import require_finite
 from core.odometry.windows import PoseWindows
+from core.weights.families.base import numbers_in
 from core.weights.folder import Folder, model_options, require_agreement
 
 IMAGE = "image"  # the input that every method takes
@@ -73,6 +74,7 @@ class Predictor:
         if not self.method.depth_networks:
             raise UserError(f"{self.folder}: a model of {self.options.method} that predicts no depth")
         self._load(self.method.depth_networks, files, overrides)
+        self.method.complete({name: numbers_in(files[name]) for name in self.method.depth_networks})
         use_channels_last(self.method.to(self.device).eval())
         self._poses_loaded = False
 

@@ -1,5 +1,6 @@
 """What the trainer, validation, predictor, export and parity ask of a method: this and nothing else."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,19 @@ class Method(nn.Layer):
         # PaddlePaddle counts the running statistics of BatchNorm among the parameters.
         networks = self.networks().values()
         return [{"params": [p for network in networks for p in network.parameters() if p.trainable]}]
+
+    def complete(
+        self, numbers: Mapping[str, Mapping[str, float]] | None = None, beginning: bool = False
+    ) -> None:
+        """Called before anything is computed, once the weights are those that it is computed with.
+
+        Args:
+            numbers: what `scalars()` has kept beside the tensors, by file, where the weights come from files.
+            beginning: a new training begins: what its options say counts more than what its first weights brought.
+
+        Raises:
+            UserError: neither options nor weights have something that the method needs.
+        """
 
     def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A training batch on the device as the losses take it, such as with parts of its samples exchanged."""

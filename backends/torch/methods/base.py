@@ -1,5 +1,6 @@
 """What the trainer, validation, predictor, export and parity ask of a method: this and nothing else."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +65,19 @@ class Method(nn.Module):
         """What is trained, in the optimiser's groups: the only place that says so. What is frozen is absent."""
         networks = self.networks().values()
         return [{"params": [p for network in networks for p in network.parameters() if p.requires_grad]}]
+
+    def complete(
+        self, numbers: Mapping[str, Mapping[str, float]] | None = None, beginning: bool = False
+    ) -> None:
+        """Called before anything is computed, once the weights are those that it is computed with.
+
+        Args:
+            numbers: what `scalars()` has kept beside the tensors, by file, where the weights come from files.
+            beginning: a new training begins: what its options say counts more than what its first weights brought.
+
+        Raises:
+            UserError: neither options nor weights have something that the method needs.
+        """
 
     def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A training batch on the device as the losses take it, such as with parts of its samples exchanged."""
