@@ -18,6 +18,7 @@ BUILDERS = {
     "EPCDepth": "backends.paddle.builders.epcdepth",
     "PackNet": "backends.paddle.builders.packnet",
     "FeatDepth": "backends.paddle.builders.featdepth",
+    "RaySurface": "backends.paddle.builders.ray_surface",
     "torchvision": "backends.paddle.builders.torchvision",
 }
 

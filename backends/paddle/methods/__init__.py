@@ -13,6 +13,7 @@ METHODS = {
     "epcdepth": "backends.paddle.methods.epcdepth.EPCDepth",
     "packnet": "backends.paddle.methods.packnet.PackNet",
     "featdepth": "backends.paddle.methods.featdepth.FeatDepth",
+    "ray_surface": "backends.paddle.methods.ray_surface.RaySurface",
 }
 
 

@@ -18,6 +18,7 @@ BUILDERS = {
     "EPCDepth": "backends.torch.builders.epcdepth",
     "PackNet": "backends.torch.builders.packnet",
     "FeatDepth": "backends.torch.builders.featdepth",
+    "RaySurface": "backends.torch.builders.ray_surface",
     "torchvision": "backends.torch.builders.torchvision",
 }
 

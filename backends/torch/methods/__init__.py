@@ -13,6 +13,7 @@ METHODS = {
     "epcdepth": "backends.torch.methods.epcdepth.EPCDepth",
     "packnet": "backends.torch.methods.packnet.PackNet",
     "featdepth": "backends.torch.methods.featdepth.FeatDepth",
+    "ray_surface": "backends.torch.methods.ray_surface.RaySurface",
 }
 
 

@@ -4,6 +4,7 @@ from core.options.methods.epcdepth import EPCDepthOptions
 from core.options.methods.featdepth import FeatDepthOptions
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.methods.packnet import PackNetOptions
+from core.options.methods.ray_surface import RaySurfaceOptions
 from core.options.methods.sc_depth import SCDepthOptions
 from core.options.training import Options
 
@@ -13,4 +14,5 @@ OPTIONS: dict[str, type[Options]] = {
     "epcdepth": EPCDepthOptions,
     "packnet": PackNetOptions,
     "featdepth": FeatDepthOptions,
+    "ray_surface": RaySurfaceOptions,
 }

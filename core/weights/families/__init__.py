@@ -6,7 +6,7 @@ A network's file is recognised by the official names and shapes in it, a model b
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
-from core.weights.families import epcdepth, featdepth, monodepth2, packnet, sc_depth, torchvision
+from core.weights.families import epcdepth, featdepth, monodepth2, packnet, ray_surface, sc_depth, torchvision
 from core.weights.families.base import MethodFamily, Network, Shape, Shapes, is_counter, is_number
 
 # A method's family has its name. The first is asked for options where no file is recognised.
@@ -16,6 +16,7 @@ FAMILIES: dict[str, MethodFamily] = {
     "epcdepth": epcdepth.FAMILY,
     "packnet": packnet.FAMILY,
     "featdepth": featdepth.FAMILY,
+    "ray_surface": ray_surface.FAMILY,
     "torchvision": torchvision.FAMILY,
 }
 
