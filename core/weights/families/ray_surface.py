@@ -137,6 +137,9 @@ def split(state: State) -> dict[str, dict[str, Any]] | None:
     strangers: dict[str, Any] = {}
     for name, value in state.items():
         place = PLACE.match(name)
+        if not place and "." not in name and name.endswith(TEMPLATE):  # beside the checkpoint in its archive
+            found.setdefault("depth", {})[TEMPLATE] = value
+            continue
         part = found.setdefault(FILES[place[1]], {}) if place else strangers
         own = name[place.end() :] if place else name
         part[name if own in part else own] = value
