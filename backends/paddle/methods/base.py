@@ -39,6 +39,7 @@ class Method(nn.Layer):
         depth_networks: names of the files that prediction needs; none for a method that predicts no depth.
         pose_networks: names of the files that motion needs, besides.
         inputs: what `predict` takes, by name.
+        has_rays: `predict` gives rays beside the disparity: the camera need not be known.
         progress: epoch / number of epochs, the same within an epoch. Set by whoever runs the method; one that reads it
             keeps it in `scalars()`.
 
@@ -51,6 +52,7 @@ class Method(nn.Layer):
     depth_networks: tuple[str, ...] = ()
     pose_networks: tuple[str, ...] = ()
     inputs: dict[str, Input] = {"image": Input(3)}  # noqa: RUF012 (never changed, only replaced)
+    has_rays: bool = False
     progress: float = 1.0
 
     def __init__(self, options: Options, draw: Draw = draw) -> None:
