@@ -37,6 +37,7 @@ class RaySurface(Method):
         self.sources: list[int] = [int(frame) for frame in options.frames[1:]]
         self.depth = RaySurfaceResNet(options.num_layers, (options.height, options.width), masked=True)
         self.pose = PoseResNet(options.pose_num_layers)
+        self.has_rays = not options.range_as_depth
         self.masked, self.spacing = False, 0.0
         for parameter in self.depth.ray_surf.parameters():
             parameter.stop_gradient = not options.learn_rays
@@ -74,8 +75,8 @@ class RaySurface(Method):
                 "--template is missing: a file of make_rays.py, a camera model and its numbers, or dummy where the "
                 "camera is unknown"
             )
-        if empty or (beginning and options.template):
-            words = options.template
+        words = options.template
+        if words and (empty or beginning):
             template = load_template(words, options.height, options.width, options.resize_template)
             for note in template.notes:
                 print(note, file=sys.stderr)
@@ -89,7 +90,7 @@ class RaySurface(Method):
         """`disparity` of `image`, 1 / range, the `rays`, and `valid` where some have none."""
         found = self.depth(inputs["image"])
         predicted = {"disparity": found.disparities[0]}
-        if not self.options.range_as_depth:
+        if self.has_rays:
             predicted["rays"] = self.rays(widen(found.ray_residual))
         if self.masked:
             predicted["valid"] = self.depth.valid.expand(inputs["image"].shape[0], -1, -1, -1)

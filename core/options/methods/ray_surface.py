@@ -30,7 +30,7 @@ class RaySurfaceOptions(VideoSources):
         *("num_layers", "pose_num_layers", "frame_ids", "template", "resize_template", "patch_side"),
         *("projection_downsample", "projection", "projection_chunk", "renormalise_rays", "mask_unseen"),
         *("start_temperature", "min_temperature", "temperature_decay", "temperature_progress"),
-        *("learn_rays", "ray_ramp", "ray_ramp_epochs", "ray_coefficient"),
+        *("learn_rays", "ray_ramp", "ray_ramp_epochs", "ray_coefficient", "range_as_depth"),
         *("num_scales", "ssim_loss_weight", "smooth_loss_weight", "photometric_reduce_op", "clip_loss"),
         *("padding_mode", "automask_loss"),
     )
@@ -82,8 +82,8 @@ class RaySurfaceOptions(VideoSources):
     )
 
     # --- rays ---
-    template: list[str] = option(
-        (),
+    template: list[str] | None = option(
+        None,
         "the viewing rays that training starts from: a file of make_rays.py for images of this size, or a camera model "
         "and its numbers in pixels of them, as make_rays.py has them; dummy: a guess for an unknown camera",
     )
@@ -165,7 +165,7 @@ class RaySurfaceOptions(VideoSources):
     validation_split: str | None = option(None, "the validation list; none: split", path=True)
     validation_mode: str = option(
         "photo",
-        "the best checkpoint has the least photometric loss, or the least abs_rel (depth)",
+        "the best checkpoint has the least loss of held-out frames, or the least abs_rel (depth)",
         choices=("photo", "depth"),
     )
 
@@ -256,17 +256,19 @@ class RaySurfaceOptions(VideoSources):
         return super().starts() | found
 
     def criterion(self, values: Mapping[str, float]) -> tuple[str, float]:
-        """The photometric loss, or abs_rel.
+        """The loss of held-out frames, or abs_rel.
 
         Raises:
             UserError: the validation has no true depth.
         """
+        if self.validation_mode == "photo":
+            return "loss", values["loss"]
         return criterion_of_mode(self.validation_mode, values)
 
     def describe(self) -> str:
         """One line, for certificates and logs: the model, its input, its weights."""
         weights = self.load_weights_folder or f"made from seed {self.seed}"
-        template = " ".join(self.template) or "that of the weights"
+        template = " ".join(self.template or ()) or "that of the weights"
         rays = "learnt from" if self.learn_rays else "known:"
         return (
             f"{self.method}, ResNet-{self.num_layers}, pose ResNet-{self.pose_num_layers}, rays {rays} {template}, "

@@ -147,7 +147,7 @@ def test_the_template_lies_in_the_file(backend, tmp_path):
 
 def test_a_template_must_be_named(backend):
     with pytest.raises(UserError, match="--template is missing"):
-        make(backend, template=[])
+        make(backend, template=None)
 
 
 def test_a_training_begins_with_the_template_that_it_names(backend, tmp_path):
