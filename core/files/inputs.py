@@ -15,11 +15,20 @@ from core.files.regular import read_text
 VIDEO_EXTENSIONS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 # What an earlier run wrote beside the images is no input.
 OUTPUTS = (
-    *("_disp.npy", "_disp.json", "_depth.npz", "_disp.jpeg", "_depth.png", "_points.ply", "_rgb_disp.png"),
+    *(
+        "_disp.npy",
+        "_disp.json",
+        "_depth.npz",
+        "_disp.jpeg",
+        "_depth.png",
+        "_points.ply",
+        "_rgb_disp.png",
+        "_rays.png",
+    ),
     *(f"_disp{extension}" for extension in VIDEO_EXTENSIONS),
 )
 
-WEIGHTS = (".pth", ".pdparams", ".safetensors", ".h5", ".npz", ".ckpt", ".tar")
+WEIGHTS = (".pth", ".pdparams", ".safetensors", ".h5", ".npz", ".ckpt", ".tar", ".gz")
 
 Item = TypeVar("Item")
 
