@@ -88,9 +88,9 @@ def predict_images(options: PredictionOptions, image_path: str) -> None:
         for paths in in_batches(images, options.batch_size):
             arrays = [to_array(load_image(path)) for path in paths]
             inputs = given.inputs(paths, arrays, predictor)
-            disparities = predictor.disparity(arrays, options.post_process, inputs)
-            for path, array, disparity in zip(paths, arrays, disparities, strict=True):
-                writer.save(stems[path], array, disparity)
+            found = predictor.predictions(arrays, options.post_process, inputs)
+            for path, array, maps in zip(paths, arrays, found, strict=True):
+                writer.save(stems[path], array, **maps)
                 progress.update()
     made = f"{writer.describe()} in {stems[images[0]].parent}"
     print(f"{len(images)} images{given.describe()}: {made}{replaced(foreign)}")
@@ -221,8 +221,10 @@ def predicted_frames(
 
     limits, number = SteadyLimits(), 0
     for frames in in_batches(islice(reader, options.frames), options.batch_size):
-        for frame, disparity in zip(frames, predictor.disparity(frames, options.post_process), strict=True):
-            writer.save(stem.with_name(f"{stem.name}_predictions") / f"{number:06d}", frame, disparity)
+        found = predictor.predictions(frames, options.post_process)
+        for frame, maps in zip(frames, found, strict=True):
+            writer.save(stem.with_name(f"{stem.name}_predictions") / f"{number:06d}", frame, **maps)
+            disparity = maps["disparity"]
             colours = colour_map(disparity, frame.shape[:2], limits.update(disparity))
             yield np.concatenate([frame, colours], axis=1)
             number += 1
@@ -243,6 +245,12 @@ def load_model(options: PredictionOptions, kinds: list[str]) -> "tuple[Any, Pred
     options = with_weights(dataclasses.replace(options, load_weights_folder=name))
     predictor = load_predictor(options)
     trained = predictor.options
+    if "points" in options.save and options.intrinsics is None and not predictor.has_rays:
+        raise UserError(
+            "option save: points need --intrinsics fx fy cx cy in units of the image size (KITTI: 0.58 1.92 0.5 0.5)"
+        )
+    if "rays" in options.save and not predictor.has_rays:
+        raise UserError(f"option save: {options.load_weights_folder} finds no rays; leave out rays")
     if options.pred_metric_depth and not trained.is_metric:
         stereo = "s" in trained.needs("train").frames
         reason = "with cameras at an unknown distance" if stereo else "without stereo or known poses"

@@ -209,3 +209,20 @@ def warp(
     batch, _, height, width = depth.shape
     pixels = project(transform(T_source_target, backproject(depth, K)), K).reshape(batch, height, width, 2)
     return sample(source, normalize(pixels, *source.shape[2:]), align_corners)
+
+
+def median_spacing(rays: np.ndarray, downsample: bool = True) -> float:
+    """The median angle between neighbouring viewing rays in radians, along rows and columns.
+
+    Args:
+        rays: (3, H, W), unit.
+        downsample: between neighbours of half size, ⌊H/2⌋ × ⌊W/2⌋, whose corners are those of full size.
+    """
+    rays = np.asarray(rays, np.float64)
+    angles = []
+    for axis in (1, 2):
+        count = rays.shape[axis]
+        chord = np.linalg.norm(np.diff(rays, axis=axis), axis=0)
+        stretch = (count - 1) / (count // 2 - 1) if downsample and count > 3 else 1.0
+        angles.append((2 * np.arcsin(np.minimum(chord / 2, 1)) * stretch).ravel())
+    return float(np.median(np.concatenate(angles)))

@@ -219,6 +219,7 @@ class Trainer:
             checkpoint.load_optimizer(
                 self.optimizer, self.networks, self.start.folder / checkpoint.STATE_FILE
             )
+        self.method.complete(beginning=self.start is None)
 
     def _open_log(self, first_step: int) -> RunLog:
         """The log, begun with what the run is; `run.json` and `options.yaml` lie beside it."""

@@ -64,6 +64,7 @@ def build(request: Request, precision: str) -> Method:
     method = make_method(request.options, draw=draw)
     method.progress = PROGRESS
     fill(method.networks(), request)
+    method.complete(beginning=request.options.load_weights_folder is None)
     return method.to(dtype=getattr(torch, precision))
 
 

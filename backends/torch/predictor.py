@@ -25,6 +25,7 @@ from core.errors import UserError
 from core.evaluation.comparison import z_disparity
 from core.files.arrays import require_finite
 from core.odometry.windows import PoseWindows
+from core.weights.families.base import numbers_in
 from core.weights.folder import Folder, model_options, require_agreement
 from core.weights.zoo import resolve_weights
 
@@ -74,8 +75,9 @@ class Predictor:
         if not self.method.depth_networks:
             raise UserError(f"{self.folder}: a model of {self.options.method} that predicts no depth")
         self._load(self.method.depth_networks, files, overrides)
+        self.method.complete({name: numbers_in(files[name]) for name in self.method.depth_networks})
         use_channels_last(self.method.to(self.device).eval())
-        self._poses_loaded = False
+        self._poses_loaded, self.has_rays = False, self.method.has_rays
 
     def disparity(
         self,
@@ -117,6 +119,34 @@ class Predictor:
         batch = network_images(images, self.preparation)
         disparity = self._forward(batch, given)
         return disparity, blend_mirrored(disparity, self._forward(batch[:, :, ::-1], mirrored)[:, :, ::-1])
+
+    def predictions(
+        self,
+        images: Sequence[np.ndarray],
+        post_process: bool = False,
+        inputs: Mapping[str, np.ndarray] | None = None,
+    ) -> list[dict[str, np.ndarray]]:
+        """All that is predicted of each image, see `disparity`.
+
+        Returns:
+            `disparity` (height, width), 1 / depth. Where the model `has_rays`, 1 / range along `rays`, unit vectors
+            (3, height, width), and perhaps `valid` (height, width), False where the camera sees nothing.
+        """
+        if not self.has_rays:
+            return [{"disparity": disparity} for disparity in self.disparity(images, post_process, inputs)]
+        given = self._checked_inputs(inputs)
+        batch = network_images(images, self.preparation)
+        found = self._predicted(batch, given)
+        disparity = found["disparity"][:, 0]
+        if post_process:
+            flipped = {name: array[:, :, :, ::-1] for name, array in given.items()}
+            mirrored = self._predicted(batch[:, :, ::-1], flipped)["disparity"][:, 0, :, ::-1]
+            disparity = blend_mirrored(disparity, mirrored)
+        maps = {"disparity": require_finite(disparity, f"{self.folder}: disparity", NOT_FINITE)}
+        maps["rays"] = require_finite(found["rays"], f"{self.folder}: rays", NOT_FINITE)
+        if "valid" in found:
+            maps["valid"] = found["valid"][:, 0] > 0
+        return [{name: of_all[number] for name, of_all in maps.items()} for number in range(len(batch))]
 
     def pose_frames(self) -> list[int]:
         """Offsets in time of the images that the pose network sees at once, the target 0 first.
@@ -183,12 +213,16 @@ class Predictor:
 
     def _forward(self, images: np.ndarray, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Prepared images (N, height, width, 3) and further inputs → 1 / z (N, height, width)."""
-        given = {name: to_tensor(array, self.device) for name, array in inputs.items()}
-        given[IMAGE] = to_image(images, self.device)
-        with torch.no_grad(), autocast(self.precision, self.device):
-            found = self.method.predict(given)
-        predicted = {name: to_array(widen(tensor)) for name, tensor in found.items()}
+        predicted = self._predicted(images, inputs)
         disparity = predicted["disparity"]
         if "rays" in predicted:
             disparity = z_disparity(disparity, predicted["rays"])
         return require_finite(disparity[:, 0], f"{self.folder}: disparity", NOT_FINITE)
+
+    def _predicted(self, images: np.ndarray, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Prepared images (N, height, width, 3) and further inputs → what the method predicts."""
+        given = {name: to_tensor(array, self.device) for name, array in inputs.items()}
+        given[IMAGE] = to_image(images, self.device)
+        with torch.no_grad(), autocast(self.precision, self.device):
+            found = self.method.predict(given)
+        return {name: to_array(widen(tensor)) for name, tensor in found.items()}

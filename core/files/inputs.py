@@ -15,7 +15,16 @@ from core.files.regular import read_text
 VIDEO_EXTENSIONS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 # What an earlier run wrote beside the images is no input.
 OUTPUTS = (
-    *("_disp.npy", "_disp.json", "_depth.npz", "_disp.jpeg", "_depth.png", "_points.ply", "_rgb_disp.png"),
+    *(
+        "_disp.npy",
+        "_disp.json",
+        "_depth.npz",
+        "_disp.jpeg",
+        "_depth.png",
+        "_points.ply",
+        "_rgb_disp.png",
+        "_rays.png",
+    ),
     *(f"_disp{extension}" for extension in VIDEO_EXTENSIONS),
 )
 
@@ -32,7 +41,7 @@ OTHER_IMAGES = (
 )  # that are read, asked for or not
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
-WEIGHTS = (".pth", ".pdparams", ".safetensors", ".h5", ".npz", ".ckpt", ".tar")
+WEIGHTS = (".pth", ".pdparams", ".safetensors", ".h5", ".npz", ".ckpt", ".tar", ".gz")
 
 Item = TypeVar("Item")
 

@@ -14,7 +14,7 @@ from core.options.base import (
     option,
     require,
 )
-from core.options.cameras import CAMERAS, RayOptions
+from core.options.cameras import CAMERAS, RayEvaluationOptions, RayOptions
 from core.options.evaluation import (
     EvaluationOptions,
     ExportOptions,
@@ -56,6 +56,7 @@ __all__ = [
     "ParityOptions",
     "PoseEvaluationOptions",
     "PredictionOptions",
+    "RayEvaluationOptions",
     "RayOptions",
     "ReportOptions",
     "SplitOptions",

@@ -102,3 +102,37 @@ class RayOptions:
             0 <= self.min_angle < self.max_angle <= 180,
             f"options min_angle, max_angle: {self.min_angle:g} and {self.max_angle:g} are no range within 0 and 180",
         )
+
+
+@dataclass
+class RayEvaluationOptions:
+    """Predicted range and rays beside those of a rendered drive."""
+
+    predictions: list[str] = option(
+        ("",), "rows of the table: NAME=FOLDER of <image>_depth.npz that predict.py --save depth wrote, ..."
+    )
+    truth: str | None = option(
+        None, "folder of range maps, <image>.png in 1/256 m, as render_drive.py --camera writes", path=True
+    )
+    training: str | None = option(
+        None, "the same of training images, which the yardsticks are from; none: no yardsticks", path=True
+    )
+    rays: str | None = option(None, "file of the true rays, such as rays.npz of the drive", path=True)
+    template: list[str] | None = option(
+        None, "what training began with: a row of its own in the table of rays; as train.py --template"
+    )
+    depth_cap: float = option(80.0, "pixels that are truly farther do not count, metres")
+    images: str | None = option(None, "folder of the images, for the picture; none: without them", path=True)
+    rows: int = option(4, "images in the picture")
+    output: str = option("report", "folder for rays.md, rays.json and rays.png", path=True)
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        for name, meant in (("truth", "a folder of range maps"), ("rays", "the file of the true rays")):
+            require(getattr(self, name) is not None, f"--{name} is missing: {meant}")
+        for entry in self.predictions:
+            require("=" in entry, f"option predictions: {entry!r} is not NAME=FOLDER")
+        if self.template and self.template[0] in CAMERAS:
+            require_camera(self.template[0], len(self.template) - 1, "option template")
+        require(self.depth_cap > 0, "option depth_cap: must be above 0, in metres")
+        require_at_least(self, 1, "rows")

@@ -57,12 +57,13 @@ class PredictionOptions:
         "disparity .npy, depth .npz, colour map .jpeg (of a video .mp4), 16-bit depth .png, coloured points .ply; "
         "stacked: the image above its disparity in plasma, .png; "
         "npy: depth alone in model_v1/depth/<name>.npy; vis: that in colours, model_v1/vis/<name>.jpg (both "
-        "numbered where names repeat or are in another order); auto: disparity depth colour, of a video colour",
-        choices=("auto", "disparity", "depth", "colour", "png", "points", "stacked", "npy", "vis"),
+        "numbered where names repeat or are in another order); rays: a picture of the viewing rays, of models "
+        "that find them, .png; auto: disparity depth colour, of a video colour",
+        choices=("auto", "disparity", "depth", "colour", "png", "points", "stacked", "rays", "npy", "vis"),
     )
     size: str = option(
         "network",
-        "size of disparity, depth, png, points, stacked, npy and vis",
+        "size of disparity, depth, png, points, stacked, rays, npy and vis",
         choices=("network", "original"),
     )
     intrinsics: list[float] | None = option(
@@ -122,10 +123,6 @@ class PredictionOptions:
         require_device(self.device)
         require_depth_range(self.min_depth, self.max_depth)
         require(self.save == ["auto"] or "auto" not in self.save, "option save: auto stands alone")
-        require(
-            "points" not in self.save or self.intrinsics is not None,
-            "option save: points need --intrinsics fx fy cx cy in units of the image size (KITTI: 0.58 1.92 0.5 0.5)",
-        )
         require_intrinsics(self.intrinsics)
         require(self.pred_depth_scale_factor > 0, "option pred_depth_scale_factor: must be above 0")
         require(self.depth_cap is None or self.depth_cap > 0, "option depth_cap: must be above 0")

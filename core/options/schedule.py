@@ -1,8 +1,9 @@
-"""The learning rate and the random state as pure functions of the step: nothing to save, nothing to restore.
+"""The learning rate, other schedules and the random state as pure functions: nothing to save, nothing to restore.
 
 A method's `rates` (`core/options/training.py`) is made of them.
 """
 
+import math
 from collections.abc import Sequence
 
 # Keeps these draws apart from those of order and samples (core/datasets/loader.py, core/datasets/samples.py).
@@ -41,6 +42,26 @@ def milestones(
 def linear_warmup(step: int, steps: int, start: float) -> float:
     """What a rate is multiplied by in the first steps: from `start` at step 0 to 1 after so many steps, linearly."""
     return 1.0 if step >= steps else start + (1 - start) * step / steps
+
+
+def ray_coefficient(progress: float, epochs: float | None = None, max_epochs: float = 50) -> float:
+    """What a residual of viewing rays is multiplied by, from 0 to 1 (Vasiljevic et al. 2020, and their program).
+
+    Args:
+        progress: epoch / max_epochs.
+        epochs: of a linear ramp, as the paper has it; none: (100 progress)^(4/3) / 100, their program's.
+        max_epochs: of the training, for a linear ramp.
+    """
+    if epochs is None:
+        return min((100 * progress) ** (4 / 3) / 100, 1.0)
+    return min(progress * max_epochs / epochs, 1.0) if epochs > 0 else 1.0
+
+
+def falling_temperature(
+    progress: float, start: float = 1e-4, least: float = 1e-8, decay: float = 0.1
+) -> float:
+    """max(least, start · exp(−decay · progress)), of a softmax over viewing rays, in squared radians."""
+    return max(least, start * math.exp(-decay * progress))
 
 
 def step_seed(seed: int, step: int, part: int = 0) -> int:

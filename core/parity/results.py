@@ -1,5 +1,6 @@
 """What a backend returns: arrays by `section/precision/item`, in the order in which they were computed."""
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +41,12 @@ def digest(array: np.ndarray) -> np.ndarray:
 
 
 def leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The tensors of a network's output, nested in dicts, lists and tuples, as `name.key`."""
-    if isinstance(value, dict):
+    """The tensors of a network's output, nested in dicts, lists, tuples and records, as `name.key`."""
+    if dataclasses.is_dataclass(value):
+        items: list[tuple[Any, Any]] = [
+            (field.name, getattr(value, field.name)) for field in dataclasses.fields(value)
+        ]
+    elif isinstance(value, dict):
         items = list(value.items())
     elif isinstance(value, list | tuple):
         items = list(enumerate(value))

@@ -19,12 +19,14 @@ from core.files.images import COMMENT, resize_array, write_image
 from core.geometry import relative_intrinsics
 from core.options import PredictionOptions
 from core.plausibility.evaluation import check_steps
-from core.prediction.point_cloud import point_cloud, write_ply
+from core.prediction.point_cloud import point_cloud, points_along, write_ply
 
 LARGEST_PIXEL = 65535
 NEARLY_CONSTANT = 1.1  # farthest to nearest depth, below which there is nothing to see
 NEAR = 16.0  # metres: where all depth is nearer, steps of KITTI's 1/256 m are coarse, and finer ones fit
 LARGEST_RELATIVE_DEPTH = 100.0  # in 16 bits, of networks without a bound
+AXES = "camera coordinates: x right, y down, z forward"
+RANGE = "range: along the ray of each pixel, not along the camera's axis"
 DISPARITY = {"quantity": "disparity", "depth": "scale_factor / disparity"}
 
 
@@ -43,12 +45,16 @@ class Prediction:
         disparity: (H, W) 1 / depth, as the network gives it.
         depth: (H, W) float32, in metres, or true up to one unknown scale.
         image_size: (height, width) of the image as it came.
+        rays: (3, H, W) unit vectors along which depth is range; None: depth is along the camera's axis.
+        valid: (H, W) bool, False where the camera sees nothing; None: it sees all.
     """
 
     image: np.ndarray
     disparity: np.ndarray
     depth: np.ndarray
     image_size: tuple[int, int]
+    rays: np.ndarray | None = None
+    valid: np.ndarray | None = None
 
 
 class PredictionWriter:
@@ -97,12 +103,21 @@ class PredictionWriter:
         """The files written for each image."""
         return ", ".join(str(file_of(kind, Path("*"))) for kind in self.kinds)
 
-    def save(self, stem: Path, image: np.ndarray, disparity: np.ndarray) -> None:
+    def save(
+        self,
+        stem: Path,
+        image: np.ndarray,
+        disparity: np.ndarray,
+        rays: np.ndarray | None = None,
+        valid: np.ndarray | None = None,
+    ) -> None:
         """Writes a file for every kind asked for, see `file_of`.
 
         Args:
             image: (h, w, 3) uint8 RGB, as it came.
             disparity: (H, W) 1 / depth, at the size of the network.
+            rays: (3, H, W), where depth is range along them.
+            valid: (H, W) bool, where the camera sees something.
 
         Raises:
             UserError: a file cannot be written, a point cloud is empty, or disparity or depth is not finite.
@@ -110,6 +125,8 @@ class PredictionWriter:
         image_size = image.shape[:2]
         if self.options.size == "original":  # first resized, then inverted, as in evaluation
             disparity = resize_map(disparity, *image_size)
+            rays = None if rays is None else resized_rays(rays, *image_size)
+            valid = None if valid is None else resize_map(valid.astype(np.float32), *image_size) > 0.5
         else:
             image = resize_array(image, *disparity.shape)
         what = f"{stem.name}: nothing written: "
@@ -119,7 +136,7 @@ class PredictionWriter:
         require_finite(depth, f"{what}depth", "lower --pred_depth_scale_factor, or check the weights")
         near, far = float(depth.min()), float(depth.max())
         self.nearest, self.farthest = min(self.nearest, near), max(self.farthest, far)
-        prediction = Prediction(image, disparity, depth, image_size)
+        prediction = Prediction(image, disparity, depth, image_size, rays, valid)
         for kind in self.kinds:
             write = IN_FOLDERS[kind][1] if kind in IN_FOLDERS else WRITERS[kind][1]
             write(self, file_of(kind, stem), prediction)
@@ -128,12 +145,16 @@ class PredictionWriter:
         """(1, 1, H, W) float32 as published programs write it, and a `.json` beside it with what it means."""
         array = prediction.disparity[None, None].astype(np.float32)
         save_array(path, array)
-        record = DISPARITY | self.record
+        record = DISPARITY | self._record(prediction)
         write_json(path.with_suffix(".json"), record, end="\n")
 
     def save_depth(self, path: Path, prediction: Prediction) -> None:
         """`depth` (H, W) float32 and the record, as arrays of one file; K (3, 3) in its pixels, if known."""
-        arrays = {"depth": prediction.depth, **self.record}
+        arrays = {"depth": prediction.depth, **self._record(prediction)}
+        if prediction.rays is not None:
+            arrays["rays"] = prediction.rays.astype(np.float32)
+        if prediction.valid is not None:
+            arrays["valid"] = prediction.valid
         if self.options.intrinsics is not None:
             arrays["intrinsics"] = relative_intrinsics(self.options.intrinsics, *prediction.depth.shape)
         save_arrays(path, arrays)
@@ -157,32 +178,49 @@ class PredictionWriter:
             self._looks_at_steps = False
             check_steps("16-bit pictures of depth", self.pixel_unit, prediction.depth)
         pixels = np.clip(np.rint(prediction.depth / self.pixel_unit), 1, LARGEST_PIXEL).astype(np.uint16)
-        text = self._text(depth=f"value * {self.pixel_unit!r}")
+        text = self._text(prediction, depth=f"value * {self.pixel_unit!r}")
         text.add_text("limit", f"{LARGEST_PIXEL}: that far or farther")
         write_image(path, Image.fromarray(pixels), pnginfo=text)
 
     def save_stacked(self, path: Path, prediction: Prediction) -> None:
         """The image above its disparity in colours, dark where it is far; the file's text has the record."""
         stacked = np.concatenate([prediction.image, plasma_map(prediction.disparity)])
-        write_image(path, Image.fromarray(stacked), pnginfo=self._text())
+        write_image(path, Image.fromarray(stacked), pnginfo=self._text(prediction))
 
-    def _text(self, **first: str) -> PngInfo:
+    def save_rays(self, path: Path, prediction: Prediction) -> None:
+        """The rays in colours: components, directions, angles off the axis."""
+        from core.cameras.pictures import template_picture
+
+        assert prediction.rays is not None  # asked for before anything is predicted
+        write_image(path, template_picture(prediction.rays, prediction.valid), pnginfo=self._text(prediction))
+
+    def _record(self, prediction: Prediction) -> dict[str, Any]:
+        """The record; of range it says so, since it is no depth along the axis."""
+        return self.record | ({} if prediction.rays is None else {"distance": RANGE})
+
+    def _text(self, prediction: Prediction, **first: str) -> PngInfo:
         """The record as texts of a PNG."""
         text = PngInfo()
-        for key, value in {**first, **self.record}.items():
+        for key, value in {**first, **self._record(prediction)}.items():
             text.add_text(key, str(value))
         return text
 
     def save_points(self, path: Path, prediction: Prediction) -> None:
         """Every pixel as a point in its colour, in camera coordinates."""
         options, values = self.options, self.options.intrinsics
+        if prediction.rays is not None:
+            vertices = points_along(
+                prediction.rays, prediction.depth, prediction.image, prediction.valid, options.depth_cap
+            )
+            lines = (f"{key}: {value}" for key, value in self._record(prediction).items())
+            write_ply(path, vertices, [*lines, AXES])
+            return
         if values is None:
             raise UserError("--save points needs --intrinsics fx fy cx cy")
         K = relative_intrinsics(values, *prediction.depth.shape)
         vertices = point_cloud(prediction.depth, prediction.image, K, options.depth_cap)
-        axes = "camera coordinates: x right, y down, z forward"
         given = f"intrinsics relative to the image size: {' '.join(map(str, values))}"
-        write_ply(path, vertices, [*(f"{key}: {value}" for key, value in self.record.items()), axes, given])
+        write_ply(path, vertices, [*(f"{key}: {value}" for key, value in self.record.items()), AXES, given])
 
 
 Writer = Callable[[PredictionWriter, Path, Prediction], None]
@@ -194,12 +232,19 @@ WRITERS: dict[str, tuple[str, Writer]] = {
     "png": ("_depth.png", PredictionWriter.save_png),
     "points": ("_points.ply", PredictionWriter.save_points),
     "stacked": ("_rgb_disp.png", PredictionWriter.save_stacked),
+    "rays": ("_rays.png", PredictionWriter.save_rays),
 }
 # Name in --save: the place of a file below the folder of results, and what writes it.
 IN_FOLDERS: dict[str, tuple[str, Writer]] = {
     "npy": ("model_v1/depth/{}.npy", PredictionWriter.save_plain_depth),
     "vis": ("model_v1/vis/{}.jpg", PredictionWriter.save_depth_colours),
 }
+
+
+def resized_rays(rays: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Rays (3, h, w) at another size, unit."""
+    resized = np.stack([resize_map(component, height, width) for component in rays])
+    return np.asarray(resized / np.maximum(np.linalg.norm(resized, axis=0), np.finfo(np.float32).tiny))
 
 
 def file_of(kind: str, stem: Path) -> Path:

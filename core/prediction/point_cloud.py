@@ -37,6 +37,30 @@ def point_cloud(
     return vertices if depth_cap is None else vertices[points[:, 2] <= depth_cap]
 
 
+def points_along(
+    rays: np.ndarray,
+    depth: np.ndarray,
+    image: np.ndarray,
+    valid: np.ndarray | None = None,
+    depth_cap: float | None = None,
+) -> np.ndarray:
+    """Every pixel as a coloured point of a camera that is no pinhole; see `point_cloud`.
+
+    Args:
+        rays: (3, H, W) unit.
+        depth: (H, W) range along them.
+        image: (H, W, 3) uint8 RGB of the same size.
+        valid: (H, W) bool, pixels that see something; None: all.
+        depth_cap: points farther than this, along their rays, are left out; None keeps all.
+    """
+    kept = np.ones(depth.shape, bool) if valid is None else valid.copy()
+    kept &= depth <= (np.inf if depth_cap is None else depth_cap)
+    vertices = np.empty(np.count_nonzero(kept), VERTEX)
+    vertices["xyz"] = (rays * depth.astype(np.float64))[:, kept].T
+    vertices["rgb"] = image[kept]
+    return vertices
+
+
 def write_ply(path: Path, vertices: np.ndarray, comments: Iterable[str] = ()) -> None:
     """Writes a point cloud, atomically.
 

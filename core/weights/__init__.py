@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.weights.files import MAX_CHECKPOINT_BYTES, open_file, unreadable
+from core.weights.files import MAX_CHECKPOINT_BYTES, is_packed, open_file, unreadable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,12 @@ def read_weights_file(path: Path) -> "dict[str, np.ndarray]":
         case "pth":
             from core.weights.pth import read_pth
 
-            return read_pth(path)
+            found = read_pth(path)
+            if not is_packed(path):
+                return found
+            from core.weights.tarballs import tarball_arrays
+
+            return found | tarball_arrays(path)
         case "pdparams":
             from core.weights.pdparams import read_pdparams
 

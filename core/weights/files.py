@@ -15,14 +15,32 @@ MAX_CHECKPOINT_BYTES = 1600 << 20
 MAX_TENSOR_BYTES = 384 << 20
 # What arrays may take beyond the file's own bytes: names that share numbers, bfloat16 that is widened.
 MAX_EXTRA_BYTES = 384 << 20
-TOGETHER_SUFFIXES = (".pth", ".pt", ".tar", ".ckpt")  # of files in which authors keep whole models
+TOGETHER_SUFFIXES = (".pth", ".pt", ".tar", ".ckpt", ".gz")  # of files in which authors keep whole models
+GZIP_START = b"\x1f\x8b"
 REASON_SHOWN = 160
 CURE = "write or download it again"
 CHECK_PATH = "check the path and its permissions"
 
 
 def open_file(path: Path, limit: int | None = MAX_FILE_BYTES) -> tuple[BinaryIO, int]:
-    """Opens a file of weights; returns it and its size in bytes.
+    """Opens a file of weights; returns it and its size in bytes. Of an archive packed by gzip that is the one inside.
+
+    Raises:
+        UserError: absent, not a regular file (a pipe would never end), or larger than `limit`; or a bad archive.
+    """
+    file, size = open_plain(path, limit)
+    start = file.read(len(GZIP_START))
+    file.seek(0)
+    if start != GZIP_START:
+        return file, size
+    file.close()
+    from core.weights.tarballs import open_tarball
+
+    return open_tarball(path, limit)
+
+
+def open_plain(path: Path, limit: int | None = None) -> tuple[BinaryIO, int]:
+    """Opens a file as it is; see `open_file`.
 
     Raises:
         UserError: absent, not a regular file (a pipe would never end), or larger than `limit`.
@@ -44,6 +62,13 @@ def open_file(path: Path, limit: int | None = MAX_FILE_BYTES) -> tuple[BinaryIO,
             f"{path}: is larger than weights can be, {limit >> 20} MiB; save only the weights of one network"
         )
     return os.fdopen(handle, "rb"), status.st_size
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is an archive packed by gzip."""
+    file, _ = open_plain(path)
+    with file:
+        return file.read(len(GZIP_START)) == GZIP_START
 
 
 def allowance(size: int) -> int:

@@ -66,7 +66,7 @@ def read_npy(path: Path, cure: str = CURE, limit: int = MAX_ARRAYS_BYTES) -> np.
         with stream:
             if size > limit:
                 raise ValueError(f"it has {size} bytes")
-            return _array(stream, size, path.name)
+            return read_array(stream, size, path.name)
     except UserError:
         raise
     except Exception as error:  # a damaged file can raise nearly anything
@@ -133,11 +133,15 @@ def _maps(loaded: object, size: int) -> list[np.ndarray]:
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as stream:
-        return _array(stream, member.file_size, member.filename)
+        return read_array(stream, member.file_size, member.filename)
 
 
-def _array(stream: IO[bytes], size: int, name: str) -> np.ndarray:
-    """The array of a stream of so many bytes, which is read to its end."""
+def read_array(stream: IO[bytes], size: int, name: str) -> np.ndarray:
+    """The array of a stream of so many bytes, which is read to its end.
+
+    Raises:
+        ValueError: it holds objects, or something else than it says.
+    """
     dtype, column_major, shape = _read_header(stream)
     if dtype.hasobject:
         raise ValueError(f"{name!r} holds objects")

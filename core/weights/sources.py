@@ -16,7 +16,7 @@ from core.weights.families.base import MethodFamily, Network, Shapes, is_counter
 from core.weights.files import TOGETHER_SUFFIXES
 from core.weights.layouts import PADDLE, State, read_state
 
-WEIGHTS_SUFFIXES = (*EXTENSIONS.values(), ".safetensors", ".h5", ".npz", ".pt", ".tar", ".ckpt")
+WEIGHTS_SUFFIXES = (*EXTENSIONS.values(), ".safetensors", ".h5", ".npz", ".pt", ".tar", ".ckpt", ".gz")
 NAMES_SHOWN = 3
 STATISTICS = ("running_mean", "running_var")
 

@@ -12,9 +12,12 @@ import pytest
 
 from backends import BACKENDS, installed_backends
 from core.errors import UserError
+from core.evaluation.comparison import z_disparity
 from core.options import OPTIONS
 from core.parity.request import Request
 from core.prediction import onnx_file
+from core.weights.families.base import numbers_in
+from core.weights.folder import Folder
 from tests.scripts import succeeds
 from tests.tiny.register import NAME
 from tests.tolerances import assert_close
@@ -367,10 +370,15 @@ def expected_disparity(backend, options, weights):
     """What the networks in a folder of weights give for the photographs, without the predictor."""
     method = backend.module("methods").make_method(options)
     backend.module("checkpoint").load_networks(method.networks(), weights, method.networks())
+    extension = backend.module("checkpoint").EXTENSION
+    states = {file: Folder(weights, extension)[file] for file in method.depth_networks}
+    method.complete({file: numbers_in(state) for file, state in states.items()})
     method.eval()
     image = backend.tensors.to_image(photographs(options))
     with backend.no_gradients():
-        return backend.array(method.predict({"image": image})["disparity"])[:, 0]
+        found = {name: backend.array(tensor) for name, tensor in method.predict({"image": image}).items()}
+    disparity = found["disparity"]
+    return (z_disparity(disparity, found["rays"]) if "rays" in found else disparity)[:, 0]
 
 
 def test_the_predictor_gives_the_same(backend, options, weights):

@@ -114,3 +114,12 @@ def test_known_shift() -> None:
     T_source_target[0, 0, 3] = -1
     warped = geometry.warp(source, np.full((1, 1, 4, width), 10.0), K, T_source_target)
     assert_close(warped[..., 5:], source[..., :-5], (0, 1e-5))
+
+
+@pytest.mark.parametrize(("downsample", "pixels"), [(False, 1.0), (True, 95 / 47)])
+def test_median_spacing(downsample, pixels):
+    """Of rays that are a pixel's angle apart along both axes, near the middle of a long lens."""
+    v, u = np.mgrid[:96, :96] - 47.5
+    rays = np.stack([u / 2000, v / 2000, np.ones_like(u)])
+    rays /= np.linalg.norm(rays, axis=0)
+    assert geometry.median_spacing(rays, downsample) == pytest.approx(pixels / 2000, rel=2e-3)

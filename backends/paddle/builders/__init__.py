@@ -19,6 +19,7 @@ BUILDERS = {
     "PackNet": "backends.paddle.builders.packnet",
     "PackNet-SAN": "backends.paddle.builders.packnet_san",
     "FeatDepth": "backends.paddle.builders.featdepth",
+    "RaySurface": "backends.paddle.builders.ray_surface",
     "torchvision": "backends.paddle.builders.torchvision",
 }
 

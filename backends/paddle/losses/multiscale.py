@@ -38,11 +38,10 @@ class PhotometricSettings:
 
 @dataclass
 class View:
-    """A target at one scale: the image, its sources, intrinsics, and what errors against it share."""
+    """A target at one scale: the image, its sources, and what errors against it share."""
 
     image: Tensor
     sources: list[Tensor]
-    K: Tensor
     statistics: WindowStatistics | None
     identity: list[Tensor]
 
@@ -79,37 +78,31 @@ def photometric_loss(
     view = None
     for disparity in disparities:
         if view is None or view.image.shape[2:] != disparity.shape[2:]:
-            view = _view(target, sources, K, disparity.shape[2], disparity.shape[3], settings)
+            view = view_of(target, sources, disparity.shape[2], disparity.shape[3], settings)
+            # The factor of the width is that of both axes, as published.
+            scale = disparity.shape[3] / target.shape[3]
+            scaled_K = K if scale == 1 else scaled_intrinsics(K, scale, scale)
         depth = inverse(disparity)
         views = [
-            warp(source, depth, view.K, T, settings.padding)
+            warp(source, depth, scaled_K, T, settings.padding)
             for source, T in zip(view.sources, motions, strict=True)
         ]
-        maps = [clipped(photometric_error(one, view, settings.ssim_weight), settings.clip) for one in views]
-        if view.identity:
-            maps = [one for pair in zip(maps, view.identity, strict=True) for one in pair]
+        maps = error_maps(views, view, settings)
         losses.append(reduced(maps, settings.minimum))
         errors.append(maps)
         warped.append(views)
     return paddle.stack(losses).mean(), errors, warped
 
 
-def _view(
-    target: Tensor,
-    sources: list[Tensor],
-    K: Tensor,
-    height: int,
-    width: int,
-    settings: PhotometricSettings,
+def view_of(
+    target: Tensor, sources: list[Tensor], height: int, width: int, settings: PhotometricSettings
 ) -> View:
-    """At one size. The factor of the width is that of both axes, as published."""
-    scale = width / target.shape[3]
+    """Images (B, 3, H, W) in [0, 1] at one size, with the errors of the unwarped sources where they count."""
     image = resize_corners(target, height, width)
     statistics = window_statistics(image) if settings.ssim_weight > 0 else None
     view = View(
         image,
         [resize_corners(source, height, width) for source in sources],
-        K if scale == 1 else scaled_intrinsics(K, scale, scale),
         statistics,
         [],
     )
@@ -119,6 +112,14 @@ def _view(
             for source in view.sources
         ]
     return view
+
+
+def error_maps(views: list[Tensor], view: View, settings: PhotometricSettings) -> list[Tensor]:
+    """Of each source warped, (B, 3, H, W), the error, each followed by that of the unwarped one where they count."""
+    maps = [clipped(photometric_error(one, view, settings.ssim_weight), settings.clip) for one in views]
+    if view.identity:
+        maps = [one for pair in zip(maps, view.identity, strict=True) for one in pair]
+    return maps
 
 
 def photometric_error(image: Tensor, view: View, ssim_weight: float) -> Tensor:

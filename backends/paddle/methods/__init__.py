@@ -14,6 +14,7 @@ METHODS = {
     "packnet": "backends.paddle.methods.packnet.PackNet",
     "packnet_san": "backends.paddle.methods.packnet_san.PackNetSAN",
     "featdepth": "backends.paddle.methods.featdepth.FeatDepth",
+    "ray_surface": "backends.paddle.methods.ray_surface.RaySurface",
 }
 
 

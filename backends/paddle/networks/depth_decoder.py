@@ -36,7 +36,11 @@ class DepthDecoder(nn.Layer):
 
     def forward(self, features: list[Tensor]) -> dict[int, Tensor]:
         """Five features → {scale: (B, out_channels, H / 2^scale, W / 2^scale) in (0, 1)}."""
-        sigmoids = {}
+        return {scale: F.sigmoid(one) for scale, one in self.maps(features).items()}
+
+    def maps(self, features: list[Tensor]) -> dict[int, Tensor]:
+        """The same before the sigmoid."""
+        maps = {}
         x = features[-1]
         for level in range(4, -1, -1):
             x = self.decoder[2 * (4 - level)](x)
@@ -45,5 +49,5 @@ class DepthDecoder(nn.Layer):
                 x = paddle.concat([x, features[level - 1]], axis=1)
             x = self.decoder[2 * (4 - level) + 1](x)
             if level in self.scales:
-                sigmoids[level] = F.sigmoid(self.decoder[10 + self.scales.index(level)](x))
-        return sigmoids
+                maps[level] = self.decoder[10 + self.scales.index(level)](x)
+        return maps

@@ -19,6 +19,7 @@ BUILDERS = {
     "PackNet": "backends.torch.builders.packnet",
     "PackNet-SAN": "backends.torch.builders.packnet_san",
     "FeatDepth": "backends.torch.builders.featdepth",
+    "RaySurface": "backends.torch.builders.ray_surface",
     "torchvision": "backends.torch.builders.torchvision",
 }
 

@@ -14,6 +14,7 @@ METHODS = {
     "packnet": "backends.torch.methods.packnet.PackNet",
     "packnet_san": "backends.torch.methods.packnet_san.PackNetSAN",
     "featdepth": "backends.torch.methods.featdepth.FeatDepth",
+    "ray_surface": "backends.torch.methods.ray_surface.RaySurface",
 }
 
 

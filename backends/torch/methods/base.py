@@ -1,5 +1,6 @@
 """What the trainer, validation, predictor, export and parity ask of a method: this and nothing else."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,7 @@ class Method(nn.Module):
         depth_networks: names of the files that prediction needs; none for a method that predicts no depth.
         pose_networks: names of the files that motion needs, besides.
         inputs: what `predict` takes, by name.
+        has_rays: `predict` gives rays beside the disparity: the camera need not be known.
         progress: epoch / number of epochs, the same within an epoch. Set by whoever runs the method; one that reads it
             keeps it in `scalars()`.
 
@@ -50,6 +52,7 @@ class Method(nn.Module):
     depth_networks: tuple[str, ...] = ()
     pose_networks: tuple[str, ...] = ()
     inputs: dict[str, Input] = {"image": Input(3)}  # noqa: RUF012 (never changed, only replaced)
+    has_rays: bool = False
     progress: float = 1.0
 
     def __init__(self, options: Options, draw: Draw = draw) -> None:
@@ -64,6 +67,19 @@ class Method(nn.Module):
         """What is trained, in the optimiser's groups: the only place that says so. What is frozen is absent."""
         networks = self.networks().values()
         return [{"params": [p for network in networks for p in network.parameters() if p.requires_grad]}]
+
+    def complete(
+        self, numbers: Mapping[str, Mapping[str, float]] | None = None, beginning: bool = False
+    ) -> None:
+        """Called before anything is computed, once the weights are those that it is computed with.
+
+        Args:
+            numbers: what `scalars()` has kept beside the tensors, by file, where the weights come from files.
+            beginning: a new training begins: what its options say counts more than what its first weights brought.
+
+        Raises:
+            UserError: neither options nor weights have something that the method needs.
+        """
 
     def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A training batch on the device as the losses take it, such as with parts of its samples exchanged."""

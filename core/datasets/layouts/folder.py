@@ -141,7 +141,7 @@ class FolderDataset(SequenceDataset):
         estimates = {
             name: camera.source for name, camera in self._cameras.items() if "estimate" in camera.source
         }
-        if estimates:
+        if estimates and self.needs.intrinsics:
             first, source = next(iter(estimates.items()))
             more = f" and {len(estimates) - 1} more" if len(estimates) > 1 else ""
             self.notes.append(

@@ -5,6 +5,7 @@ from core.options.methods.featdepth import FeatDepthOptions
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.methods.packnet import PackNetOptions
 from core.options.methods.packnet_san import PackNetSANOptions
+from core.options.methods.ray_surface import RaySurfaceOptions
 from core.options.methods.sc_depth import SCDepthOptions
 from core.options.training import Options
 
@@ -15,4 +16,5 @@ OPTIONS: dict[str, type[Options]] = {
     "packnet": PackNetOptions,
     "packnet_san": PackNetSANOptions,
     "featdepth": FeatDepthOptions,
+    "ray_surface": RaySurfaceOptions,
 }

@@ -74,13 +74,17 @@ TREE: dict[str, Any] = {
     "prepared": False,
 }
 
-SUPERVISED = {"SelfSupModel": "none", "VelSupModel": "velocity", "SemiSupModel": "semi", "SupModel": "full"}
+SUPERVISED = {
+    **{"SelfSupModel": "none", "VelSupModel": "velocity", "SemiSupModel": "semi", "SupModel": "full"},
+    "GenericSelfSupModel": "none",
+}
 # Their depth networks: our method, our network. Of ResNets the version says how deep.
 DEPTH_NETWORKS = {
     "PackNet01": ("packnet", "packnet01"),
     "PackNetSlim01": ("packnet", "packnet_slim01"),
     "DepthResNet": ("packnet", "depth_resnet"),
     "PackNetSAN01": ("packnet_san", "packnet_san01"),
+    "RaySurfaceResNet": ("ray_surface", "ray_resnet"),
 }
 POSE_NETWORKS = {"PoseNet": "pose_net", "PoseResNet": "pose_resnet"}
 READERS = {"KITTI": "kitti", "DGP": "ddad", "Image": "folder"}
@@ -168,7 +172,40 @@ def translate(content: Mapping[str, Any]) -> Translation | None:
     )
     values |= _views(data["train"], values["supervision"]) | _lists(tree, values["method"], notes)
     values |= _validation(tree, notes)
+    if values["method"] == "ray_surface":
+        values = _of_rays(values, notes)
     return Translation(values, tuple(notes))
+
+
+def _of_rays(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """The same where the rays of the camera are found: one list of each part, nothing mirrored."""
+    from core.options.methods.ray_surface import NO_FLIP, RaySurfaceOptions
+
+    dead = "model.loss.progressive_scaling"
+    notes[:] = [f"{dead}: had no effect" if note.startswith(dead) else note for note in notes]
+    if values["flip_lr_prob"]:
+        notes.append(f"model.loss.flip_lr_prob: {NO_FLIP}")
+    _require(values["supervision"] == "none", "model.name: of these networks GenericSelfSupModel is here")
+    _require(values["dropout"] == 0, "model.depth_net.dropout: is not here; leave it at 0")
+    pose = values.get("pose_network", "pose_resnet18")
+    _require(pose.startswith("pose_resnet"), "model.pose_net.name: PoseNet is not here; PoseResNet is")
+    values["num_layers"] = int(values["depth_network"].removeprefix("ray_resnet"))
+    values["pose_num_layers"] = int(pose.removeprefix("pose_resnet"))
+    if {"validation_dataset", "validation_path"} & values.keys():
+        notes.append("datasets.validation: is of another camera, whose rays are others; nothing is validated")
+        values["validation"] = False
+    owns = {"train_split": "split", "train_dataset": "dataset", "train_path": "data_path"}
+    for name, own in (owns | {"validation_split": "validation_split"}).items():
+        if name in values:
+            column = values.pop(name)
+            many = f"datasets.{name.partition('_')[0]}: several lists are not here; give one"
+            _require(len(column) == 1, many)
+            values[own] = column[0]
+    if not values["validation"]:
+        for name in ("validation_split", "validation_dataset", "validation_path"):
+            values.pop(name, None)
+    known = {field.name for field in fields(RaySurfaceOptions)}
+    return {name: value for name, value in values.items() if name in known}
 
 
 def _merged(known: Mapping[str, Any], given: Any, place: str = "") -> dict[str, Any]:
@@ -312,8 +349,10 @@ def _networks(model: Mapping[str, Any]) -> dict[str, Any]:
 
 def _resnet(place: str, network: str, version: str) -> tuple[str, str]:
     """Our name of a ResNet, and what its encoder starts from: `18pt`, `50`."""
-    found = re.fullmatch("(18|50)(pt)?", version)
-    _require(found is not None, f"model.{place}.version: {_shown(version)} is none of 18pt, 50pt, 18, 50")
+    layers = "18|34|50" if network == "ray_resnet" else "18|50"
+    found = re.fullmatch(f"({layers})(pt)?", version)
+    words = ", ".join([*(f"{one}pt" for one in layers.split("|")), *layers.split("|")])
+    _require(found is not None, f"model.{place}.version: {_shown(version)} is none of {words}")
     assert found is not None
     return network + found[1], "pretrained" if found[2] else "scratch"
 

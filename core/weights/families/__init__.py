@@ -6,7 +6,16 @@ A network's file is recognised by the official names and shapes in it, a model b
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
-from core.weights.families import epcdepth, featdepth, monodepth2, packnet, packnet_san, sc_depth, torchvision
+from core.weights.families import (
+    epcdepth,
+    featdepth,
+    monodepth2,
+    packnet,
+    packnet_san,
+    ray_surface,
+    sc_depth,
+    torchvision,
+)
 from core.weights.families.base import MethodFamily, Network, Shape, Shapes, is_counter, is_number
 
 # A method's family has its name. The first is asked for options where no file is recognised.
@@ -17,6 +26,7 @@ FAMILIES: dict[str, MethodFamily] = {
     "packnet": packnet.FAMILY,
     "packnet_san": packnet_san.FAMILY,
     "featdepth": featdepth.FAMILY,
+    "ray_surface": ray_surface.FAMILY,
     "torchvision": torchvision.FAMILY,
 }
 

@@ -183,6 +183,11 @@ def is_number(name: str, shape: Shape) -> bool:
     return "." not in name and shape == () and not is_counter(name)
 
 
+def numbers_in(state: State) -> dict[str, float]:
+    """Python's numbers in a state, by name."""
+    return {name: array.item() for name, array in state.items() if is_number(name, array.shape)}
+
+
 def side(shapes: Shapes, name: str, axis: int) -> int:
     """A side of a tensor, 0 when the tensor is absent or has another number of dimensions."""
     shape = shapes.get(name, ())

@@ -2,7 +2,13 @@
 
 import pytest
 
-from core.options.schedule import linear_warmup, milestones, step_decay
+from core.options.schedule import (
+    falling_temperature,
+    linear_warmup,
+    milestones,
+    ray_coefficient,
+    step_decay,
+)
 
 STEPS = 7
 
@@ -41,3 +47,17 @@ def test_milestones():
 def test_linear_warmup():
     assert [linear_warmup(step, 4, 1 / 3) for step in (0, 2, 4, 9)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
     assert linear_warmup(0, 0, 0.5) == 1
+
+
+def test_ray_coefficient():
+    """That of their program by its formula, whole from 0.3162 on; the paper's ramp over ten of fifty epochs."""
+    found = [ray_coefficient(p) for p in (0, 0.02, 0.1, 0.2, 0.3, 10**-0.5, 1)]
+    assert found == pytest.approx([0, 0.0252, 0.2154, 0.5429, 0.9322, 1, 1], abs=5e-5)
+    assert [ray_coefficient(p, 10) for p in (0, 0.1, 0.2, 1)] == [0, 0.5, 1, 1]
+    assert ray_coefficient(0, 0) == 1
+
+
+def test_falling_temperature():
+    assert falling_temperature(0) == 1e-4
+    assert falling_temperature(1) == pytest.approx(0.9048e-4, rel=1e-4)
+    assert falling_temperature(100) == 1e-8

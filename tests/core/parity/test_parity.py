@@ -16,7 +16,7 @@ from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.needs import Listing, Needs, Preparation
 from core.options.parsing import parse_method
 from core.options.tools import parity_options
-from core.parity.bounds import PRECISIONS, SECTIONS
+from core.parity.bounds import PRECISIONS, SECTIONS, Section
 from core.parity.certificate import certificate, table
 from core.parity.comparison import Check, compare
 from core.parity.processes import BackendError, run_all
@@ -170,6 +170,9 @@ def test_names_of_nested_outputs_and_repeated_calls() -> None:
         "depth/output.0.0": 2,
         "depth/output.1.0": 3,
     }
+    record = Section("a title", {"float32": 0.5}, "a reason")
+    names = ["x.title", "x.bounds.float32", "x.reason", "x.optional"]
+    assert list(dict(leaves("x", record))) == names
     taken: dict[str, int] = {}
     for number in range(3):
         taken[unused("pose/net.0", taken)] = number

@@ -103,8 +103,10 @@ class Fake:
 
     options = SimpleNamespace(is_metric=False, stereo_scale_factor=None, largest_depth=100.0)
 
-    def disparity(self, images: list[np.ndarray], post_process: bool) -> np.ndarray:
-        return np.stack([3 / (image[:, :, 0].astype(np.float32) + 1) for image in images])
+    has_rays = False
+
+    def predictions(self, images: list[np.ndarray], post_process: bool) -> list[dict[str, np.ndarray]]:
+        return [{"disparity": 3 / (image[:, :, 0].astype(np.float32) + 1)} for image in images]
 
 
 def test_a_folder_comes_back_as_metrics(

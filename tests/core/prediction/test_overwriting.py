@@ -30,8 +30,14 @@ class Fake:
 
     options = SimpleNamespace(is_metric=False, stereo_scale_factor=None, largest_depth=100.0)
 
-    def disparity(self, images: list[np.ndarray], post_process: bool) -> np.ndarray:
-        return np.stack([3 / (image[:, :, 0].astype(np.float32) + 1) for image in images])
+    has_rays = False
+
+    def predictions(self, images: list[np.ndarray], post_process: bool) -> list[dict[str, np.ndarray]]:
+        found = [{"disparity": 3 / (image[:, :, 0].astype(np.float32) + 1)} for image in images]
+        if self.has_rays:
+            for maps in found:
+                maps["rays"] = np.stack([0 * maps["disparity"]] * 2 + [1 + 0 * maps["disparity"]])
+        return found
 
 
 @pytest.fixture(autouse=True)
@@ -55,9 +61,10 @@ def photo(path: Path, pixels: np.ndarray = PIXELS) -> Path:
 
 @pytest.mark.parametrize("kind", EVERYTHING)
 def test_its_own_files_are_replaced_and_those_of_others_are_not(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     image, path = photo(tmp_path / "x.png"), file_of(kind, tmp_path / "x")
+    monkeypatch.setattr(Fake, "has_rays", kind == "rays")
     more = ["--save", kind, *(POINTS if kind == "points" else [])]
     run(image, *more)
     ours = contents(tmp_path)
@@ -191,3 +198,14 @@ def test_evaluation_does_not_replace_a_checkpoint(tmp_path: Path, name: str) -> 
             ["--eval_mono", "--load_weights_folder", str(tmp_path), "--output", str(tmp_path / name)]
         )
     assert (tmp_path / name).read_text() == "whole"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("points", "points need --intrinsics"), ("rays", "finds no rays")]
+)
+def test_what_a_model_without_rays_cannot_write(tmp_path: Path, kind: str, reason: str) -> None:
+    """It is said before anything is predicted."""
+    image = photo(tmp_path / "x.png")
+    with pytest.raises(UserError, match=reason):
+        run(image, "--save", kind)
+    assert list(contents(tmp_path)) == [image.name]

@@ -24,7 +24,8 @@ KITTI = [0.58, 1.92, 0.5, 0.5]
 
 def save(stem: Path, *kinds: str, disparity: np.ndarray = DISPARITY, **options: Any) -> None:
     given = PredictionOptions(intrinsics=KITTI, **options)
-    PredictionWriter(given, list(kinds), "weights_3", max_depth=100.0).save(stem, IMAGE, disparity)
+    rays = np.stack([0 * DISPARITY, 0 * DISPARITY, 1 + 0 * DISPARITY]) if "rays" in kinds else None
+    PredictionWriter(given, list(kinds), "weights_3", max_depth=100.0).save(stem, IMAGE, disparity, rays)
 
 
 def names(folder: Path) -> set[str]:
@@ -161,7 +162,6 @@ def test_unwritable_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"save": ["points"]}, "points need --intrinsics"),
         ({"save": ["auto", "png"]}, "auto stands alone"),
         ({"intrinsics": [0.58, 1.92, 0.5]}, "are not four numbers, fx fy cx cy"),
         ({"intrinsics": [721.5, 721.5, 609.6, 172.9]}, "divide pixels by the width"),
@@ -177,3 +177,38 @@ def test_unwritable_place(tmp_path: Path) -> None:
 def test_options_that_cannot_work(values: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         PredictionOptions(image_path="a.png", load_weights_folder="w", **values).validate()
+
+
+def test_range_along_rays(tmp_path: Path) -> None:
+    """The file says that it is no depth, and has the rays; points lie on them, where the camera sees."""
+    generator = np.random.default_rng(1)
+    rays = generator.normal(size=(3, HEIGHT, WIDTH))
+    rays /= np.linalg.norm(rays, axis=0)
+    valid = generator.random((HEIGHT, WIDTH)) < 0.7
+    kinds = ["depth", "points", "rays", "disparity"]
+    options = PredictionOptions(save=kinds, depth_cap=20.0)
+    writer = PredictionWriter(options, kinds, "weights_3", None)
+    writer.save(tmp_path / "a", IMAGE, DISPARITY, rays, valid)
+    with np.load(tmp_path / "a_depth.npz", allow_pickle=False) as file:
+        assert str(file["distance"]).startswith("range")
+        np.testing.assert_allclose(file["depth"], 1 / DISPARITY, rtol=1e-6)
+        np.testing.assert_allclose(file["rays"], rays, rtol=1e-6)
+        np.testing.assert_array_equal(file["valid"], valid)
+    assert json.loads((tmp_path / "a_disp.json").read_text())["distance"].startswith("range")
+    header, points, _ = read_ply(tmp_path / "a_points.ply")
+    kept = valid & (1 / DISPARITY <= 20)
+    np.testing.assert_allclose(points, (rays / DISPARITY)[:, kept].T, rtol=1e-5, atol=1e-6)
+    assert any("range" in line for line in header)
+    with Image.open(tmp_path / "a_rays.png") as picture:
+        assert picture.height >= HEIGHT and "range" in picture.text["distance"]
+
+
+def test_rays_at_the_size_of_the_image(tmp_path: Path) -> None:
+    rays = np.zeros((3, HEIGHT, WIDTH))
+    rays[2] = 1
+    options = PredictionOptions(save=["depth"], size="original")
+    writer = PredictionWriter(options, ["depth"], "weights_3", None)
+    writer.save(tmp_path / "a", IMAGE, DISPARITY, rays, rays[2] > 0)
+    with np.load(tmp_path / "a_depth.npz", allow_pickle=False) as file:
+        assert file["rays"].shape == (3, 30, 200) and file["valid"].all()
+        np.testing.assert_allclose(np.linalg.norm(file["rays"], axis=0), 1, rtol=1e-6)

@@ -1,0 +1,198 @@
+"""Releases of neural ray surfaces (Vasiljevic et al., 3DV 2020): depth with its rays, and pose.
+
+Its program writes `*.ckpt`: a `state_dict` of both networks, and beside it the options of the training, a pickled
+`yacs.config.CfgNode`, and the epoch that was finished. The template of the rays is a file of its own there; ours is in
+the file of the depth network, and in a `.ckpt` of ours among its tensors.
+
+| ours | its program |
+|---|---|
+| `depth`, `encoder.encoder.…`, `decoder.decoder.…`, `ray_surf.decoder.…` | `model.depth_net.…` |
+| `depth`, `ray_template` (1, 3, H, W), `valid` (1, 1, H, W) | none |
+| `pose`, `encoder.encoder.…`, `decoder.net.…` | `model.pose_net.…` |
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from core.options.methods.ray_surface import LAYERS, NETWORKS, RaySurfaceOptions
+from core.weights.families.base import RECORD, MethodFamily, Network, Shape, Shapes, State
+from core.weights.families.packnet import PREFIX, ResNetDepth, ResNetPose
+from core.weights.families.resnet import resnet_of
+
+FAMILY_NAME = "RaySurface"
+RAYS = "ray_surf.decoder."
+TEMPLATE, VALID = "ray_template", "valid"
+HEAD = 10  # number of the head of the rays, which takes the place of the first of the depth's
+
+
+@dataclass(frozen=True)
+class RayDepth(Network):
+    """The depth network with its rays.
+
+    Attributes:
+        num_layers: of the ResNet.
+        size: height and width of the template; none: the file has none.
+        masked: it says which pixels have a ray.
+        progress: it says how far its training was.
+    """
+
+    num_layers: int
+    size: tuple[int, int] | None = None
+    masked: bool = False
+    progress: bool = False
+    family: ClassVar[str] = FAMILY_NAME
+    file: ClassVar[str] = "depth"
+    options: ClassVar[dict[str, str]] = {"num_layers": "num_layers", "size": "height"}
+    numbers: ClassVar[Mapping[str, type]] = {"progress": float}
+    classifier: ClassVar[frozenset[str]] = ResNetDepth.classifier
+
+    @property
+    def title(self) -> str:
+        rays = f"rays of {self.size[1]}x{self.size[0]}" if self.size else "without a template of rays"
+        return f"depth network, ResNet-{self.num_layers}, {rays}"
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        found = ResNetDepth(self.num_layers).shapes
+        for name, shape in [*found.items()]:
+            place = re.fullmatch(r"decoder\.decoder\.(\d+)\.(.*)", name)
+            if place and int(place[1]) < HEAD:
+                found[f"{RAYS}{place[1]}.{place[2]}"] = shape
+        found |= {f"{RAYS}{HEAD}.conv.weight": (3, 16, 3, 3), f"{RAYS}{HEAD}.conv.bias": (3,)}
+        if self.size:
+            found[TEMPLATE] = (1, 3, *self.size)
+            if self.masked:
+                found[VALID] = (1, 1, *self.size)
+        return found | ({"progress": ()} if self.progress else {})
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """What the options say where the file does not."""
+        present = {TEMPLATE} if self.size else set()
+        return frozenset({TEMPLATE, VALID} - present - ({VALID} if self.masked else set()))
+
+    def denial(self, options: Mapping[str, Any]) -> str | None:
+        """A template, or another size than that of the rays."""
+        if self.size is None:
+            return None
+        if options.get("template"):
+            return f"--template {' '.join(map(str, options['template']))}, but its weights have rays of their own"
+        asked = tuple(
+            options.get(name, side) for name, side in zip(("height", "width"), self.size, strict=True)
+        )
+        if asked != self.size:
+            return (
+                f"--height {asked[0]} --width {asked[1]}, but its rays are of {self.size[1]}x{self.size[0]}"
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class RayPose(ResNetPose):
+    """PoseResNet."""
+
+    family: ClassVar[str] = FAMILY_NAME
+    options: ClassVar[dict[str, str]] = {"num_layers": "pose_num_layers"}
+
+
+# ---- which network a file holds --------------------------------------------------------------------------
+
+
+def _depth(shapes: Shapes) -> RayDepth | None:
+    if not any(name.startswith(RAYS) for name in shapes):
+        return None
+    inside = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if name.startswith(PREFIX)}
+    found = resnet_of(inside)
+    if found is None or found[0] not in LAYERS or found[1] != ResNetDepth.images:
+        return None
+    template = shapes.get(TEMPLATE, ())
+    size = (template[2], template[3]) if len(template) == 4 else None
+    return RayDepth(found[0], size, size is not None and VALID in shapes, "progress" in shapes)
+
+
+def _pose(shapes: Shapes) -> RayPose | None:
+    if not any(name.startswith("decoder.net.") for name in shapes):
+        return None
+    inside = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if name.startswith(PREFIX)}
+    found = resnet_of(inside)
+    return None if found is None or found[1] != RayPose.images else RayPose(found[0])
+
+
+# ---- both networks in one file ---------------------------------------------------------------------------
+
+FILES = {"depth_net": "depth", "pose_net": "pose"}
+PLACE = re.compile(rf"(?:(?:module|model)\.)*({'|'.join(FILES)})\.(?:module\.)?")
+OFFICIAL = {"depth": "model.depth_net.", "pose": "model.pose_net."}
+
+
+def split(state: State) -> dict[str, dict[str, Any]] | None:
+    """The networks in its program's file; None for another file.
+
+    What has a name that it cannot have stays what it is, with a network, whose rule then refuses it by that name; the
+    progress lies beside the names of the networks.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    strangers: dict[str, Any] = {}
+    for name, value in state.items():
+        place = PLACE.match(name)
+        if not place and "." not in name and name.endswith(TEMPLATE):  # beside the checkpoint in its archive
+            found.setdefault("depth", {})[TEMPLATE] = value
+            continue
+        part = found.setdefault(FILES[place[1]], {}) if place else strangers
+        own = name[place.end() :] if place else name
+        part[name if own in part else own] = value
+    if not found:
+        return None
+    next(iter(found.values())).update(strangers)
+    return {file: found[file] for file in NETWORKS if file in found}
+
+
+def join(states: Mapping[str, State]) -> dict[str, Any]:
+    """The names in its program's file, and among them ours of the template; an absent network is left out."""
+    return {
+        prefix + name: value
+        for file, prefix in OFFICIAL.items()
+        for name, value in states.get(file, {}).items()
+    }
+
+
+# ---- which model a set of files is -----------------------------------------------------------------------
+
+
+def options_of(networks: Mapping[str, Network], states: Mapping[str, State]) -> RaySurfaceOptions:
+    """Depth of the ResNets, and the size where there is a template."""
+    found: dict[str, Any] = {}
+    match networks.get("depth"):
+        case RayDepth() as depth:
+            found["num_layers"] = depth.num_layers
+            if depth.size:
+                found |= {"height": depth.size[0], "width": depth.size[1]}
+    match networks.get("pose"):
+        case RayPose() as pose:
+            found["pose_num_layers"] = pose.num_layers
+    return RaySurfaceOptions(**found)
+
+
+def configured(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The size of its program's configuration, where it has one."""
+    place: Any = configuration
+    for name in ("datasets", "augmentation", "image_shape"):
+        place = place.get(name) if isinstance(place, dict) else None
+    return {"height": place[0], "width": place[1]} if isinstance(place, list) and len(place) == 2 else {}
+
+
+FAMILY = MethodFamily(
+    method="ray_surface",
+    networks={"depth": _depth, "pose": _pose},
+    options_of=options_of,
+    split=split,
+    join=join,
+    optimised=NETWORKS,
+    alone=("depth",),
+    configuration="config",
+    configured=configured,
+    untold=("height", "width"),
+    stand_ins={("yacs.config", "CfgNode"): RECORD},
+)
