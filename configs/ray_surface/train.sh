@@ -4,6 +4,7 @@
 #   bash configs/ray_surface/train.sh                             a street rendered through a fisheye, scaled to a CPU
 #   bash configs/ray_surface/train.sh --long                      the same, trained longer
 #   DATA_PATH=/path/to/omnicam TEMPLATE="dummy" bash configs/ray_surface/train.sh    the published recipe: a GPU, days
+[ -n "${BASH_VERSION:-}" ] || { echo "error: call it with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 DEMO_DATA="${DEMO_DATA:-$(dirname "${BASH_SOURCE[0]}")/../../data/fisheye}"
 . "$(dirname "${BASH_SOURCE[0]}")/../job.sh"

@@ -108,6 +108,10 @@ class RayOptions:
 class RayEvaluationOptions:
     """Predicted range and rays beside those of a rendered drive."""
 
+    EXAMPLE: ClassVar[str] = (
+        "evaluate_rays.py --predictions learnt=out --truth data/fisheye --rays data/fisheye/rays.npz"
+    )
+
     predictions: list[str] = option(
         ("",), "rows of the table: NAME=FOLDER of <image>_depth.npz that predict.py --save depth wrote, ..."
     )

@@ -25,8 +25,8 @@ from tests.tolerances import assert_close
 pytestmark = pytest.mark.usefixtures("tiny")
 
 METHODS = list(dict.fromkeys([*OPTIONS, NAME]))
-# `tiny` is resumed where an epoch ends, and in its second; the others within their only one.
-EPOCHS = {each: 2 if each == NAME else 1 for each in METHODS}
+# `tiny` is resumed where an epoch ends, and in its second; the first within its only one; the others from tests/slow.
+RESUMED = {METHODS[0]: 1, NAME: 2}
 # Whose ONNX file is made in every run; tests/slow makes that of all. Of Monodepth2's test_export.py says more.
 EXPORTED = (NAME,)
 
@@ -254,12 +254,18 @@ def test_saved_and_loaded_to_the_bit(backend, method, options, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def runs(tiny, backend, name, drive, tmp_path_factory):
+def epochs(name):
+    """How long `runs` are; 0 leaves initial weights."""
+    return RESUMED.get(name, 0)
+
+
+@pytest.fixture(scope="module")
+def runs(tiny, backend, name, drive, epochs, tmp_path_factory):
     """A training as `whole/run`; as `<step>/run` what a kill right after the checkpoint of that step would leave."""
     folder = tmp_path_factory.mktemp(name)
     with pytest.MonkeyPatch.context() as patch:  # no wait for the disk, which only a loss of power would need
         patch.setattr("core.files.whole._synchronise", lambda path: None)
-        trainer = make_trainer(backend, name, drive, folder / "whole")
+        trainer = make_trainer(backend, name, drive, folder / "whole", epochs)
         save = trainer.save
 
         def save_and_copy(*arguments):
@@ -281,10 +287,10 @@ def copy(source, target):
     (os.link if "models" in source else shutil.copy2)(source, target)
 
 
-def make_trainer(backend, name, drive, folder, resume=False):
+def make_trainer(backend, name, drive, folder, epochs, resume=False):
     """A trainer on the rendered drive."""
     data = {"data_path": str(drive), "split": str(drive / "splits"), "num_workers": 1}
-    run = {"log_dir": str(folder), "model_name": "run", "num_epochs": EPOCHS[name], "log_frequency": 2}
+    run = {"log_dir": str(folder), "model_name": "run", "num_epochs": epochs, "log_frequency": 2}
     options = OPTIONS[name](
         **OPTIONS[name].SMALL,
         **data,
@@ -309,29 +315,30 @@ def contents(backend, folder):
     return found
 
 
-def test_resumed_to_the_bit(backend, name, drive, runs, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", RESUMED, indirect=True)
+def test_resumed_to_the_bit(backend, name, drive, runs, epochs, tmp_path, monkeypatch):
     """From a checkpoint inside an epoch."""
-    assert_resumed(backend, name, drive, runs, tmp_path, monkeypatch, "middle")
+    assert_resumed(backend, name, drive, runs, epochs, tmp_path, monkeypatch, "middle")
 
 
 @pytest.mark.parametrize("name", [NAME], indirect=True)
-def test_resumed_where_an_epoch_ends(backend, name, drive, runs, tmp_path, monkeypatch):
+def test_resumed_where_an_epoch_ends(backend, name, drive, runs, epochs, tmp_path, monkeypatch):
     """That is the trainer's matter, whichever the method."""
-    assert_resumed(backend, name, drive, runs, tmp_path, monkeypatch, "end")
+    assert_resumed(backend, name, drive, runs, epochs, tmp_path, monkeypatch, "end")
 
 
-def assert_resumed(backend, name, drive, runs, tmp_path, monkeypatch, where):
+def assert_resumed(backend, name, drive, runs, epochs, tmp_path, monkeypatch, where):
     """The end is that of the run that nothing happened to."""
     monkeypatch.setattr("core.files.whole._synchronise", lambda path: None)
     steps = sorted(int(path.name) for path in runs.iterdir() if path.name != "whole")
     step = steps[-2 if where == "middle" else 0]
     shutil.copytree(runs / str(step), tmp_path / "again", copy_function=copy)
-    trainer = make_trainer(backend, name, drive, tmp_path / "again", resume=True)
+    trainer = make_trainer(backend, name, drive, tmp_path / "again", epochs, resume=True)
     assert trainer.start.step == step and trainer.start.ends_epoch == (where == "end")
-    assert step // trainer.steps_per_epoch == EPOCHS[name] - 1
+    assert step // trainer.steps_per_epoch == epochs - 1
     assert trainer.steps_per_epoch > 1
     trainer.run()
-    last = f"run/models/weights_{EPOCHS[name] - 1}"
+    last = f"run/models/weights_{epochs - 1}"
     assert_same(contents(backend, runs / "whole" / last), contents(backend, tmp_path / "again" / last))
     scalars = [
         (folder / "run" / "scalars.jsonl").read_text() for folder in (runs / "whole", tmp_path / "again")
@@ -340,9 +347,10 @@ def assert_resumed(backend, name, drive, runs, tmp_path, monkeypatch, where):
     shutil.rmtree(tmp_path)
 
 
-def test_validation(backend, name, drive, tmp_path):
+def test_a_step_and_a_validation(backend, name, drive, tmp_path):
     """Finite numbers by which one checkpoint is better than another; the tensors and random numbers are left alone."""
-    trainer = make_trainer(backend, name, drive, tmp_path)
+    trainer = make_trainer(backend, name, drive, tmp_path, 1)
+    assert all(np.isfinite(list(trainer.dry_run().values())))
     before = states(backend, trainer.method)
     backend.module("tensors").seed_everything(1)
     following = backend.array(backend.tensors.draw("any", (4,), "uniform"))
@@ -357,8 +365,8 @@ def test_validation(backend, name, drive, tmp_path):
 
 
 @pytest.fixture
-def weights(runs, name):
-    return runs / "whole" / "run" / "models" / f"weights_{EPOCHS[name] - 1}"
+def weights(runs, epochs):
+    return runs / "whole" / "run" / "models" / f"weights_{epochs - 1 if epochs else 'initial'}"
 
 
 def photographs(options):

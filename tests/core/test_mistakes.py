@@ -41,14 +41,21 @@ class Fake:
     options = SimpleNamespace(is_metric=False, stereo_scale_factor=None, largest_depth=100.0)
     scale = 3.0
 
-    def disparity(self, images: list[np.ndarray], post_process: bool, inputs: object = None) -> np.ndarray:
+    def disparity(
+        self, images: list[np.ndarray], post_process: bool = False, inputs: object = None
+    ) -> np.ndarray:
         return np.stack([self.scale / (image[:, :, 0].astype(np.float32) + 1) for image in images])
+
+    def predictions(self, images: list[np.ndarray], *more: object) -> list[dict[str, np.ndarray]]:
+        return [{"disparity": disparity} for disparity in self.disparity(images, *more)]  # type: ignore[arg-type]
 
 
 class Flat(Fake):
     """Depths from 1.04 to 1.11."""
 
-    def disparity(self, images: list[np.ndarray], post_process: bool, inputs: object = None) -> np.ndarray:
+    def disparity(
+        self, images: list[np.ndarray], post_process: bool = False, inputs: object = None
+    ) -> np.ndarray:
         return np.stack(
             [1 / np.linspace(1.04, 1.11, image[:, :, 0].size).reshape(image.shape[:2]) for image in images]
         )

@@ -1,4 +1,4 @@
-"""The costly part of the contract, for every method: its ONNX file, and a step of training on both backends: 2 min.
+"""The costly part of the contract, for every method: ONNX file, resumed training, a step on both backends: 4 min.
 
 The rest is in tests/backends/test_contract.py.
 """
@@ -16,16 +16,39 @@ from core.parity.bounds import SECTIONS
 from core.parity.comparison import zero_scale
 from core.parity.request import Request
 from tests.backends.one_step import PRECISION, one_step
-from tests.backends.test_contract import METHODS, batch, check_onnx_file, method, name, options, question
+from tests.backends.test_contract import (
+    METHODS,
+    RESUMED,
+    assert_resumed,
+    batch,
+    check_onnx_file,
+    method,
+    name,
+    options,
+    question,
+    runs,
+)
 from tests.scripts import ENVIRONMENT, ROOT
 from tests.tolerances import assert_close
 
-__all__ = ["batch", "method", "name", "options", "question"]  # fixtures
+__all__ = ["batch", "method", "name", "options", "question", "runs"]  # fixtures
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def test_the_onnx_file_gives_the_same(backend, method, options):
     check_onnx_file(backend, method, options)
+
+
+@pytest.fixture(scope="module")
+def epochs():
+    """Of `runs`."""
+    return 1
+
+
+@pytest.mark.parametrize("name", [each for each in METHODS if each not in RESUMED], indirect=True)
+def test_resumed_to_the_bit(backend, name, drive, runs, epochs, tmp_path, monkeypatch):
+    """From a checkpoint inside an epoch."""
+    assert_resumed(backend, name, drive, runs, epochs, tmp_path, monkeypatch, "middle")
 
 
 @pytest.fixture(scope="module")
