@@ -29,7 +29,7 @@ OWN = (
 ROWS = (
     ("core/options/methods/__init__.py", r"from core\.options\.methods\.\w+ import \w+Options"),
     ("core/options/methods/__init__.py", r'(OPTIONS: .* = \{)?\s*"\w+": \w+Options[,}]*'),
-    ("core/weights/families/__init__.py", r"from core\.weights\.families import [\w, ]+"),
+    ("core/weights/families/__init__.py", r"    \w+,"),
     ("core/weights/families/__init__.py", r'\s*"\w+": \w+\.FAMILY,'),
     ("core/options/protocols.py", r'\w+ = Rule\("\w+".*|\s*"\w+",'),
     (

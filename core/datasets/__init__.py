@@ -116,7 +116,10 @@ def check_overlap(options: Options, part: str, datasets: "list[SequenceDataset]"
         for other in options.listings("train"):
             same = (other.dataset, other.path) == (listing.dataset, listing.path)
             if same and options.validation and not is_name_format(other.split):
-                trained, _ = reader(other.dataset).split_lines(other, "train", options.needs("train"))
+                try:
+                    trained, _ = reader(other.dataset).split_lines(other, "train", options.needs("train"))
+                except UserError:  # training, which opens that list, says what is wrong with it
+                    continue
                 check_validation(where, [line.place for line in trained], lines)
 
 

@@ -348,7 +348,6 @@ def test_a_package_that_cannot_be_loaded(ended) -> None:
     ("script", "words"),
     [
         ("predict.py", ["--image_path", "a.jpg", "--load_weights_folder", "w"]),
-        ("make_split.py", ["--data_path", "."]),
         ("evaluate_pose.py", ["--load_weights_folder", "w", "--data_path", "d"]),
     ],
 )

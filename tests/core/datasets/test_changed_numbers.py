@@ -15,7 +15,7 @@ from core.errors import UserError
 from core.files.arrays import as_float32
 from core.files.images import load_image
 
-PIXELS = np.random.default_rng(0).integers(1, 65536, (6, 9)).astype(np.uint16)
+PIXELS = np.random.default_rng(0).integers(1, 1 << 14, (6, 9)).astype(np.uint16)
 READERS = {
     "annotated": read_annotated_depth,
     "nyu": lambda path: read_depth(path, "nyu"),

@@ -36,11 +36,12 @@ def test_annotated_depth(tmp_path, mirrored):
     assert dataset.sample_truth(epoch, 1) is None
 
 
-def test_annotated_depth_is_logged_only_if_the_first_line_has_it(tmp_path):
+def test_annotated_depth_is_logged_of_the_lines_that_have_it(tmp_path):
     root = write_drive(tmp_path)
     write_annotated(root, 2)
     dataset = read("kitti_depth", root, [SplitLine(DRIVE, 1, "l"), SplitLine(DRIVE, 2, "l")])
-    assert dataset.truth(dataset.lines[1]) is not None and dataset.sample_truth(0, 1) is None
+    assert dataset.has_truth and dataset.sample_truth(0, 0) is None
+    np.testing.assert_array_equal(dataset.sample_truth(0, 1).depth, dataset.truth(dataset.lines[1]))
 
 
 def test_images_and_intrinsics_are_those_of_kitti_raw(tmp_path):

@@ -117,7 +117,8 @@ def test_a_known_distortion(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == f"{folder}: 3 images; the published numbers are of Make3D's 134 test images\n"
-    first, names, row = done.stdout.splitlines()
+    first, counted, names, row = done.stdout.splitlines()
+    assert "pixels" in counted
     assert first == "split make3d | crop 2:1 | cap 70 m | no median scaling | 3 images"
     assert [name.strip() for name in names.split("|")[:-1]] == ["abs_rel", "sq_rel", "rmse", "log10"]
     expected = []

@@ -98,10 +98,11 @@ def test_the_files_of_an_image(tmp_path: Path, kind: str) -> None:
     options = PredictionOptions(intrinsics=[0.58, 1.92, 0.5, 0.5])
     writer = PredictionWriter(options, [kind], "weights_3", max_depth=100.0)
     path = file_of(kind, tmp_path / "a")
-    writer.save(tmp_path / "a", NOISE, VALUES[0])
+    rays = np.stack([0 * VALUES[0], 0 * VALUES[0], 1 + 0 * VALUES[0]]) if kind == "rays" else None
+    writer.save(tmp_path / "a", NOISE, VALUES[0], rays)
     older = path.read_bytes()
     with room_for(len(older) - 1), pytest.raises(UserError, match="cannot be written"):
-        writer.save(tmp_path / "a", NOISE, VALUES[0])
+        writer.save(tmp_path / "a", NOISE, VALUES[0], rays)
     assert path.read_bytes() == older and not list(tmp_path.rglob(".*"))
 
 

@@ -105,7 +105,7 @@ class Fake:
 
     has_rays = False
 
-    def predictions(self, images: list[np.ndarray], post_process: bool) -> list[dict[str, np.ndarray]]:
+    def predictions(self, images: list[np.ndarray], *more: object) -> list[dict[str, np.ndarray]]:
         return [{"disparity": 3 / (image[:, :, 0].astype(np.float32) + 1)} for image in images]
 
 

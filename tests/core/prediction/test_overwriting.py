@@ -32,7 +32,7 @@ class Fake:
 
     has_rays = False
 
-    def predictions(self, images: list[np.ndarray], post_process: bool) -> list[dict[str, np.ndarray]]:
+    def predictions(self, images: list[np.ndarray], *more: object) -> list[dict[str, np.ndarray]]:
         found = [{"disparity": 3 / (image[:, :, 0].astype(np.float32) + 1)} for image in images]
         if self.has_rays:
             for maps in found:
