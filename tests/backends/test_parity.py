@@ -94,5 +94,6 @@ def test_terms_that_jump_are_left_to_double_precision(backend, parity, method, q
     terms = {name: float(backend.array(term)) for name, term in method.losses(batch).terms.items()}
     update, losses = parity.steps(method, batch, 1, "float32")
     smoothness = sum(term for name, term in terms.items() if name.startswith("smoothness/"))
-    assert_close(losses["step 0"], smoothness, (1e-4, 0))
+    # What is left of a loss a thousand times as large: it has the rounding of that one.
+    assert abs(losses["step 0"] - smoothness) <= 4 * np.finfo(np.float32).eps * sum(terms.values())
     assert any(array.any() for name, array in update.items() if name.startswith("encoder/"))
