@@ -1,6 +1,7 @@
 """What a method's options say of it, in plain tables that data sets, training and evaluation read."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.options.base import NOMINAL_BASELINE, require
@@ -76,6 +77,26 @@ class AugmentationPolicy:
     hue: Range = (-0.1, 0.1)
     channels: Range = (1.0, 1.0)
     per_frame: bool = False
+
+    @classmethod
+    def jittered(cls, changes: Sequence[float] | None) -> "AugmentationPolicy":
+        """Nothing is mirrored, and colours always change.
+
+        Args:
+            changes: largest ones of brightness, contrast, saturation and hue, and perhaps of each channel; None: none.
+        """
+        if changes is None:
+            return cls(mirroring=0.0, jitter=0.0)
+        brightness, contrast, saturation, hue, channels = [*changes, 0.0][:5]
+        return cls(
+            mirroring=0.0,
+            jitter=1.0,
+            brightness=(1 - brightness, 1 + brightness),
+            contrast=(1 - contrast, 1 + contrast),
+            saturation=(1 - saturation, 1 + saturation),
+            hue=(-hue, hue),
+            channels=(1 - channels, 1 + channels),
+        )
 
 
 @dataclass(frozen=True)

@@ -316,23 +316,9 @@ class PackNetOptions(VideoSources):
             self.width,
             border_crop=tuple(crop or ()),
             mirror="edges",
-            augmentation=self._policy() if train else None,
+            augmentation=AugmentationPolicy.jittered(self.jittering) if train else None,
             cut_truth=not placed,
             scale_K=train or self.validation_mode == "photo",
-        )
-
-    def _policy(self) -> AugmentationPolicy:
-        if self.jittering is None:
-            return AugmentationPolicy(mirroring=0.0, jitter=0.0)
-        brightness, contrast, saturation, hue, channels = [*self.jittering, 0.0][:5]
-        return AugmentationPolicy(
-            mirroring=0.0,
-            jitter=1.0,
-            brightness=(1 - brightness, 1 + brightness),
-            contrast=(1 - contrast, 1 + contrast),
-            saturation=(1 - saturation, 1 + saturation),
-            hue=(-hue, hue),
-            channels=(1 - channels, 1 + channels),
         )
 
     def listings(self, part: str) -> list[Listing]:

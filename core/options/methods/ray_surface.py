@@ -209,21 +209,7 @@ class RaySurfaceOptions(VideoSources):
             self.height,
             self.width,
             border_crop=tuple(self.crop_train_borders or ()),
-            augmentation=self._policy() if part == "train" else None,
-        )
-
-    def _policy(self) -> AugmentationPolicy:
-        if self.jittering is None:
-            return AugmentationPolicy(mirroring=0.0, jitter=0.0)
-        brightness, contrast, saturation, hue, channels = [*self.jittering, 0.0][:5]
-        return AugmentationPolicy(
-            mirroring=0.0,
-            jitter=1.0,
-            brightness=(1 - brightness, 1 + brightness),
-            contrast=(1 - contrast, 1 + contrast),
-            saturation=(1 - saturation, 1 + saturation),
-            hue=(-hue, hue),
-            channels=(1 - channels, 1 + channels),
+            augmentation=AugmentationPolicy.jittered(self.jittering) if part == "train" else None,
         )
 
     def listings(self, part: str) -> list[Listing]:
