@@ -40,6 +40,11 @@ def thin(depth: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarra
     return thinned
 
 
+def draw_share(rng: np.random.Generator, least: float, most: float) -> float:
+    """A share of points between two, evenly in its logarithm; `most` where `least` is 0, and nothing is drawn."""
+    return float(most * (least / most) ** rng.uniform()) if least > 0 else most
+
+
 def fixed_points(name: str, seed: int = 0) -> np.random.Generator:
     """Random numbers for `thin` that are the same every time.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.datasets.augmentation import Augmentation, draw
 from core.datasets.extras import EXTRAS, check_extras, load_extra
-from core.datasets.input_depth import INPUT_DEPTH, fixed_points, thin
+from core.datasets.input_depth import INPUT_DEPTH, draw_share, fixed_points, thin
 from core.datasets.known_poses import Intrinsics
 from core.datasets.measured_motion import MeasuredMotion
 from core.datasets.preparation import DEPTHS, POINTS, View, border_box
@@ -161,7 +161,7 @@ class SequenceDataset(MeasuredMotion):
         if policy is None:
             return Augmentation()
         rng = np.random.default_rng([SAMPLE_STREAM, self.seed, *key])
-        thinned = self.input_depth is not None and self.preparation.input_depth_points < 1
+        thinned = self.input_depth is not None and self.preparation.thins
         return draw(rng, policy, self.preparation.zoom, len(self.frames) - 1, thinned)
 
     def sample_truth(self, epoch: int, index: int, first: int = 0) -> Truth | None:
@@ -206,8 +206,11 @@ class SequenceDataset(MeasuredMotion):
         """What a network sees of a line's depth, on the way of the images: float32 (1, H, W), metres, 0 = unknown."""
         depth, drawn = self._measured(line, self.input_depth), augmentation.points
         if depth is not None:
-            rng = fixed_points(str(line), self.seed) if drawn is None else np.random.default_rng(drawn)
-            depth = thin(depth, self.preparation.input_depth_points, rng)
+            share, rng = self.preparation.input_depth_points, fixed_points(str(line), self.seed)
+            if drawn is not None:
+                rng = np.random.default_rng(drawn)
+                share = draw_share(rng, self.preparation.least_input_depth_points, share)
+            depth = thin(depth, share, rng)
         return self._on_its_way(depth, view, DEPTHS[self.preparation.input_depth])
 
     def _images(

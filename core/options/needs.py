@@ -118,6 +118,8 @@ class Preparation:
             pixel the last; `nearest` keeps the pixels that the nearest one hits, and so few points.
         input_depth_points: share of the points of a network's depth that it sees: in training drawn anew for every
             sample, otherwise the same every time.
+        least_input_depth_points: where above 0, the share itself is drawn in training, between this and that, evenly in
+            its logarithm.
         cut_truth: what a prediction is scored by is cut as the images are; otherwise it is that of the whole image.
         scale_K: K is that of the sample's images; otherwise that of the file's, cut but not resized.
 
@@ -134,6 +136,7 @@ class Preparation:
     augmentation: AugmentationPolicy | None = None
     input_depth: str = "points"
     input_depth_points: float = 1.0
+    least_input_depth_points: float = 0.0
     cut_truth: bool = True
     scale_K: bool = True  # noqa: N815 (the field's name)
 
@@ -144,6 +147,8 @@ class Preparation:
         require(self.input_depth in DEPTH_RESIZES, f"input depth {self.input_depth!r} is none of {known}")
         share = self.input_depth_points
         require(0 < share <= 1, f"input depth points {share}: must be above 0, up to 1")
+        least = self.least_input_depth_points
+        require(0 <= least <= share, f"least input depth points {least}: must lie between 0 and {share}")
         count = len(self.border_crop)
         whole = count in (0, 2, 4) and all(map(math.isfinite, self.border_crop))
         require(whole, f"border crop {self.border_crop}: must be two or four numbers, or none")
@@ -156,6 +161,11 @@ class Preparation:
             self.filter != "float_bilinear" or policy is None or policy.jitter == 0,
             "filter float_bilinear: colours are changed on 8 bit; take another filter, or jitter 0",
         )
+
+    @property
+    def thins(self) -> bool:
+        """Whether a network sees a part of its depth's points, or may."""
+        return self.input_depth_points < 1 or self.least_input_depth_points > 0
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,11 @@ class PackNetSANOptions(PackNetOptions):
         "share of its points that the network sees: in training drawn anew for every sample, in validations the same "
         "every time",
     )
+    least_input_depth_points: float = option(
+        0.0,
+        "above 0: the share itself is drawn for every training sample, between this and input_depth_points, evenly in "
+        "its logarithm, so that the network learns from many points and from few",
+    )
     test_input_depth_resize: str = option(
         "points",
         "how that depth comes to the network's size where it is not trained: every point, or only those that the "
@@ -102,7 +107,10 @@ class PackNetSANOptions(PackNetOptions):
         """As PackNet's, with a share of the points of the depth that the network sees."""
         resize = "points" if part == "train" else self.test_input_depth_resize
         return replace(
-            super().preparation(part), input_depth=resize, input_depth_points=self.input_depth_points
+            super().preparation(part),
+            input_depth=resize,
+            input_depth_points=self.input_depth_points,
+            least_input_depth_points=self.least_input_depth_points,
         )
 
     @property
@@ -133,4 +141,10 @@ class PackNetSANOptions(PackNetOptions):
     def _validate_data(self) -> None:
         super()._validate_data()
         require_share(self.input_depth_points, "input_depth_points")
+        least = self.least_input_depth_points
+        require(
+            0 <= least <= self.input_depth_points,
+            f"option least_input_depth_points: {least} is not between 0 and input_depth_points, "
+            f"{self.input_depth_points}",
+        )
         self.listings("val")  # refuses numbers of words that do not fit

@@ -76,6 +76,23 @@ def test_samples_draw_their_points_anew_in_training_alone(tmp_path):
         Preparation(32, 64, input_depth_points=0.0)
 
 
+def test_samples_draw_their_share_in_training_alone(tmp_path):
+    root, lines = write_drive(tmp_path, 2), [SplitLine(DRIVE, 0, "l")]
+    listing = Listing("kitti", str(root), "", input_depth="velodyne")
+    words = {"height": 48, "width": 128}
+    every = open_lines("kitti", listing, lines, **words)[0, 0]["input_depth"]
+    words |= {"input_depth_points": 0.5, "least_input_depth_points": 0.05}
+    train = open_lines("kitti", listing, lines, augment=True, **words)
+    shares = [(train[epoch, 0]["input_depth"] > 0).sum() / (every > 0).sum() for epoch in range(30)]
+    assert 0.04 < min(shares) < 0.1 and 0.3 < max(shares) < 0.51
+    assert abs(np.median(np.log(shares)) - np.log(0.05 * 0.5) / 2) < 0.7  # as many below the middle as above
+    fixed = open_lines("kitti", listing, lines, **words)[0, 0]["input_depth"]
+    assert (fixed > 0).sum() == round(0.5 * (every > 0).sum())
+    for least in (-0.1, 0.6):
+        with pytest.raises(UserError, match="least input depth points"):
+            Preparation(32, 64, input_depth_points=0.5, least_input_depth_points=least)
+
+
 def test_the_usual_depth_of_a_network(tmp_path):
     """Of KITTI the scan, also where the annotated depth teaches."""
     root, line = write_drive(tmp_path, 1), SplitLine(DRIVE, 0, "l")

@@ -45,6 +45,7 @@ def test_which_depth_the_network_sees(tmp_path):
         *("--train_split", "a", "b", "--train_dataset", "kitti", "scenes"),
         *("--input_depth_type", "velodyne", "none", "--depth_type", "groundtruth", "ddad"),
         *("--input_depth_points", "0.1", "--validation_input_depth_type", "usual"),
+        *("--least_input_depth_points", "0.02"),
         *("--test_input_depth_resize", "nearest"),
     )
     found = [(one.input_depth, one.depth) for one in options.listings("train")]
@@ -53,6 +54,7 @@ def test_which_depth_the_network_sees(tmp_path):
     train, validation = options.preparation("train"), options.preparation("val")
     assert (train.input_depth, validation.input_depth) == ("points", "nearest")
     assert train.input_depth_points == validation.input_depth_points == 0.1
+    assert train.least_input_depth_points == 0.02
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,10 @@ def test_which_depth_the_network_sees(tmp_path):
         (["--width_divisor", "8"], "none of"),
         (["--weight_rgbd", "-1"], "weight_rgbd: must not be negative"),
         (["--input_depth_points", "0"], "input_depth_points: 0.0 is not above 0"),
+        (
+            ["--input_depth_points", "0.5", "--least_input_depth_points", "0.6"],
+            "least_input_depth_points: 0.6 is not between 0 and input_depth_points, 0.5",
+        ),
         (["--input_depth_type", "a", "b"], "input_depth_type: 2 words for 1 lists"),
         (["--validation_input_depth_type", "a", "b"], "validation_input_depth_type: 2 words for 1 lists"),
         (["--supervised_method", "silog"], "use sparse-silog"),
