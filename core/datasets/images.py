@@ -109,8 +109,12 @@ class SequenceImages(ABC):
 
     def moment(self, line: SplitLine, frame: Frame) -> tuple[int, int]:
         """Number of the moment in the sequence, and camera, of a line's frame; `s` is the other camera of the pair."""
-        camera = self.camera_number(line)
-        return (line.frame, other_camera(camera)) if frame == "s" else (line.frame + int(frame), camera)
+        number, camera = self.frame_of(line), self.camera_number(line)
+        return (number, other_camera(camera)) if frame == "s" else (number + int(frame), camera)
+
+    def frame_of(self, line: SplitLine) -> int:
+        """The frame of a line's target, whose neighbours are one more and one less; here the number in the list."""
+        return line.frame
 
     def frame_rate(self, line: SplitLine) -> float | None:
         """Frames per second of a line's sequence, where it is known."""
@@ -183,7 +187,7 @@ class SequenceImages(ABC):
         targets = [n for n in dict.fromkeys(lacking) if not exists[self.image_path(self.lines[n], 0)]]
         if all(self.image_path(self.lines[n], 0).parent.is_dir() for n in targets):
             line, times = self.lines[first], [int(frame) for frame in self.frames if frame != "s"]
-            if line.frame + min(times) < 0:
+            if self.frame_of(line) + min(times) < 0:
                 return f"there is no frame before 0; {self._cure(first)}"
             return None
         counted = by_folder([self.lines[n].folder for n in targets], [line.folder for line in self.lines])

@@ -3,7 +3,8 @@
 from contextlib import closing
 from pathlib import Path
 
-from core.datasets.sequences import folders_below, natural_key
+from core.datasets.frame_names import natural_key
+from core.datasets.sequences import folders_below
 from core.errors import UserError
 from core.files import plain_yaml
 from core.files.inputs import OUTPUTS, VIDEO_EXTENSIONS

@@ -3,7 +3,8 @@
 import pytest
 from PIL import Image
 
-from core.datasets.sequences import find_sequences, frame_numbers, read_sequence
+from core.datasets.frame_names import frame_numbers
+from core.datasets.sequences import find_sequences, read_sequence
 from core.errors import UserError
 from tests.core.kitti_folder import noise
 from tests.core.own_images import numbered, write_images

@@ -197,7 +197,7 @@ def broken(video: Path, what: str) -> None:
         ("gap", "ride: '. 12' after '. 10'; a path needs consecutive frames"),
         ("one", "one image makes no path"),
         ("poses", "--ground_truth is missing: the file of poses of "),
-        ("short", "ride: frame 9 has no true pose"),
+        ("short", "poses.txt: 9 poses for 12 images; needed is a row of 12 numbers"),
         ("absent", "ride: no such folder or video; check --data_path"),
     ],
 )
