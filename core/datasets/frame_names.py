@@ -148,7 +148,7 @@ def counted_steps(step: float, usual: float) -> int:
         step: between their numbers or times.
         usual: the usual one, above 0.
     """
-    return int(min(max(1, round(step / usual)), LONGEST_GAP))
+    return min(max(1, round(step / usual)), LONGEST_GAP)
 
 
 def file_numbers(names: set[str]) -> dict[str, int]:
