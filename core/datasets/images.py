@@ -12,11 +12,13 @@ from core.datasets.bad_images import BadImages
 from core.datasets.image_cache import ImageCache
 from core.datasets.preparation import IMAGES, View
 from core.datasets.sample import Frame
+from core.datasets.sequences import sizes_of
 from core.datasets.splits import SplitLine, other_camera
 from core.errors import UserError
 from core.files.images import BadImageError, load_image, to_array
 from core.options.base import no_data
 from core.options.needs import Listing, Needs, Preparation
+from core.plausibility.cameras import check_sequence
 from core.plausibility.lists import by_folder
 
 OTHER = {".jpg": ".png", ".png": ".jpg"}
@@ -167,6 +169,21 @@ class SequenceImages(ABC):
             count = len({path for _, path in missing})
             cure = self._cure_of_missing([index for index, _ in missing], exists) or self._cure(index)
             raise UserError(f"{path}: no such image ({count} are missing); {cure}{self.skipping}")
+
+    def _check_shapes(self, firsts: Mapping[str, tuple[Path, Path]]) -> None:
+        """Makes sure that the images of a sequence that lines use have the shape of its first one, by their headers.
+
+        Args:
+            firsts: the folder of each sequence and the image that its intrinsics are for, by the name in the lines.
+
+        Raises:
+            UserError: one has another, see `core.plausibility.cameras.check_sequence`.
+        """
+        used = {name: {first: None} for name, (_, first) in firsts.items()}
+        for line in self.lines:
+            used[line.folder] |= dict.fromkeys(self.image_file(line, frame) for frame in self.frames)
+        for name, files in used.items():
+            check_sequence(firsts[name][0], sizes_of(files))
 
     def _cure_of_missing(self, lacking: list[int], exists: Mapping[Path, bool]) -> str | None:
         """What to do where targets are missing, not only their neighbours, or images have two extensions.

@@ -112,9 +112,10 @@ def _describe_holes(numbers: list[int], times: list[float]) -> str:
     if not holes:
         return ""
     longest = max(holes, key=lambda n: times[n + 1] - times[n])
+    many, seconds = "s" if len(holes) > 1 else "", times[longest + 1] - times[longest]
     return (
-        f"; its times have {len(holes)} hole{'s' if len(holes) > 1 else ''}, the longest after frame {numbers[longest]} "
-        f"({times[longest + 1] - times[longest]:.3g} s): frames across a hole are no neighbours"
+        f"; its times have {len(holes)} hole{many}, the longest after frame {numbers[longest]} ({seconds:.3g} s): "
+        "frames across a hole are no neighbours"
     )
 
 

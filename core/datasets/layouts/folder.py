@@ -8,14 +8,13 @@ from core.datasets.camera import Camera, choose_camera, estimated_camera, thousa
 from core.datasets.known_poses import Intrinsics, KnownMotion, file_motion, frames_of_rows
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
-from core.datasets.sequences import ImageSequence, named_sequences, read_sequence, sizes_of
+from core.datasets.sequences import ImageSequence, named_sequences, read_sequence
 from core.datasets.splits import CAMERAS, LEFT, LISTS, RIGHT, SplitLine
 from core.datasets.videos import frame_rate, is_video, video_folder
 from core.errors import UserError
 from core.odometry.trajectories import Trajectory, read_trajectory
 from core.options.base import is_name_format
 from core.options.needs import Listing, Needs
-from core.plausibility.cameras import check_sequence
 
 POSES_FILE = "poses.txt"
 
@@ -211,12 +210,7 @@ class FolderDataset(SequenceDataset):
     def check_files(self) -> None:
         """Makes sure that the files are there, see `SequenceDataset.check_files`, and of one shape in each sequence."""
         super().check_files()
-        used: dict[str, dict[Path, None]] = {}
-        for line in self.lines:
-            files = used.setdefault(line.folder, {self.sequences[line.folder].first_image(): None})
-            files |= dict.fromkeys(self.image_file(line, frame) for frame in self.frames)
-        for name, files in used.items():
-            check_sequence(self.sequences[name].folder, sizes_of(files))
+        self._check_shapes({name: (one.folder, one.first_image()) for name, one in self.sequences.items()})
 
     def intrinsics(self, line: SplitLine) -> Intrinsics:
         """fx, fy, cx, cy in units of the image size."""

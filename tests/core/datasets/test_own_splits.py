@@ -174,8 +174,8 @@ def test_make_split_of_videos(tmp_path, capsys):
         (
             [(9, 1024), (1, 20480), (18, 1024)],
             10,
-            "1 holes, the longest after frame 9 (2 s)",
-            {9: 29, 27: 46},
+            "1 hole, the longest after frame 9 (2 s)",
+            {9: 9, 10: 29, 27: 46},
         ),
         # A camera that takes half as many in the dark.
         (
