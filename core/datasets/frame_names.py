@@ -91,6 +91,12 @@ def read_names(names: Collection[str]) -> Names:
     return times if regular > other or (regular == other and tie) else counted
 
 
+def sorted_by_numbers(names: Collection[str]) -> list[str]:
+    """Names in natural order, where times with decimals are one number."""
+    ordered = [name.text for name in read_names(names).ordered]
+    return ordered if len(ordered) == len(names) else sorted(names, key=natural_key)
+
+
 def _numbers(names: Collection[str], pattern: re.Pattern[str]) -> list[Name]:
     split = {name: pattern.split(name) for name in names}  # numbers at odd places
     values = {name: [Decimal(part) for part in parts[1::2]] for name, parts in split.items()}
