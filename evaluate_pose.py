@@ -1,5 +1,6 @@
 """Errors of the camera's path: of a weights folder, or of poses in a file (then no framework is imported)."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from core.options.parsing import parse
 if TYPE_CHECKING:
     import numpy as np
 
+    from core.datasets.sequences import ImageSequence
     from core.datasets.splits import SplitLine
     from core.odometry.trajectories import Trajectory
 
@@ -35,20 +37,24 @@ def evaluate_weights(options: PoseEvaluationOptions, folder: Path) -> None:
     import numpy as np
 
     from core.odometry.report import match_frames, numbered_alike
-    from core.odometry.trajectories import Trajectory, chain, read_trajectory, save_motions, write_trajectory
+    from core.odometry.trajectories import Trajectory, chain, save_motions, write_trajectory
 
     lines = find_lines(options)
     name = sequence_name(options, lines[0].folder)
-    frames = lines[0].frame + np.arange(len(lines) + 1)
+    sequence = own_images(options, lines[0].folder)
+    frames = frame_of(lines[0], sequence) + np.arange(len(lines) + 1)
     truth = None
     if not options.no_eval:  # before the network runs: a missing file should not cost its time
         standing = Trajectory(frames, np.tile(np.eye(4), (len(frames), 1, 1)))
-        truth = numbered_alike(read_trajectory(ground_truth_file(options, lines[0].folder)), standing)
+        truth = numbered_alike(
+            read_truth(ground_truth_file(options, lines[0].folder), sequence, len(frames)), standing
+        )
         match_frames(name, standing, truth)
     T_next_current = predict(options, lines)
     trajectory = Trajectory(frames, chain(T_next_current))
     save_motions(folder / "poses.npy", T_next_current)
-    write_trajectory(folder / f"trajectory_{name}.txt", trajectory)
+    numbers = frames if sequence is None else np.array([sequence.number_of(int(frame)) for frame in frames])
+    write_trajectory(folder / f"trajectory_{name}.txt", replace(trajectory, frames=numbers))
     if truth is not None:
         report(name, trajectory, truth, T_next_current, folder)
 
@@ -57,20 +63,28 @@ def evaluate_file(options: PoseEvaluationOptions) -> None:
     """Compares a user's own poses or motions; writes only where `--output` says."""
     import numpy as np
 
+    from core.datasets.splits import SplitLine
     from core.odometry.trajectories import Trajectory, chain, load_motions, read_trajectory
 
     folder = None if options.output is None else Path(options.output)
-    truth_file = options.ground_truth
-    if truth_file is None:
-        truth_file = str(ground_truth_file(options, find_lines(options)[0].folder))
+    sequence = None
+    if options.ground_truth is None:
+        of = find_lines(options)[0].folder
+        truth_file, sequence = ground_truth_file(options, of), own_images(options, of)
+    else:
+        truth_file = Path(options.ground_truth)
     if options.trajectory is not None:
         name, motions = Path(options.trajectory).stem, None
         trajectory = read_trajectory(Path(options.trajectory))
+        if sequence is not None and trajectory.numbered:
+            frames = [frame_of(SplitLine(of, number), sequence) for number in trajectory.frames.tolist()]
+            trajectory = replace(trajectory, frames=np.array(frames))
     else:
         file = Path(options.ext_poses_to_eval or "")
         name, motions = file.stem, load_motions(file)
         trajectory = Trajectory(np.arange(len(motions) + 1), chain(motions), numbered=False)
-    report(name, trajectory, read_trajectory(Path(truth_file)), motions, folder)
+    truth = read_truth(truth_file, sequence, len(trajectory.frames))
+    report(name, trajectory, truth, motions, folder)
 
 
 def report(
@@ -101,22 +115,63 @@ def find_lines(options: PoseEvaluationOptions) -> "list[SplitLine]":
     if options.eval_split is None and options.dataset == "folder":
         from core.datasets.layouts.folder import all_frames
 
-        return consecutive(all_frames(Path(options.data_path)), options.data_path)
+        lines = all_frames(Path(options.data_path))
+        return consecutive(lines, options.data_path, own_images(options, lines[0].folder))
     from core.datasets.splits import load_split
 
     split = options.eval_split or "odom_9"
-    return consecutive(load_split(split, "test"), f"split {split}")
+    lines = load_split(split, "test")
+    return consecutive(lines, f"split {split}", own_images(options, lines[0].folder))
 
 
-def consecutive(lines: "list[SplitLine]", where: str) -> "list[SplitLine]":
+def own_images(options: PoseEvaluationOptions, folder: str) -> "ImageSequence | None":
+    """The images of a user's own sequence, in whose names the numbers of lists and poses stand; else None.
+
+    Raises:
+        UserError: they are not there.
+    """
+    if options.dataset != "folder":
+        return None
+    from core.datasets.layouts.folder import own_sequence
+
+    return own_sequence(Path(options.data_path), folder)
+
+
+def frame_of(line: "SplitLine", sequence: "ImageSequence | None") -> int:
+    """The frame of a line, whose neighbours are one more and one less.
+
+    Raises:
+        UserError: no image has its number.
+    """
+    frame = line.frame if sequence is None else sequence.frame_of(line.frame)
+    if frame is None:
+        raise UserError(f"{line}: no image of {sequence and sequence.folder} has that number in its name")
+    return frame
+
+
+def read_truth(path: Path, sequence: "ImageSequence | None", count: int) -> "Trajectory":
+    """The true poses, by frame, to be compared with so many."""
+    if sequence is None:
+        from core.odometry.trajectories import read_trajectory
+
+        return read_trajectory(path)
+    from core.datasets.layouts.folder import own_truth
+
+    return own_truth(path, sequence, count)
+
+
+def consecutive(
+    lines: "list[SplitLine]", where: str, sequence: "ImageSequence | None" = None
+) -> "list[SplitLine]":
     """The lines, if they are one camera's consecutive frames of one sequence.
 
     Raises:
         UserError: they are not.
     """
     for previous, line in pairwise(lines):
-        expected = (previous.folder, previous.frame + 1, previous.side)
-        if (line.folder, line.frame, line.side) != expected:
+        expected = (previous.folder, previous.side)
+        neighbours = frame_of(line, sequence) == frame_of(previous, sequence) + 1
+        if (line.folder, line.side) != expected or not neighbours:
             raise UserError(
                 f"{where}: {str(line)!r} after {str(previous)!r}; a path needs consecutive frames of one "
                 "sequence and camera"
@@ -177,9 +232,12 @@ def predict(options: PoseEvaluationOptions, lines: "list[SplitLine]") -> "np.nda
     )
     windows = PoseWindows.plan(predictor.pose_frames(), len(lines) + 1)
     first, size, workers = lines[0], options.batch_size, options.num_workers
+    sequence = own_images(options, first.folder)
+    centres = [frame_of(first, sequence) + int(centre) for centre in windows.centres]
+    numbers = centres if sequence is None else [sequence.number_of(centre) for centre in centres]
     dataset = reader(options.dataset)(
         options.data_path,
-        [SplitLine(first.folder, first.frame + int(centre), first.side) for centre in windows.centres],
+        [SplitLine(first.folder, number, first.side) for number in numbers],
         Needs(frames=tuple(windows.frames), augmented=False),
         predictor.options.preparation("val"),
         png=options.png or None,

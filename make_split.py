@@ -30,6 +30,8 @@ def main(argv: list[str] | None = None) -> None:
     for sequence in sequences.values():
         files = [file for images in sequence.cameras.values() for file in images.values()]
         check_sequence(sequence.folder, sizes_of(files))
+        for note in sequence.notes:
+            print(note)
     split = make_split(
         sequences, options.frame_ids, options.use_stereo, options.validation_share, options.skip_static
     )

@@ -1,13 +1,17 @@
 """Depth maps in files of their own: 16-bit images, and NumPy's arrays, dense or sparse."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from core.datasets.frame_names import file_numbers, natural_key, sorted_by_numbers
 from core.datasets.kitti import MAX_IMAGE_SIDE
+from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.arrays import as_float32
 from core.files.images import open_image
+from core.plausibility.checks import unlikely
 from core.weights.npz import read_npy, read_npz
 
 DEPTH_SUFFIXES = (".npz", ".npy", ".png")  # of several under one name the first counts
@@ -38,6 +42,40 @@ def find_depth_files(folder: Path) -> list[Path]:
             f"{folder}: holds {' and '.join(kinds)} files; keep one kind, one file for every image"
         )
     return files
+
+
+def in_order_of_lines(files: list[Path], lines: Sequence[SplitLine]) -> list[Path]:
+    """The file of depth of each line: that of its number where the names have all their numbers, else in their order.
+
+    Args:
+        files: from `find_depth_files`, as many as lines.
+
+    Raises:
+        UserError: the order of the names is not clear: numbers without zeros before them, and lines do not ascend.
+    """
+    by_name = {file.stem: file for file in files}
+    by_number = {number: by_name[name] for name, number in file_numbers(set(by_name)).items()}
+    numbers = [line.frame for line in lines]
+    shared = set(numbers) & by_number.keys()
+    if len({line.folder for line in lines}) == 1 and len(set(numbers)) == len(numbers) == len(by_number):
+        if len(shared) == len(lines):
+            return [by_number[number] for number in numbers]
+        if shared:
+            unlikely(
+                "truth_order",
+                f"{files[0].parent}: is taken in the order of the names, {by_number[min(by_number)].name} for "
+                f"{str(lines[0])!r}, though {by_number[min(shared)].name} is the number of another line; name the "
+                "files by the numbers of their lines",
+            )
+    ordered = sorted_by_numbers(by_name)
+    if ordered != [file.stem for file in files]:
+        places = [(natural_key(line.folder), line.frame) for line in lines]
+        if places != sorted(places):
+            raise UserError(
+                f"{files[0].parent}: is {files[1].name} the second file, or {by_name[ordered[1]].name}? Write zeros "
+                "before the numbers in the names, in the order of the lines"
+            )
+    return [by_name[name] for name in ordered]
 
 
 def read_depth(path: Path, kind: str) -> np.ndarray:

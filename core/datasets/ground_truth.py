@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core.datasets.depth_files import find_depth_files, read_map
+from core.datasets.depth_files import find_depth_files, in_order_of_lines, read_map
 from core.datasets.kitti import (
     MAX_IMAGE_SIDE,
     Calibration,
@@ -181,7 +181,7 @@ def check_sources(root: Path, lines: Sequence[SplitLine], source: str) -> None:
 def maps_of_folder(
     folder: Path, lines: Sequence[SplitLine], unit: float | None, unknown: float | None
 ) -> Iterator[SparseDepth]:
-    """Makes the ground truth of each line of a list from a folder of depth pictures or arrays, in the order of names.
+    """Makes the ground truth of each line of a list from a folder of depth pictures or arrays, by `in_order_of_lines`.
 
     Args:
         unit: metres in a step; None: arrays hold metres.
@@ -199,7 +199,7 @@ def maps_of_folder(
         raise UserError(
             f"{files[0]}: nothing says what its steps are: give --depth_unit METRES, such as 0.001"
         )
-    for file, line in zip(files, lines, strict=True):
+    for file, line in zip(in_order_of_lines(files, lines), lines, strict=True):
         depth = read_map(file)
         known = np.isfinite(depth) & (depth > 0)
         if unknown is not None:

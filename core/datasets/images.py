@@ -12,11 +12,13 @@ from core.datasets.bad_images import BadImages
 from core.datasets.image_cache import ImageCache
 from core.datasets.preparation import IMAGES, View
 from core.datasets.sample import Frame
+from core.datasets.sequences import sizes_of
 from core.datasets.splits import SplitLine, other_camera
 from core.errors import UserError
 from core.files.images import BadImageError, load_image, to_array
 from core.options.base import no_data
 from core.options.needs import Listing, Needs, Preparation
+from core.plausibility.cameras import check_sequence
 from core.plausibility.lists import by_folder
 
 OTHER = {".jpg": ".png", ".png": ".jpg"}
@@ -109,8 +111,12 @@ class SequenceImages(ABC):
 
     def moment(self, line: SplitLine, frame: Frame) -> tuple[int, int]:
         """Number of the moment in the sequence, and camera, of a line's frame; `s` is the other camera of the pair."""
-        camera = self.camera_number(line)
-        return (line.frame, other_camera(camera)) if frame == "s" else (line.frame + int(frame), camera)
+        number, camera = self.frame_of(line), self.camera_number(line)
+        return (number, other_camera(camera)) if frame == "s" else (number + int(frame), camera)
+
+    def frame_of(self, line: SplitLine) -> int:
+        """The frame of a line's target, whose neighbours are one more and one less; here the number in the list."""
+        return line.frame
 
     def frame_rate(self, line: SplitLine) -> float | None:
         """Frames per second of a line's sequence, where it is known."""
@@ -164,6 +170,21 @@ class SequenceImages(ABC):
             cure = self._cure_of_missing([index for index, _ in missing], exists) or self._cure(index)
             raise UserError(f"{path}: no such image ({count} are missing); {cure}{self.skipping}")
 
+    def _check_shapes(self, firsts: Mapping[str, tuple[Path, Path]]) -> None:
+        """Makes sure that the images of a sequence that lines use have the shape of its first one, by their headers.
+
+        Args:
+            firsts: the folder of each sequence and the image that its intrinsics are for, by the name in the lines.
+
+        Raises:
+            UserError: one has another, see `core.plausibility.cameras.check_sequence`.
+        """
+        used = {name: {first: None} for name, (_, first) in firsts.items()}
+        for line in self.lines:
+            used[line.folder] |= dict.fromkeys(self.image_file(line, frame) for frame in self.frames)
+        for name, files in used.items():
+            check_sequence(firsts[name][0], sizes_of(files))
+
     def _cure_of_missing(self, lacking: list[int], exists: Mapping[Path, bool]) -> str | None:
         """What to do where targets are missing, not only their neighbours, or images have two extensions.
 
@@ -183,7 +204,7 @@ class SequenceImages(ABC):
         targets = [n for n in dict.fromkeys(lacking) if not exists[self.image_path(self.lines[n], 0)]]
         if all(self.image_path(self.lines[n], 0).parent.is_dir() for n in targets):
             line, times = self.lines[first], [int(frame) for frame in self.frames if frame != "s"]
-            if line.frame + min(times) < 0:
+            if self.frame_of(line) + min(times) < 0:
                 return f"there is no frame before 0; {self._cure(first)}"
             return None
         counted = by_folder([self.lines[n].folder for n in targets], [line.folder for line in self.lines])

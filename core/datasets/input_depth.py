@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.datasets.augmentation import Augmentation
-from core.datasets.depth_files import DEPTH_SUFFIXES, find_depth_files, read_metric_depth
+from core.datasets.depth_files import (
+    DEPTH_SUFFIXES,
+    find_depth_files,
+    in_order_of_lines,
+    read_metric_depth,
+)
 from core.datasets.preparation import DEPTHS, View
 from core.datasets.sample import Sample
 from core.errors import UserError
@@ -141,6 +146,7 @@ class WithDepthFiles:
                 f"{folder}: holds {len(self.files)} files of depth, but there are {len(dataset)} images; give "
                 "one for each, in the order of the names"
             )
+        self.files = in_order_of_lines(self.files, dataset.lines)
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -71,7 +71,7 @@ def _read_images(paths: list[Path], decode: int) -> tuple[Counter[tuple[int, int
                 image = load_image(path)
                 sizes[image.height, image.width] += 1
             else:
-                sizes[image_size(path)] += 1
+                sizes[image_size(path, is_photo=True)] += 1
         except BadImageError as error:
             bad.append(error)
     return sizes, bad

@@ -16,7 +16,7 @@ from core.datasets.oxts import T_world_imu, oxts_path, read_packet
 from core.datasets.splits import LEFT
 from core.errors import UserError
 from core.geometry import invert_rigid
-from core.odometry.trajectories import are_rotations, read_trajectory
+from core.odometry.trajectories import Trajectory, are_rotations, read_trajectory
 from core.plausibility.cameras import check_kitti_sequence, check_projections
 
 POSES_FORMAT = "a row of 12 numbers per image, T_world_camera in metres"
@@ -268,36 +268,50 @@ def _cameras(
 def _rows(path: Path, images: dict[int, int | None] | None = None) -> Callable[[int], np.ndarray]:
     """`KnownMotion.read` of a file of poses, whose rows are those of the images; None: of frames 0, 1, …"""
     trajectory = read_trajectory(path)
-    frames = trajectory.frames.tolist()
-    if images is not None and trajectory.numbered:
-        frames = _frames_of_rows(path, frames, images)
-    elif images is not None:
-        if len(frames) != len(images):
-            raise UserError(f"{path}: {len(frames)} poses for {len(images)} images; needed is {POSES_FORMAT}")
-        frames = list(images)
+    frames = trajectory.frames.tolist() if images is None else frames_of_rows(path, trajectory, images)
     poses = dict(zip(frames, trajectory.T_world_camera, strict=True))
 
     def read(frame: int) -> np.ndarray:
         if frame not in poses:
-            raise MissingPoseError(f"{path}: {len(poses)} poses, but none of frame {frame}")
+            number = (images or {}).get(frame) or frame  # as in lists
+            raise MissingPoseError(f"{path}: {len(poses)} poses, but none of frame {number}")
         return poses[frame]
 
     return read
 
 
-def _frames_of_rows(path: Path, rows: list[int], images: dict[int, int | None]) -> list[int]:
-    """The frames of rows that begin with the number in an image's name, which need not be the frame."""
+def frames_of_rows(path: Path, trajectory: Trajectory, images: dict[int, int | None]) -> list[int | None]:
+    """The frame of each row of a file of poses; None of rows between the images.
+
+    Rows of 13 numbers begin with the number in an image's name. Rows of 12 are those of the images in their order; or
+    where they reach beyond the largest number in a name, as of a whole video, the row is that number.
+
+    Args:
+        path: of the file, for messages.
+        trajectory: what it holds.
+        images: frames of the images, in their order, and the numbers in their names; None where they have none.
+
+    Raises:
+        UserError: it is not clear of which image a row is.
+    """
+    rows: list[int] = trajectory.frames.tolist()
     frames = {number: frame for frame, number in images.items()}
-    if all(number == frame for number, frame in frames.items()):
-        return rows  # there may be poses between the images
-    if None in frames:
+    last = max((number for number in frames if number is not None), default=0)
+    if not trajectory.numbered:
+        if len(rows) == len(images):
+            return list(images)
+        if None in frames or last < len(images) or len(rows) <= last:
+            raise UserError(f"{path}: {len(rows)} poses for {len(images)} images; needed is {POSES_FORMAT}")
+    elif all(number == frame for number, frame in frames.items()):
+        return list(rows)  # there may be poses between the images
+    elif None in frames:
         raise UserError(
             f"{path}: its rows begin with a number, but the names of the images do not have one number each; "
             f"needed is {POSES_FORMAT}"
         )
-    for row in rows:
+    for row in rows if not frames.keys() <= set(rows) else ():
         if row not in frames:  # else rows that count the frames would be taken for others, in silence
             raise UserError(
                 f"{path}: no image has the number {row} in its name; rows of 13 numbers begin with that of their image"
             )
-    return [frames[row] for row in rows]
+    return [frames.get(row) for row in rows]

@@ -50,7 +50,7 @@ class MeasuredMotion(MeasuredDepth):
             if not self._find_motion(line, baseline):
                 continue
             for frame in times:
-                needed.setdefault((line.folder, line.frame + frame), index)
+                needed.setdefault((line.folder, self.moment(line, frame)[0]), index)
         missing: list[tuple[int, MissingPoseError]] = []
         for (folder, frame), index in tqdm(needed.items(), desc="poses", unit="pose", disable=None):
             try:
@@ -82,7 +82,7 @@ class MeasuredMotion(MeasuredDepth):
         lacking = {}
         for index, line in enumerate(self.lines):
             motion = self._motions.get(line.folder)
-            if motion is None or any(line.frame + frame not in motion.poses for frame in times):
+            if motion is None or any(self.moment(line, frame)[0] not in motion.poses for frame in times):
                 lacking[index] = "known poses"
         self.leave_out(lacking)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.cores import available_cores
+from core.datasets.frame_names import natural_key
 from core.datasets.motion import motion
-from core.datasets.sequences import STEREO_FOLDERS, ImageSequence, natural_key
+from core.datasets.sequences import STEREO_FOLDERS, ImageSequence
 from core.datasets.splits import SIDES, SplitLine, other_camera
 from core.errors import UserError
 from core.files.whole import add_files_atomically, write_folder_atomically, write_text
@@ -110,8 +111,8 @@ def make_split(
         moving = _moving(sequences, usable, frame_ids, skip_static / STATIC_WIDTH, measure)
     train, val = _hold_out(moving, validation_share, max(frame_ids) - min(frame_ids))
     split = OwnSplit(
-        train=_lines(train),
-        val=_lines(val),
+        train=_lines(sequences, train),
+        val=_lines(sequences, val),
         images=_count(there),
         without_neighbours=_count(there) - _count(usable),
         static=_count(usable) - _count(moving),
@@ -201,7 +202,7 @@ def _whole_sequences(lengths: Mapping[str, int], share: float) -> set[str]:
     return held or {min(lengths, key=lambda name: lengths[name])}
 
 
-def _lines(frames: Frames) -> list[SplitLine]:
+def _lines(sequences: Mapping[str, ImageSequence], frames: Frames) -> list[SplitLine]:
     rows = [(name, frame, camera) for (name, camera), numbers in frames.items() for frame in numbers]
     rows.sort(key=lambda row: (natural_key(row[0]), *row[1:]))
-    return [SplitLine(name, frame, SIDES[camera]) for name, frame, camera in rows]
+    return [SplitLine(name, sequences[name].number_of(frame), SIDES[camera]) for name, frame, camera in rows]

@@ -17,8 +17,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from core.datasets.depth_files import DEPTH_SUFFIXES
+from core.datasets.frame_names import natural_key
 from core.datasets.known_poses import Intrinsics
-from core.datasets.sequences import images_in, natural_key
+from core.datasets.sequences import images_in
 from core.datasets.splits import LISTS
 from core.errors import UserError
 from core.files.images import BadImageError, image_size

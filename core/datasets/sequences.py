@@ -2,11 +2,21 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
+from core.datasets.frame_names import (
+    MOST_FRAME,
+    ONE_MOMENT,
+    describe_pairs,
+    file_numbers,
+    find_pairs,
+    frame_numbers,
+    natural_key,
+)
 from core.errors import UserError
 from core.files.images import BadImageError, image_size
 from core.files.inputs import OUTPUTS
@@ -26,9 +36,7 @@ STEREO_FOLDERS = (
     ("cam0/data", "cam1/data"),
     ("rgb", "rgb2"),
 )
-MOST_FRAME = 10**10 - 1  # a split list has ten digits for it
 MOST_DIGITS = 99
-LONGEST_GAP = 1000  # in counted frames: one gap is like another, and no source is that far away
 
 
 @dataclass(frozen=True)
@@ -38,15 +46,55 @@ class ImageSequence:
     Attributes:
         folder: where they lie.
         cameras: the file of each frame, by camera: 2 (the only one, or the left) and 3 (the right).
+        numbers: what lists and poses call each frame: the number in its name; empty where that is the frame.
+        notes: what the user should know of how they were read, a line each.
     """
 
     folder: Path
     cameras: dict[int, dict[int, Path]]
+    numbers: Mapping[int, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def is_stereo(self) -> bool:
         """Whether it has two cameras."""
         return len(self.cameras) > 1
+
+    def number_of(self, frame: int) -> int:
+        """What lists and poses call a frame."""
+        return self.numbers.get(frame, frame)
+
+    def frame_of(self, number: int) -> int | None:
+        """The frame that a list or a pose means; also of an image that is missing where the others are regular.
+
+        None where no image may have that number.
+        """
+        if not self.numbers:
+            return number
+        return self._frames[number] if number in self._frames else self._frame_between(number)
+
+    def written_numbers(self) -> dict[int, int | None]:
+        """The number in the name of each image of the only or left camera, by frame; None where they have none."""
+        stems = {frame: path.stem for frame, path in self.cameras[2].items()}
+        numbers = file_numbers(set(stems.values()))
+        return {frame: numbers.get(stem) for frame, stem in stems.items()}
+
+    @cached_property
+    def _frames(self) -> dict[int, int]:
+        return {number: frame for frame, number in self.numbers.items()}
+
+    def _frame_between(self, number: int) -> int | None:
+        """Of a hole, at whole steps from the image before."""
+        known = sorted(self._frames)
+        steps = sorted(
+            (after - before) / (self._frames[after] - self._frames[before])
+            for before, after in pairwise(known)
+            if self._frames[after] > self._frames[before]
+        )
+        before = max((one for one in known if one < number), default=known[0])
+        count = (number - before) / steps[len(steps) // 2] if steps else 0.5
+        frame = self._frames[before] + round(count)
+        return frame if abs(count - round(count)) <= ONE_MOMENT and frame not in self.numbers else None
 
     def image_size(self) -> tuple[int, int]:
         """(height, width) of its first readable image.
@@ -92,17 +140,33 @@ def read_sequence(folder: Path) -> ImageSequence:
     names = [images_in(camera) for camera in pair or (folder,)]
     if not all(names):
         raise UserError(f"{folder}: no images ({', '.join(EXTENSIONS)}); check --data_path and --split")
-    if len(names) == 1 or set(names[0]) & set(names[1]):
-        frames = frame_numbers({stem for stems in names for stem in stems})
-        numbered = [{frames[stem]: path for stem, path in stems.items()} for stems in names]
-    else:  # such as left_0001.png and right_0001.png
-        each = [frame_numbers(set(stems)) for stems in names]
-        numbered = [{f[stem]: stems[stem] for stem in stems} for f, stems in zip(each, names, strict=True)]
-        if not set(numbered[0]) & set(numbered[1]):
+    notes: tuple[str, ...] = ()
+    moments = [{stem: stem for stem in stems} for stems in names]  # of each image
+    if pair is not None:
+        pairs = find_pairs(*names)
+        if not pairs.paired:
             raise UserError(
-                f"{folder}: no two images of {pair[0].name} and {pair[1].name} have the same name"  # type: ignore[index]
+                f"{folder}: no two images of {pair[0].name} and {pair[1].name} have the same name, number or time (to "
+                f"{ONE_MOMENT:.0%} of the usual step); give the two images of a moment the same name"
             )
-    return ImageSequence(folder, {2 + n: dict(sorted(images.items())) for n, images in enumerate(numbered)})
+        moments[1] = pairs.names
+        notes = (f"{folder}: {describe_pairs(pairs)}",) if pairs.by_time else ()
+    every = {moment for of_camera in moments for moment in of_camera.values()}
+    frames = frame_numbers(every)
+    numbered = [
+        {frames[of_camera[stem]]: path for stem, path in stems.items() if stem in of_camera}
+        for stems, of_camera in zip(names, moments, strict=True)
+    ]
+    cameras = {2 + n: dict(sorted(images.items())) for n, images in enumerate(numbered)}
+    return ImageSequence(folder, cameras, _list_numbers(frames), notes)
+
+
+def _list_numbers(frames: dict[str, int]) -> dict[int, int]:
+    """`ImageSequence.numbers`: those in the names, where each has one that fits into a list."""
+    numbers = file_numbers(set(frames))
+    if not numbers or numbers == frames or max(numbers.values()) > MOST_FRAME:
+        return {}
+    return {frames[name]: number for name, number in numbers.items()}
 
 
 def find_sequences(root: Path) -> dict[str, ImageSequence]:
@@ -176,57 +240,6 @@ def folders_below(root: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         yield Path(name)
-
-
-def natural_key(text: str) -> list[str | int]:
-    """Sorts `frame9` before `frame10`."""
-    return [int(part) if n % 2 else part for n, part in enumerate(re.split(r"([0-9]+)", text))]
-
-
-def frame_numbers(names: set[str]) -> dict[str, int]:
-    """The frame of each image, by its name without extension.
-
-    It is the last number in the name that is not the same in all (as a camera's may be), where any two differ by one.
-    Where all differ by more (every fifth image of a video, times in nanoseconds) the usual difference counts as one,
-    from 0 on. So a hole in the numbers is a hole in the frames: 7 and 9 are no neighbours. A change in the rest of
-    the name is a hole too. Names without numbers are counted from 0 in natural order.
-    """
-    ordered = sorted(names, key=natural_key)
-    numbers = _numbers(ordered)
-    steps = [
-        number - before if rest == rest_before else None
-        for (rest_before, before), (rest, number) in pairwise(numbers)
-    ]
-    regular = sorted(step for step in steps if step)
-    if len(numbers) < len(ordered) or (steps and not regular):
-        return {name: frame for frame, name in enumerate(ordered)}
-    usual = 1 if regular[:1] in ([], [1]) else regular[(len(regular) - 1) // 2]
-    if usual == 1 and not {0, None} & set(steps) and numbers[-1][1] <= MOST_FRAME:
-        return {name: number for name, (_, number) in zip(ordered, numbers, strict=True)}
-    frames = [0]
-    for step in steps:
-        frames.append(frames[-1] + (2 if step is None else min(max(1, round(step / usual)), LONGEST_GAP)))
-    return dict(zip(ordered, frames, strict=True))
-
-
-def file_numbers(names: set[str]) -> dict[str, int]:
-    """The number that `frame_numbers` looks at, as it is written; empty where some have none, or the same."""
-    ordered = sorted(names, key=natural_key)
-    numbers = [number for _, number in _numbers(ordered)]
-    return dict(zip(ordered, numbers, strict=True)) if len(set(numbers)) == len(ordered) else {}
-
-
-def _numbers(ordered: list[str]) -> list[tuple[str, int]]:
-    """The rest and the last number that is not the same in all, of each of the names that have one."""
-    split = [re.split(r"([0-9]+)", name) for name in ordered]  # numbers at odd places
-    shared = min((len(parts) // 2 for parts in split), default=0)
-    varying = [n for n in range(1, shared + 1) if len({int(parts[-2 * n]) for parts in split}) > 1]
-    place = -2 * min(varying, default=1)
-    return [
-        ("".join([*parts[:place], "\0", *parts[place + 1 :]]), int(parts[place]))
-        for parts in split
-        if len(parts) > 1
-    ]
 
 
 def _stereo_folders(folder: Path) -> tuple[Path, Path] | None:

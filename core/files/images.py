@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
 PNG_HEAD, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 NO_IMAGE = (errno.EISDIR, errno.EINVAL)  # a folder, a pipe
 ORIENTATION = 0x0112  # EXIF's tag: from 5 on the image lies on its side
+PNG_DEPTH, TIFF_DEPTH = 24, 258  # where the bits a channel stand: a byte of the file, a tag
+PPM_HEAD = 4096  # bytes, comments included, within which its largest value stands
 
 
 class BadImageError(UserError):
@@ -36,18 +39,23 @@ class BadImageError(UserError):
         self.path, self.reason = Path(path), reason
 
 
-def open_image(path: Path, cure: str = "check the path", exact: bool = False) -> Image.Image:
+def open_image(
+    path: Path, cure: str = "check the path", exact: bool = False, is_photo: bool = False
+) -> Image.Image:
     """Opens and decodes an image file of any mode, upright.
 
     Args:
         cure: what to do when the file is missing; ends the error message.
         exact: its pixels are measurements: see `check_png`.
+        is_photo: its channels must have 8 bits.
 
     Raises:
-        BadImageError: missing, truncated, or not an image.
+        BadImageError: missing, truncated, not an image, or a photo of more than 8 bits.
     """
     try:
         with _opened(path, exact) as image:
+            if is_photo:
+                require_8_bits(image, path)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # a telephone stores how it was held
             return image
@@ -105,14 +113,19 @@ def _unreadable(path: Path, error: Exception) -> BadImageError:
     return BadImageError(path, f"damaged or not an image ({error}); copy or convert it again")
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path, is_photo: bool = False) -> tuple[int, int]:
     """(height, width) of an image file, upright, from its header alone.
 
+    Args:
+        is_photo: its channels must have 8 bits.
+
     Raises:
-        BadImageError: missing, or not an image.
+        BadImageError: missing, not an image, or a photo of more than 8 bits.
     """
     try:
         with _opened(path) as image:
+            if is_photo:
+                require_8_bits(image, path)
             width, height = image.size
             has_exif = image.format != "PNG" or "exif" in image.info  # Pillow decodes a PNG to look for more
             lies_on_its_side = has_exif and image.getexif().get(ORIENTATION, 1) >= 5
@@ -133,14 +146,47 @@ def load_image(path: Path, mirrored: bool = False, cure: str = "check the path")
     Raises:
         BadImageError: missing, truncated, not an image, or of more than 8 bits.
     """
-    image = _as_rgb(open_image(path, cure), path)
+    image = _as_rgb(open_image(path, cure, is_photo=True))
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else image
 
 
-def _as_rgb(image: Image.Image, name: Path | str) -> Image.Image:
+def _as_rgb(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def require_8_bits(image: Image.Image, name: Path | str) -> None:
+    """Makes sure that an image has 8 bits a channel, or fewer.
+
+    Args:
+        image: best not yet decoded: then its file says what Pillow does not, which takes the high byte of colours.
+
+    Raises:
+        BadImageError: it has more.
+    """
     if image.mode.startswith(("I", "F")):  # conversion would clip at 255
         raise BadImageError(name, f"has more than 8 bits a channel ({image.mode}); convert it to 8-bit RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    if (bits := _bits(image)) > 8:
+        raise BadImageError(
+            name, f"has more than 8 bits a channel ({bits}-bit {image.mode}); convert it to 8-bit RGB"
+        )
+
+
+def _bits(image: Image.Image) -> int:
+    """The bits a channel by the head of its file; 8 where that is at hand no more."""
+    if image.format == "TIFF":
+        return int(max(np.atleast_1d(getattr(image, "tag_v2", {}).get(TIFF_DEPTH, 8))))
+    file = getattr(image, "fp", None)
+    if image.format not in ("PNG", "PPM") or file is None:
+        return 8
+    place = file.tell()
+    file.seek(0)
+    head = file.read(PPM_HEAD)
+    file.seek(place)
+    if image.format == "PNG":
+        return int(head[PNG_DEPTH])
+    words = re.sub(rb"#[^\r\n]*", b"", head).split(maxsplit=4)  # kind, width, height, largest value
+    is_stated = words[0] in (b"P2", b"P3", b"P5", b"P6") and len(words) > 3 and words[3].isdigit()
+    return int(words[3]).bit_length() if is_stated else 8
 
 
 def encoded(image: Image.Image, extension: str, **settings: Any) -> bytes:
@@ -242,7 +288,8 @@ def _as_array(image: Any) -> np.ndarray:
     if isinstance(image, str | os.PathLike):
         return to_array(load_image(Path(image)))
     if isinstance(image, Image.Image):
-        return to_array(_as_rgb(image, "an image of Pillow"))
+        require_8_bits(image, "an image of Pillow")
+        return to_array(_as_rgb(image))
     array = np.asarray(image)
     if array.ndim == 2 or array.shape[2:] == (1,):
         return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2) if array.size else array

@@ -22,6 +22,7 @@ class VideoReader:
     Attributes:
         frame_rate: frames per second, as the source states it.
         length: frames that the file announces, perhaps wrongly; None for a camera or where it says nothing.
+        time: of the frame that was given last, seconds as the file says; 0 where it says nothing.
 
     Raises:
         UserError: no such camera, or no video with at least one readable frame.
@@ -30,7 +31,7 @@ class VideoReader:
     def __init__(self, source: Path | int) -> None:
         """Opens a file, or the camera of that number, and reads the first frame."""
         self.name = f"webcam:{source}" if isinstance(source, int) else str(source)
-        self._capture = _open(source)
+        self._capture, self.time = _open(source), 0.0
         first = self._read() if self._capture.isOpened() else None
         if first is None:
             self.close()
@@ -64,6 +65,7 @@ class VideoReader:
 
     def _read(self) -> np.ndarray | None:
         found, frame = self._capture.read()
+        self.time = self._capture.get(quiet_cv2().CAP_PROP_POS_MSEC) / 1000
         return np.ascontiguousarray(frame[:, :, ::-1]) if found else None
 
 

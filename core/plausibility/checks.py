@@ -18,6 +18,7 @@ CHECKS = {
     "truth_unit": "true depth is in metres: its median lies between 0.05 and 200 m",
     "truth_unknown": "no one number stands for unknown depth: few pixels have the same depth",
     "truth_shape": "truth and images have one shape",
+    "truth_order": "files of depth are called by the numbers of their lines, or by none of them",
     "few_pixels": "at least 100 pixels an image are compared",
     "camera_centre": "the principal point lies between 0.35 and 0.65 of the image",
     "camera_pixels": "pixels are square, or the stored images were stretched a little",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.datasets.depth_files import DEPTH_SUFFIXES, find_depth_files, read_map
+from core.datasets.depth_files import DEPTH_SUFFIXES, find_depth_files, in_order_of_lines, read_map
 from core.datasets.hints.files import relative_path
 from core.datasets.preparation import nearest, scatter
 from core.datasets.splits import SplitLine
@@ -74,7 +74,7 @@ def find_maps(folder: Path, lines: list[SplitLine]) -> list[Path]:
             f"{folder}: {len(files)} files of depth, but the split has {len(lines)} lines; files of one folder are "
             "those of the lines in their order"
         )
-    return files
+    return in_order_of_lines(files, lines)
 
 
 def _in_tree(folder: Path, line: SplitLine) -> Path:

@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from core.datasets.camera import Camera, choose_camera, estimated_camera, thousand_pixels
-from core.datasets.known_poses import Intrinsics, KnownMotion, file_motion
+from core.datasets.known_poses import Intrinsics, KnownMotion, file_motion, frames_of_rows
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
-from core.datasets.sequences import ImageSequence, file_numbers, named_sequences, read_sequence, sizes_of
+from core.datasets.sequences import ImageSequence, named_sequences, read_sequence
 from core.datasets.splits import CAMERAS, LEFT, LISTS, RIGHT, SplitLine
 from core.datasets.videos import frame_rate, is_video, video_folder
 from core.errors import UserError
+from core.odometry.trajectories import Trajectory, read_trajectory
 from core.options.base import is_name_format
 from core.options.needs import Listing, Needs
-from core.plausibility.cameras import check_sequence
 
 POSES_FILE = "poses.txt"
 
@@ -26,16 +28,49 @@ def all_frames(data_path: Path) -> list[SplitLine]:
     folder = video_folder(data_path)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder or video; check --data_path")
-    frames = list(read_sequence(folder).cameras[LEFT])
+    sequence = read_sequence(folder)
+    frames = list(sequence.cameras[LEFT])
     if len(frames) < 2:
         raise UserError(f"{folder}: one image makes no path; check --data_path")
-    return [SplitLine(".", frame) for frame in frames[:-1]]
+    return [SplitLine(".", sequence.number_of(frame)) for frame in frames[:-1]]
+
+
+def own_sequence(data_path: Path, folder: str) -> ImageSequence:
+    """The sequence of a line's folder.
+
+    Raises:
+        UserError: it is not there.
+    """
+    root = video_folder(data_path)
+    return read_sequence(root if folder == "." else root / folder)
+
+
+def own_truth(path: Path, sequence: ImageSequence, count: int) -> Trajectory:
+    """The true poses of one's own images, by frame: rows are found as for training with known poses.
+
+    Args:
+        path: of the file.
+        sequence: of the images.
+        count: of the poses that it is compared with. As many rows of 12 numbers may be theirs alone.
+
+    Raises:
+        UserError: the file is missing or malformed, or it is not clear of which image a row is.
+    """
+    truth, numbers = read_trajectory(path), sequence.written_numbers()
+    counts_from_0 = not sequence.numbers and list(numbers) == list(range(len(numbers)))
+    if not truth.numbered and (counts_from_0 or len(truth.frames) == count != len(numbers)):
+        return truth  # row n is frame n, however many there are
+    frames = frames_of_rows(path, truth, numbers)
+    known = [(frame, T) for frame, T in zip(frames, truth.T_world_camera, strict=True) if frame is not None]
+    return Trajectory(np.array([frame for frame, _ in known]), np.stack([T for _, T in known]))
 
 
 class FolderDataset(SequenceDataset):
     """Lines are `<sequence> <frame> <side>`, as make_split.py writes them; see `core/datasets/sequences.py`.
 
-    The sequence is a folder below the root (`.` is the root itself), the frame the number in the file's name.
+    The sequence is a folder below the root (`.` is the root itself), the frame the number in the file's name; the
+    next frame is the next image, also where every fifth number has one. Where names have no such numbers, or none
+    of ten digits, images are counted, see `core.datasets.frame_names.frame_numbers`.
     Where poses are known they are in `poses.txt` in the folder of the sequence.
     A video stands for the folder of its frames. The side of a single camera is l, or left out.
 
@@ -85,6 +120,19 @@ class FolderDataset(SequenceDataset):
             )
         return sequence.cameras[camera].get(number, sequence.folder / f"(frame {number} of camera {camera})")
 
+    def frame_of(self, line: SplitLine) -> int:
+        """The counted frame of the number in a line."""
+        sequence = self.sequences[line.folder]
+        frame = sequence.frame_of(line.frame)
+        if frame is None:
+            first, *_, last = sorted(sequence.numbers.values())
+            where = f"{line.origin}: " if line.origin else ""
+            raise UserError(
+                f"{where}{sequence.folder}: no image has the number {line.frame} in its name ({first} to {last}, "
+                f"{len(sequence.numbers)} images); lists have the numbers in names, as make_split.py writes them"
+            )
+        return frame
+
     def camera_number(self, line: SplitLine) -> int:
         """The camera that took a line's target; a single one counts as the left one."""
         return LEFT if line.side is None else line.camera
@@ -133,6 +181,8 @@ class FolderDataset(SequenceDataset):
         first = self.image_path(self.lines[0], 0)
         if not first.is_file():
             raise UserError(f"{first}: no such image; check --data_path and --split")
+        for sequence in self.sequences.values():
+            self.notes += sequence.notes if "s" in self.frames else ()
         self._note_estimates()
         if "s" in self.frames:
             self._find_baseline()
@@ -160,12 +210,7 @@ class FolderDataset(SequenceDataset):
     def check_files(self) -> None:
         """Makes sure that the files are there, see `SequenceDataset.check_files`, and of one shape in each sequence."""
         super().check_files()
-        used: dict[str, dict[Path, None]] = {}
-        for line in self.lines:
-            files = used.setdefault(line.folder, {self.sequences[line.folder].first_image(): None})
-            files |= dict.fromkeys(self.image_file(line, frame) for frame in self.frames)
-        for name, files in used.items():
-            check_sequence(self.sequences[name].folder, sizes_of(files))
+        self._check_shapes({name: (one.folder, one.first_image()) for name, one in self.sequences.items()})
 
     def intrinsics(self, line: SplitLine) -> Intrinsics:
         """fx, fy, cx, cy in units of the image size."""
@@ -179,10 +224,7 @@ class FolderDataset(SequenceDataset):
                 f"{sequence.folder / POSES_FILE}: has the poses of the left camera; for the right one, give --baseline "
                 "METRES, or baseline in intrinsics.yaml"
             )
-        stems = {frame: path.stem for frame, path in sequence.cameras[LEFT].items()}
-        numbers = file_numbers(set(stems.values()))
-        frames = {frame: numbers.get(stem) for frame, stem in stems.items()}
-        return file_motion(sequence.folder / POSES_FILE, frames, baseline)
+        return file_motion(sequence.folder / POSES_FILE, sequence.written_numbers(), baseline)
 
     def _needs_right(self, folder: str) -> bool:
         """Whether the lines of a sequence need the right camera."""

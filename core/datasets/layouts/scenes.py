@@ -92,6 +92,13 @@ class Scenes(SequenceDataset):
             return scene.folder / f"(frame {number} of {len(scene.images)})"
         return scene.images[number]
 
+    def check_files(self) -> None:
+        """Makes sure that the files are there, see `SequenceDataset.check_files`, and of one shape in each scene."""
+        super().check_files()
+        if not self.needs.intrinsics:
+            return
+        self._check_shapes({name: (scene.folder, scene.images[0]) for name, scene in self.scenes.items()})
+
     def camera_number(self, line: SplitLine) -> int:
         """There is one camera."""
         return LEFT

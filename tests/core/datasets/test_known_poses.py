@@ -251,18 +251,26 @@ def test_own_poses_give_the_exact_motion(own):
 
 
 def test_numbered_rows_of_frames_that_are_counted(tmp_path):
-    """Every fifth image: 0, 5, 10, … are frames 0, 1, 2, …; rows begin with the number in the name."""
+    """Every fifth image: 0, 5, 10, … are frames 0, 1, 2, …; lines and rows have the number in the name."""
     write_images(tmp_path / "fifth", [f"{5 * frame:04d}.png" for frame in range(FRAMES)])
-    poses, line = tmp_path / "fifth" / "poses.txt", SplitLine("fifth", 1)
+    poses, line = tmp_path / "fifth" / "poses.txt", SplitLine("fifth", 5)
     rows = [" ".join(f"{v:.12e}" for v in pose_of(frame, 2)[:3].ravel()) for frame in range(FRAMES)]
     poses.write_text("".join(f"{5 * frame} {rows[frame]}\n" for frame in (0, 1, 2)))
 
     def expected(line, frame):
-        return exact_motion(SplitLine("", line.frame, "l"), frame)
+        return exact_motion(SplitLine("", line.frame // 5, "l"), frame)
 
     assert_exact(read("folder", tmp_path, [line]), [line], expected)
-    with pytest.raises(UserError, match=r"3 poses, but none of frame 3; line 1 of the split"):
-        read("folder", tmp_path, [SplitLine("fifth", 2)])
+    with pytest.raises(UserError, match=r"3 poses, but none of frame 15; line 1 of the split"):
+        read("folder", tmp_path, [SplitLine("fifth", 10)])
+    write_poses(poses, list(range(FRAMES)))  # a row of 12 numbers per image
+    assert_exact(read("folder", tmp_path, [line]), [line], expected)
+    between = [frame // 5 for frame in range(5 * FRAMES)]  # of the whole video: row n is number n
+    write_poses(poses, between)
+    assert_exact(read("folder", tmp_path, [line]), [line], expected)
+    write_poses(poses, between[: 4 * FRAMES])
+    with pytest.raises(UserError, match=r"poses\.txt: 20 poses for 5 images"):
+        read("folder", tmp_path, [line])
     poses.write_text("".join(f"{frame} {rows[frame]}\n" for frame in range(FRAMES)))
     with pytest.raises(UserError, match=r"poses\.txt: no image has the number 1 in its name; rows of 13"):
         read("folder", tmp_path, [line])

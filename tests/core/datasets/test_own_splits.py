@@ -9,8 +9,9 @@ from core.datasets.motion import check_stereo, motion
 from core.datasets.own_splits import make_split
 from core.datasets.sequences import find_sequences
 from core.datasets.splits import SplitLine, load_split
+from core.datasets.videos import extract_videos, frame_rate
 from core.errors import UserError
-from tests.core.own_images import numbered, write_images, write_video
+from tests.core.own_images import numbered, write_images, write_timed_video, write_video
 from tests.core.samples import open_lines
 from tests.scripts import assert_says, listing, refused, succeeds
 
@@ -164,6 +165,49 @@ def test_make_split_of_videos(tmp_path, capsys):
     assert_says(capsys.readouterr().out, "its frames are already in", "1 sequences")
     assert {line.folder for line in load_split(tmp_path / "lists", "train")} == {"drive_frames"}
     assert listing(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("durations", "rate", "holes", "frames"),
+    [
+        # W6: 5.95745 per second, and frames 9 and 10 in the list.
+        (
+            [(9, 1024), (1, 20480), (18, 1024)],
+            10,
+            "1 hole, the longest after frame 9 (2 s)",
+            {9: 9, 10: 29, 27: 46},
+        ),
+        # A camera that takes half as many in the dark.
+        (
+            [(10, 1024), (8, 2048)],
+            10,
+            "7 holes, the longest after frame 10 (0.2 s)",
+            {10: 10, 11: 12, 17: 24},
+        ),
+        # Frames that a telephone dropped, and a clock that trembles.
+        ([(4, 341), (1, 342), (1, 683), (3, 340), (1, 1024), (9, 341)], 30, "2 holes", {5: 5, 6: 7, 10: 13}),
+        ([(28, 1024)], 10, "", {0: 0, 27: 27}),
+        ([(5, 1000), (5, 1048), (5, 1024)], 10, "", {14: 14}),
+    ],
+)
+def test_a_video_s_own_times(tmp_path, durations, rate, holes, frames):
+    video = write_timed_video(tmp_path / "v.mp4", durations)
+    (said,) = extract_videos(video)
+    assert f"{sum(n for n, _ in durations)} frames, {rate:g}" in said
+    assert holes in said and (" hole" in said) == bool(holes)
+    found = list(find_sequences(tmp_path / "v_frames")["."].cameras[2])
+    assert {count: found[count] for count in frames} == frames and len(found) == sum(n for n, _ in durations)
+    assert frame_rate(tmp_path / "v_frames") == pytest.approx(rate, rel=0.005)
+
+
+def test_frames_across_a_hole_are_in_no_list(tmp_path, capsys):
+    """W6."""
+    video = write_timed_video(tmp_path / "v.mp4", [(9, 1024), (1, 20480), (18, 1024)])
+    script.main(["--data_path", str(video)])
+    assert_says(capsys.readouterr().out, "10 per second", "the longest after frame 9 (2 s)")
+    lists = tmp_path / "v_frames" / "splits"
+    lines = {line.frame for part in ("train", "val") for line in load_split(lists, part)}
+    assert lines <= {*range(1, 9), *range(30, 46)} and not {9, 10, 29} & lines and 8 in lines and 30 in lines
 
 
 @pytest.mark.parametrize("share", [0, 0.5])

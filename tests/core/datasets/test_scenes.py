@@ -336,6 +336,26 @@ def test_poses_are_passed_over(tmp_path):
 # ---- what a training asks --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda image: image.rotate(90, expand=True), "40x96, but 000000.png is 96x40 .*turn them alike"),
+        (lambda image: image.crop((0, 0, 48, 40)), "48x40, but 000000.png is 96x40"),
+        (lambda image: image.resize((48, 20)), None),  # of one shape
+    ],
+)
+def test_images_of_a_scene_have_one_shape(tmp_path, spoil, said):
+    """G3: they have one K."""
+    path = write_scenes(tmp_path, {"a": 6}) / "training" / "a" / "000015.png"
+    spoil(Image.open(path)).save(path)
+    dataset = open_lines("scenes", tmp_path, [SplitLine("a", n) for n in (1, 3)], frames=(0, -1, 1))
+    if said is None:
+        dataset.check_files()
+    else:
+        with pytest.raises(UserError, match=rf"000015\.png: {said}"):
+            dataset.check_files()
+
+
 def test_inspection(tmp_path):
     root = write_scenes(tmp_path, {"a": 5, "b": 5})
     text = "\n".join(inspect(opened(root), 0, None)[0])

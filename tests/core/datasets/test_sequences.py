@@ -3,10 +3,16 @@
 import pytest
 from PIL import Image
 
-from core.datasets.sequences import find_sequences, frame_numbers, read_sequence
+import make_split
+from core.datasets.frame_names import frame_numbers
+from core.datasets.sequences import find_sequences, read_sequence
+from core.datasets.splits import SplitLine, load_split
 from core.errors import UserError
 from tests.core.kitti_folder import noise
 from tests.core.own_images import numbered, write_images
+from tests.core.samples import open_lines
+
+START = 1403636579763555584  # nanoseconds
 
 
 @pytest.mark.parametrize(
@@ -37,6 +43,42 @@ def test_frames_follow_from_names(names, frames):
     assert frame_numbers(set(names)) == dict(zip(names, frames, strict=True))
 
 
+def shortest(count, step, first=1):
+    """Times as `%g` writes them."""
+    return [f"{step * n:g}" for n in range(first, first + count)]
+
+
+@pytest.mark.parametrize(
+    ("names", "frames"),
+    [
+        (shortest(30, 0.05), range(30)),  # G6: 0.1 0.2 0.3 0.4 0.05 0.5 before
+        (["0.05", "0.1"], range(2)),
+        (shortest(30, 0.1, 5), range(30)),
+        (shortest(20, 1 / 64), range(20)),
+        (shortest(4, 0.00005), range(4)),  # 5e-05, 0.0001, …
+        ([f"{0.05 * n:.6f}" for n in range(10, 30)], range(20)),  # padded: none is lost at a full second
+        ([f"{1305031102 + 0.033 * n:.6f}" for n in range(40)], range(40)),
+        (["cam0_9.95", "cam0_10", "cam0_10.05", "cam0_10.2"], [0, 1, 2, 5]),
+        ([f"{0.05 * n:g}" for n in (1, 2, 3, 7, 8)], [0, 1, 2, 6, 7]),
+        # No times: parts of recordings, dates, versions.
+        (["seq1.9", "seq1.10", "seq1.11"], [9, 10, 11]),
+        (["seq1.0001", "seq1.0002", "seq2.0001", "seq2.0002"], [0, 1, 3, 4]),
+        (["frame.0009", "frame.0010"], [9, 10]),
+        (["2011.09.26.0001", "2011.09.26.0002"], [1, 2]),
+        (["v1.2_7", "v1.2_8"], [7, 8]),
+        # Seconds and nanoseconds, both whole numbers without zeros before them.
+        (["5.63555584", "5.113555584", "5.163555584"], [0, 1, 2]),
+    ],
+)
+def test_times_with_decimals(names, frames):
+    assert frame_numbers(set(names)) == dict(zip(names, frames, strict=True))
+
+
+def test_a_name_of_many_digits_is_exact():
+    names = [f"0.{'0' * 60}{n}" for n in range(10, 13)]
+    assert list(frame_numbers(set(names)).values()) == [10, 11, 12]
+
+
 def test_one_camera(tmp_path):
     write_images(
         tmp_path, [*numbered([3, 4]), "000005.JPG", "000006.jpeg", ".hidden.png", "000003_disp.jpeg"]
@@ -64,6 +106,128 @@ def test_stereo_pairs_may_have_the_same_number(tmp_path):
     write_images(tmp_path / "right", ["right_8.png", "right_9.png"])
     sequence = read_sequence(tmp_path)
     assert sequence.cameras[2].keys() == sequence.cameras[3].keys() == {8, 9}
+
+
+def nanoseconds(count, offset=0, step=50_000_000):
+    return [str(START + offset + n * step) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        # W5: left 1 with the first right one, 3 ms later.
+        (nanoseconds(14), nanoseconds(14, 3_000_000)[1:], {n: n - 1 for n in range(1, 14)}),
+        (nanoseconds(14)[2:], nanoseconds(14, -2_000_000), {n: n + 2 for n in range(12)}),
+        # Every second image has a right one; an image of the right camera between two of the left.
+        (nanoseconds(10), nanoseconds(5, 0, 100_000_000), {2 * n: n for n in range(5)}),
+        (nanoseconds(4), [*nanoseconds(4, 1), str(START + 20_000_000)], {0: 0, 1: 2, 2: 3, 3: 4}),
+        # By number: of other steps, other zeros, with what stands around it.
+        (
+            [f"left_{n}" for n in range(0, 20, 2)],
+            [f"right_{n}" for n in range(4, 20, 2)],
+            {n + 2: n for n in range(8)},
+        ),
+        (
+            [f"left_{n}" for n in range(1, 12)],
+            [f"right_{n:04d}" for n in range(3, 12)],
+            {n + 2: n for n in range(9)},
+        ),
+        (
+            [f"{n:04d}_cam0" for n in range(8, 12)],
+            [f"{n:04d}_cam1" for n in range(9, 12)],
+            {1: 0, 2: 1, 3: 2},
+        ),
+        (["apple_l", "bird_l", "cat_l"], ["bird_r", "cat_r"], {1: 0, 2: 1}),
+        # Times of which one is the same by chance.
+        (["0000", "0050", "0100", "0150"], ["0000", "0053", "0103", "0153"], {0: 0, 1: 1, 2: 2, 3: 3}),
+        (
+            [f"{0.05 * n:g}" for n in range(1, 30)],
+            [f"{0.05 * n + 0.002:.3f}" for n in range(3, 30)],
+            {n + 2: n for n in range(27)},
+        ),
+    ],
+)
+def test_stereo_pairs_are_never_counted(tmp_path, left, right, expected):
+    write_images(tmp_path / "left", [f"{name}.png" for name in left], size=(4, 8))
+    write_images(tmp_path / "right", [f"{name}.png" for name in right], size=(4, 8))
+    sequence = read_sequence(tmp_path)
+    lefts, rights = (
+        [name for name in names] for names in (left, sorted(right, key=frame_numbers(set(right)).get))
+    )
+    pairs = {
+        lefts.index(path.stem): rights.index(sequence.cameras[3][frame].stem)
+        for frame, path in sequence.cameras[2].items()
+        if frame in sequence.cameras[3]
+    }
+    assert pairs == expected
+
+
+def test_pairs_by_time_are_said(tmp_path, capsys):
+    """W5."""
+    for side, names in (("left", nanoseconds(14)), ("right", nanoseconds(14, 3_000_000)[1:])):
+        write_images(tmp_path / "a" / side, [f"{name}.png" for name in names])
+    make_split.main(
+        ["--data_path", str(tmp_path), "--use_stereo", "--frame_ids", "0", "--validation_share", "0.2"]
+    )
+    said = "a: 13 stereo pairs by the nearest time in their names, up to 6% of the usual step apart"
+    assert said in capsys.readouterr().out
+    lines = load_split(tmp_path / "splits", "train")
+    dataset = open_lines("folder", tmp_path, lines, frames=(0, "s"))
+    assert sum(said in note for note in dataset.notes) == 1
+    stems = [[int(dataset.image_path(line, frame).stem) for frame in (0, "s")] for line in lines]
+    assert {abs(one - other) for one, other in stems} == {3_000_000} and lines[0].frame == 1
+
+
+def test_images_that_are_of_no_moment(tmp_path):
+    for side, names in (("left", nanoseconds(14)), ("right", nanoseconds(14, 20_000_000))):
+        write_images(tmp_path / side, [f"{name}.png" for name in names], size=(4, 8))
+    with pytest.raises(
+        UserError, match=r"no two images of left and right have the same name, number or time"
+    ):
+        read_sequence(tmp_path)
+
+
+def test_names_lists_and_poses_have_one_number(tmp_path):
+    """W14: every fifth image of a video."""
+    write_images(tmp_path / "seq", numbered(range(0, 70, 5)))
+    (tmp_path / "seq" / "000040.png").unlink()
+    make_split.main(["--data_path", str(tmp_path)])
+    lines = [line for part in ("train", "val") for line in load_split(tmp_path / "splits", part)]
+    assert [line.frame for line in lines][:3] == [5, 10, 15] and not {35, 40, 45} & {
+        line.frame for line in lines
+    }
+    own = [SplitLine("seq", number, "l") for number in (0, 5, 10)]
+    dataset = open_lines("folder", tmp_path, own, frames=(0,))
+    assert [dataset.image_path(line, 0).name for line in own] == numbered([0, 5, 10])  # 0, 25 and 50 before
+    dataset = open_lines("folder", tmp_path, [own[1]], frames=(0, -1, 1))
+    assert [dataset.image_path(own[1], n).name for n in (-1, 1)] == numbered([0, 10])
+    for counted in (1, 7, 13):
+        with pytest.raises(
+            UserError, match=rf"no image has the number {counted} in its name \(0 to 65, 13 images"
+        ):
+            open_lines("folder", tmp_path, [SplitLine("seq", counted, "l")], frames=(0,))
+    gone = open_lines("folder", tmp_path, [own[0], SplitLine("seq", 40, "l")], frames=(0,))
+    with pytest.raises(UserError, match=r"no such image \(1 are missing\); line 2 of the split \(seq 40 l\)"):
+        gone.check_files()
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (["frame_50", "frame_100", "frame_151"], [50, 100, 151]),  # times in milliseconds
+        (["a_3", "b_7"], [3, 7]),
+        (["7", "8", "10"], [7, 8, 10]),
+        (["day1_0", "day1_1", "day2_0"], [0, 1, 3]),  # none is clear: they are counted
+        (nanoseconds(3), [0, 1, 2]),  # too long for a list
+        (shortest(3, 0.05), [0, 1, 2]),
+        (["apple", "bird"], [0, 1]),
+    ],
+)
+def test_what_a_list_calls_an_image(tmp_path, names, numbers):
+    write_images(tmp_path, [f"{name}.png" for name in names], size=(4, 8))
+    sequence = read_sequence(tmp_path)
+    assert [sequence.number_of(frame) for frame in sequence.cameras[2]] == numbers
+    assert [sequence.cameras[2][sequence.frame_of(number)].stem for number in numbers] == names
 
 
 def test_sequences_are_found(tmp_path):

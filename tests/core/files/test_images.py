@@ -9,7 +9,17 @@ from PIL import Image
 
 from core.datasets.depth_files import read_map
 from core.errors import UserError
-from core.files.images import FORMATS, image_size, load_image, open_image, pyramid, resize, to_array
+from core.files.images import (
+    FORMATS,
+    BadImageError,
+    as_images,
+    image_size,
+    load_image,
+    open_image,
+    pyramid,
+    resize,
+    to_array,
+)
 from tests.conftest import ROOT
 from tests.core.kitti_folder import noise
 from tests.syntax import tree_of
@@ -103,6 +113,57 @@ def test_other_unusable_files(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(deep)
     with pytest.raises(UserError, match="more than 8 bits"):
         load_image(deep)
+
+
+DEEP = (noise(8, 12, 7).astype(np.uint16) * 16).clip(16)  # of a camera of 12 bits
+
+
+def write_deep(path, kind):
+    """Colours, or colours and opacity, of 16 bits; Pillow opens them as RGB."""
+    import cv2
+
+    image = np.dstack([DEEP, DEEP[..., :1]]) if kind == "RGBA" else DEEP
+    if kind in ("4095", "4095 behind a comment"):
+        note = b"# of 12 bits\n" if "comment" in kind else b""
+        path.write_bytes(b"P6\n12 8\n" + note + b"4095\n" + (DEEP & 4095).astype(">u2").tobytes())
+    else:
+        assert cv2.imwrite(str(path), image)
+    assert Image.open(path).mode in ("RGB", "RGBA")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "bits"),
+    [
+        ("a.png", "RGB", 16),  # G4: 14 was read where 235 is
+        ("a.png", "RGBA", 16),
+        ("a.tif", "RGB", 16),
+        ("a.ppm", "RGB", 16),
+        ("a.ppm", "4095", 12),
+        ("a.ppm", "4095 behind a comment", 12),
+    ],
+)
+def test_colours_of_more_than_8_bits_are_refused_as_grey_ones(tmp_path, name, kind, bits):
+    path = write_deep(tmp_path / name, kind)
+    said = rf"a\.\w+: has more than 8 bits a channel \({bits}-bit RGBA?\); convert it to 8-bit RGB"
+    with pytest.raises(BadImageError, match=said):
+        load_image(path)
+    with pytest.raises(BadImageError, match=said):
+        image_size(path, is_photo=True)
+    with pytest.raises(UserError, match="an image of Pillow: has more than 8 bits"):
+        as_images(Image.open(path))
+    assert image_size(path) == (8, 12)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.ppm", "a.bmp"])
+def test_colours_of_8_bits_and_fewer_are_read(tmp_path, name):
+    colours = noise(8, 12, 7)
+    Image.fromarray(colours).save(tmp_path / name)
+    assert np.array_equal(np.asarray(load_image(tmp_path / name)), colours)
+    assert image_size(tmp_path / name, is_photo=True) == (8, 12)
+    if name != "a.ppm":
+        Image.fromarray(colours).quantize(4).save(tmp_path / name)  # two bits a pixel
+        assert np.unique(np.asarray(load_image(tmp_path / name)).reshape(-1, 3), axis=0).shape == (4, 3)
 
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\nshowpage\n%%EOF\n"

@@ -174,6 +174,62 @@ def test_a_whole_video_under_one_scale(video: Path, capsys: pytest.CaptureFixtur
     assert "global scale: 10.00 (scale)" in capsys.readouterr().out
 
 
+def every_fifth(video: Path) -> None:
+    """Gives the images of the video the numbers 0, 5, 10, …"""
+    folder = video / "ride"
+    for number in range(COUNT):
+        (folder / f"{FIRST + number:04d}.png").rename(folder / f"{5 * number:06d}.png")
+
+
+@pytest.mark.parametrize(
+    "truth", ["per image", "of the whole video", "numbered", "numbered, of the whole video"]
+)
+def test_true_poses_are_found_by_the_numbers_in_names(
+    video: Path, truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """W14 (b), (c): rows 0 to 13 were compared in place of 0, 5, … 65."""
+    every_fifth(video)
+    poses = drive(COUNT)
+    if "video" in truth:  # what lies between the images is far off
+        far = np.tile(np.eye(4), (5 * COUNT - 3, 1, 1))
+        far[:, 0, 3] = 1000 * np.arange(len(far))
+        far[: 5 * COUNT : 5] = poses
+        poses = far
+    frames = np.arange(len(poses)) * (1 if "video" in truth else 5)
+    rows = [" ".join(f"{v:.12e}" for v in T[:3].ravel()) for T in poses]
+    heads = [f"{frame} " if "numbered" in truth else "" for frame in frames]
+    (video / "full.txt").write_text("".join(f"{h}{r}\n" for h, r in zip(heads, rows, strict=True)))
+    lines = "".join(f"ride {5 * n} l\n" for n in range(COUNT - 3))  # a part of the images
+    (video / "test_files.txt").write_text(lines)
+    where = ["--data_path", video, "--eval_split", video, "--load_weights_folder", video / "weights"]
+    where += ["--dataset", "folder", "--num_workers", 0, "--ground_truth", video / "full.txt"]
+    evaluate_pose.main([str(word) for word in where])
+    assert_says(capsys.readouterr().out, f"{COUNT - 2} frames", "global scale: 10.00 (scale), 10.00 (7dof)")
+    result = json.loads((video / "weights" / "odometry_ride.json").read_text())["alignments"]["scale"]
+    assert result["ate"] < 1e-4 and result["rpe_translation"] < 1e-4
+    written = read_trajectory(video / "weights" / "trajectory_ride.txt")
+    assert written.frames.tolist() == [5 * n for n in range(COUNT - 2)]
+
+
+def test_true_poses_of_unclear_images(video: Path) -> None:
+    """Rows that count the images, or neither them nor the frames of a whole video."""
+    every_fifth(video)
+    rows = (video / "ride/poses.txt").read_text().splitlines()
+    for text, message in (
+        ("".join(f"{n} {row}\n" for n, row in enumerate(rows)), "no image has the number 1 in its name"),
+        ("\n".join([*rows, *rows]), "24 poses for 12 images"),
+    ):
+        (video / "ride/poses.txt").write_text(text)
+        with pytest.raises(UserError, match=message):
+            evaluate_pose.main(words(video))
+    (video / "test_files.txt").write_text("ride 0 l\nride 1 l\n")
+    where = ["--data_path", video, "--eval_split", video, "--load_weights_folder", video / "weights"]
+    with pytest.raises(UserError, match=r"ride 1 l: no image of .*ride has that number in its name"):
+        evaluate_pose.main(
+            [*map(str, where), "--dataset", "folder", "--ground_truth", str(video / "ride/poses.txt")]
+        )
+
+
 def broken(video: Path, what: str) -> None:
     """Breaks the video in one way."""
     folder = video / "ride"
@@ -197,7 +253,7 @@ def broken(video: Path, what: str) -> None:
         ("gap", "ride: '. 12' after '. 10'; a path needs consecutive frames"),
         ("one", "one image makes no path"),
         ("poses", "--ground_truth is missing: the file of poses of "),
-        ("short", "ride: frame 9 has no true pose"),
+        ("short", "poses.txt: 9 poses for 12 images; needed is a row of 12 numbers"),
         ("absent", "ride: no such folder or video; check --data_path"),
     ],
 )

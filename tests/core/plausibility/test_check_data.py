@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 import export_gt_depth
-from core.datasets.ground_truth import load_ground_truth
+from core.datasets.ground_truth import load_ground_truth, maps_of_folder
 from core.datasets.kitti import read_scan, scan_path
-from core.datasets.splits import load_split
+from core.datasets.splits import SplitLine, load_split
 from core.errors import UserError
+from core.plausibility import checks
 from tests.core.own_images import numbered, write_images
 from tests.scripts import run_here, succeeds
 
@@ -91,6 +92,30 @@ def test_pictures_become_ground_truth(split, tmp_path, unit, unknown):
     for depth, right in zip(found, DEPTH, strict=True):
         assert not depth[:10].any()
         assert np.abs(depth[10:] - right[10:]).max() <= unit / 2 + 1e-5
+
+
+@pytest.mark.parametrize(
+    ("names", "lines", "expected", "warns"),
+    [
+        ("8 9 10", "8 9 10", [8, 9, 10], False),  # as text 10 is the first
+        ("0 5 10", "10 0 5", [10, 0, 5], False),  # by number, whatever the order of the lines
+        ("0.05 0.1 0.15", "1 2 3", [0.05, 0.1, 0.15], False),
+        ("8 9 10", "21 22 23", [8, 9, 10], False),  # in their order
+        ("0 1 2", "1 2 3", [0, 1, 2], True),  # so 1 is not of line 1
+        ("8 9 10", "23 21 22", None, False),
+    ],
+)
+def test_files_of_depth_and_lines_have_one_number(tmp_path, names, lines, expected, warns):
+    """W14: of the truth."""
+    for name in names.split():
+        np.save(tmp_path / f"{name}.npy", np.full((4, 8), 1 + float(name), np.float32))
+    found = maps_of_folder(tmp_path, [SplitLine("a", int(n)) for n in lines.split()], None, None)
+    if expected is None:
+        with pytest.raises(UserError, match=r"is 8\.npy the second file, or 9\.npy\? Write zeros"):
+            next(found)
+        return
+    assert [depth.dense()[0, 0] - 1 for depth in found] == pytest.approx(expected, abs=1e-6)
+    assert len(checks.warnings()) == warns
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
