@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class SequenceImages(ABC):
         *,
         seed: int = 0,
         png: bool | None = None,
-        cache_images: int = 0,
+        cache_images: int | None = 0,
         bad_images: str = "fail",
         given_intrinsics: Sequence[float] | None = None,
     ) -> None:
@@ -61,7 +62,8 @@ class SequenceImages(ABC):
             preparation: how files become samples.
             seed: of the draws.
             png: read `.png` rather than `.jpg`; None looks at what the first line has.
-            cache_images: number of decoded and resized images kept in memory; H · W · 3 bytes each.
+            cache_images: number of decoded and resized images kept in memory; H · W · 3 bytes each; None: see
+                `ImageCache`.
             bad_images: what to do about a missing or damaged image: `fail`, or `skip`, which takes the next
                 sample whose images are all readable, the same whoever loads it.
             given_intrinsics: fx, fy, cx, cy of all cameras, see `core.geometry.relative_intrinsics`; for data sets
@@ -263,13 +265,28 @@ class SequenceImages(ABC):
 
     def _scale_0(self, index: int, frame: Frame, view: View) -> tuple[Any, np.ndarray]:
         """A frame at scale 0, as the filter's kind of image and as a read-only array of the same bits."""
-        path = self.image_file(self.lines[index], frame)
-        key = path, view.mirrored
-        array = self._cache.get(key)
+        path, medium = self.image_file(self.lines[index], frame), self.kind.medium
+        straight = self._cache.get((path, None))
+        if straight is not None:
+            return self._turned(self.kind.restore(straight), straight, view)
+        array = self._cache.get((path, view.mirrored))
         if array is not None:
             return self.kind.restore(array), array
-        decoded = self.kind.decode(load_image(path, False, self._cure(index)))
-        image = view.apply(decoded, self.kind.medium)
-        array = to_array(image)
-        self._cache.put(key, array)
-        return image, array
+        decoded = view.cut(self.kind.decode(load_image(path, False, self._cure(index))), medium)
+        uncut = replace(view, border_crop=())
+        if view.zoom or not self.kind.symmetric(medium.size(decoded)[1], self.width):
+            image = uncut.apply(decoded, medium)
+            array = to_array(image)
+            self._cache.put((path, view.mirrored), array)
+            return image, array
+        image = replace(uncut, mirrored=False).apply(decoded, medium)
+        straight = to_array(image)
+        self._cache.put((path, None), straight)
+        return self._turned(image, straight, view)
+
+    def _turned(self, image: Any, array: np.ndarray, view: View) -> tuple[Any, np.ndarray]:
+        """An image that is as it is, and its array; mirrored, where the way says so."""
+        if not view.mirrored:
+            return image, array
+        mirrored = self.kind.medium.mirror(image)
+        return mirrored, to_array(mirrored)
