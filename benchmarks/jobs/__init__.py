@@ -25,7 +25,10 @@ class Job:
     package: str = ""
 
 
-JOBS: dict[str, Job] = {}
+JOBS: dict[str, Job] = {
+    "loading": Job(120, "training samples from files and from memory"),
+    "truth": Job(60, "ground truth of scans"),
+}
 
 # How cost grows with size: rows without a plain version, and without a limit of time for all of them.
 GROWTH: dict[str, Job] = {}
