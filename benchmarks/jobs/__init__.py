@@ -28,6 +28,7 @@ class Job:
 JOBS: dict[str, Job] = {
     "loading": Job(120, "training samples from files and from memory"),
     "truth": Job(60, "ground truth of scans"),
+    "evaluation": Job(30, "depth metrics of an image"),
 }
 
 # How cost grows with size: rows without a plain version, and without a limit of time for all of them.

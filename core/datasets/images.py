@@ -15,6 +15,7 @@ from core.datasets.preparation import IMAGES, View
 from core.datasets.sample import Frame
 from core.datasets.splits import SplitLine, other_camera
 from core.errors import UserError
+from core.files.existing import ExistingFiles
 from core.files.images import BadImageError, load_image, to_array
 from core.options.base import no_data
 from core.options.needs import Listing, Needs, Preparation
@@ -148,15 +149,15 @@ class SequenceImages(ABC):
                 skipped, only when they are too many.
         """
         needed = [[self.image_path(line, frame) for frame in self.frames] for line in self.lines]
-        exists = {path: path.is_file() for path in {path for paths in needed for path in paths}}
+        exists = ExistingFiles()
         if self.listing.repeat_target:
             self._repeat_targets(exists)
             needed = [[self.image_file(line, frame) for frame in self.frames] for line in self.lines]
         if self.listing.drop_incomplete:
-            alone = [exists[target] and not all(map(exists.get, paths)) for target, *paths in needed]
+            alone = [exists(target) and not all(map(exists, paths)) for target, *paths in needed]
             self.leave_out({index: "neighbouring images" for index, is_alone in enumerate(alone) if is_alone})
             needed = [paths for paths, is_alone in zip(needed, alone, strict=True) if not is_alone]
-        missing = [(index, path) for index, paths in enumerate(needed) for path in paths if not exists[path]]
+        missing = [(index, path) for index, paths in enumerate(needed) for path in paths if not exists(path)]
         if self.bad_images is not None:
             for _, path in missing:
                 self.bad_images.add(BadImageError(path, "no such image"))
@@ -166,23 +167,23 @@ class SequenceImages(ABC):
             cure = self._cure_of_missing([index for index, _ in missing], exists) or self._cure(index)
             raise UserError(f"{path}: no such image ({count} are missing); {cure}{self.skipping}")
 
-    def _cure_of_missing(self, lacking: list[int], exists: Mapping[Path, bool]) -> str | None:
+    def _cure_of_missing(self, lacking: list[int], exists: ExistingFiles) -> str | None:
         """What to do where targets are missing, not only their neighbours, or images have two extensions.
 
         Args:
             lacking: the lines that lack an image.
-            exists: whether each file does.
+            exists: whether a file does.
         """
         first = lacking[0]
         for index in dict.fromkeys(lacking):
             for frame in self.frames:
                 path = self.image_path(self.lines[index], frame)
-                if not exists[path] and (other := self._other_file(path)) is not None:
+                if not exists(path) and (other := self._other_file(path)) is not None:
                     return (
                         f"{self.describe(index)} needs it, and {other.name} is there: images are .png here and "
                         f".jpg there; make them one kind, or {'leave out' if self.extension == '.png' else 'add'} --png"
                     )
-        targets = [n for n in dict.fromkeys(lacking) if not exists[self.image_path(self.lines[n], 0)]]
+        targets = [n for n in dict.fromkeys(lacking) if not exists(self.image_path(self.lines[n], 0))]
         if all(self.image_path(self.lines[n], 0).parent.is_dir() for n in targets):
             line, times = self.lines[first], [int(frame) for frame in self.frames if frame != "s"]
             if line.frame + min(times) < 0:
@@ -198,13 +199,13 @@ class SequenceImages(ABC):
         other = path.with_suffix(OTHER[self.extension])
         return other if other.is_file() else None
 
-    def _repeat_targets(self, exists: Mapping[Path, bool]) -> None:
+    def _repeat_targets(self, exists: ExistingFiles) -> None:
         """Lets the target stand in for every neighbour in time that does not exist, for `Listing.repeat_target`."""
         times = [frame for frame in self.frames[1:] if frame != "s"]
         paths = {index: [self.image_path(line, n) for n in times] for index, line in enumerate(self.lines)}
-        whole = {index for index, line in enumerate(self.lines) if exists[self.image_path(line, 0)]}
+        whole = {index for index, line in enumerate(self.lines) if exists(self.image_path(line, 0))}
         targets = {self.image_path(line, 0) for line in self.lines}
-        self._absent = {path for index in whole for path in paths[index] if not exists[path]} - targets
+        self._absent = {path for index in whole for path in paths[index] if not exists(path)} - targets
         count = sum(not self._absent.isdisjoint(found) for found in paths.values())
         if count:
             self.notes.append(
