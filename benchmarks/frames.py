@@ -30,14 +30,14 @@ def frame(number: int, height: int, width: int) -> np.ndarray:
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def make_frames(output: Path, small: bool) -> Path:
+def make_frames(output: Path, small: bool, count: int = FRAMES) -> Path:
     """A folder of frames and lists, written unless it is there: JPEG as KITTI is kept, of quality 92."""
     folder = output / ("frames_small" if small else "frames")
     done = folder / "split" / "val_files.txt"  # written last
     if done.is_file():
         return folder
     height, width = (96, 320) if small else NATIVE
-    count = 10 if small else FRAMES
+    count = 10 if small else count
 
     def write(number: int) -> None:
         path = folder / DRIVE / "image_02" / "data" / f"{number:010d}.jpg"

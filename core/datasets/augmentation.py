@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from core.datasets.hue import turn
 from core.options.needs import AugmentationPolicy
 
 # Operations and their factors in the order in which they are done; empty for plain colours.
@@ -124,10 +125,7 @@ def saturation(image: Image.Image, factor: float) -> Image.Image:
 
 def hue(image: Image.Image, shift: float) -> Image.Image:
     """Turns the colour circle: adds trunc(255 · shift), modulo 256, to the 8-bit hue."""
-    hues, saturations, values = image.convert("HSV").split()
-    steps = int(255 * shift)
-    hues = hues.point([(level + steps) % 256 for level in range(256)])
-    return Image.merge("HSV", (hues, saturations, values)).convert("RGB")
+    return turn(image, int(255 * shift))
 
 
 def channels(image: Image.Image, factors: tuple[float, float, float]) -> Image.Image:

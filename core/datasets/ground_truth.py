@@ -18,9 +18,10 @@ from core.datasets.kitti import (
     read_scan,
     scan_path,
 )
+from core.datasets.packed_depth import LEVEL, pack_indices, pack_values, unpack_index, unpack_values
 from core.datasets.splits import SplitLine
 from core.errors import UserError
-from core.files.arrays import as_float32, save_arrays
+from core.files.arrays import as_float32, require_finite, save_arrays
 from core.options.base import published_name
 from core.plausibility.lists import by_folder
 from core.plausibility.truth import check_truth
@@ -28,10 +29,13 @@ from core.weights.archives import open_archive
 from core.weights.files import unreadable
 from core.weights.npz import read_npz, read_object_maps
 
-VERSION = 1
-ARRAYS = {"version": "i", "shapes": "i", "counts": "i", "index": "i", "values": "f", "lines": "U"}
+VERSION = 2
+_ALWAYS = {"version": "i", "shapes": "i", "counts": "i", "lines": "U"}
+# The kinds of the arrays of a file, by its version. The first one had the numbers of `SparseDepth` as they are.
+ARRAYS = {1: _ALWAYS | {"index": "i", "values": "f"}, 2: _ALWAYS | {"steps": "u", "bytes": "u"}}
 MAX_BYTES = 16 << 30  # of all arrays; the largest training list of KITTI needs 10, the Eigen test 0.1
 PUBLISHED = "data"  # the one array of a file that the published program exports
+CURE = "mend the depth that it comes from"
 REMAKE = "make it again with export_gt_depth.py"
 NEEDED = f"needed is {PUBLISHED} (images, height, width), metres, 0 or nan where unknown"
 
@@ -61,37 +65,46 @@ def scan_to_depth(
         (height, width) float32, metres, 0 = unknown.
     """
     height, width = calibration.image_size
-    points = scan[scan[:, 0] >= 0]  # a copy
+    points = scan.take(np.flatnonzero(scan[:, 0] >= 0), axis=0)
     points[:, 3] = 1
     with np.errstate(divide="ignore", invalid="ignore"):
         u_z, v_z, z = calibration.projection(camera) @ points.T
-        u, v = np.rint(u_z / z) - 1, np.rint(v_z / z) - 1
-        inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+        column = np.rint(u_z / z) - 1
+        inside = (column >= 0) & (column < width)
+        if nearest:
+            inside &= z > 0
+        chosen = np.flatnonzero(inside)  # few rows are left to be looked at
+        row = np.rint(v_z[chosen] / z[chosen]) - 1
+        hit = (row >= 0) & (row < height)
+    chosen = chosen[hit]
+    u, v = column[chosen].astype(np.int32), row[hit].astype(np.int32)
+    # Clamped and rounded before the least is looked for: either order gives the same.
+    values = np.maximum(z[chosen] if value == "camera_z" else points[chosen, 0], 0).astype(np.float32)
+    depth = np.zeros((height, width), np.float32)
     if nearest:
-        inside &= z > 0
-    u, v, z = u[inside].astype(np.int64), v[inside].astype(np.int64), z[inside]
-    values = z if value == "camera_z" else points[inside, 0].astype(np.float64)
-    depth = np.zeros((height, width))
-    if nearest:
-        order = np.argsort(-z, kind="stable")
+        order = np.argsort(-z[chosen], kind="stable")
         u, v, values = u[order], v[order], values[order]
     depth[v, u] = values  # the last point of a pixel stays
     if not nearest:
         _minimum_of_duplicates(depth, u, v, values)
-    return np.maximum(depth, 0).astype(np.float32)
+    return depth
 
 
 def _minimum_of_duplicates(depth: np.ndarray, u: np.ndarray, v: np.ndarray, values: np.ndarray) -> None:
     """Where several points share a number, writes their minimum into the pixel of the first, in place."""
-    if values.size == 0:
+    number = v * (depth.shape[1] - 1) + u  # from 0 on; one more than the published program counts
+    place = np.arange(number.size, dtype=np.int32)
+    newest = np.empty(depth.size + 1, np.int32)
+    newest[number] = place  # what no point has stays undefined, and is not looked at
+    shared = np.zeros(depth.size + 1, bool)
+    shared[number[newest[number] != place]] = True
+    several = np.flatnonzero(shared[number])
+    if several.size == 0:
         return
-    number = v * (depth.shape[1] - 1) + u - 1
-    order = np.argsort(number, kind="stable")
-    starts = np.flatnonzero(np.diff(number[order], prepend=-2))  # numbers start at -1
-    counts = np.diff(starts, append=number.size)
-    minima = np.minimum.reduceat(values[order], starts)
-    first = order[starts[counts > 1]]
-    depth[v[first], u[first]] = minima[counts > 1]
+    order = several[np.argsort(number[several], kind="stable")]
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    first = order[starts]
+    depth[v[first], u[first]] = np.minimum.reduceat(values[order], starts)
 
 
 # ---- the maps of a split ---------------------------------------------------------------------------------
@@ -241,18 +254,20 @@ def require_ground_truth(path: Path, depth: str | None, data_path: str, split: s
 def save_ground_truth(path: Path, maps: Sequence[SparseDepth]) -> None:
     """Writes maps as a compressed `.npz` of plain arrays, atomically.
 
-    The arrays: `version`; `shapes` (N, 2); `counts` (N,) known pixels per map; `index` and `values`, all maps
-    one after the other; `lines` (N,), the lines of the split list.
+    The arrays: `version`; `shapes` (N, 2); `counts` (N,) known pixels per map; `steps` and `bytes`, see
+    `core.datasets.packed_depth`, all maps one after the other; `lines` (N,), the lines of the split list.
     """
+    values = np.concatenate([depth.values for depth in maps] or [np.empty(0, np.float32)])
+    require_finite(values, f"{path}: not written: values", CURE)
     arrays: dict[str, Any] = {
         "version": np.int32(VERSION),
         "shapes": np.array([depth.shape for depth in maps], np.int32).reshape(-1, 2),
         "counts": np.array([depth.index.size for depth in maps], np.int32),
-        "index": np.concatenate([depth.index for depth in maps] or [np.empty(0, np.int32)]),
-        "values": np.concatenate([depth.values for depth in maps] or [np.empty(0, np.float32)]),
+        "steps": pack_indices([depth.index for depth in maps]),
+        "bytes": pack_values(values),
         "lines": np.array([depth.line for depth in maps], np.str_),
     }
-    save_arrays(path, arrays, compressed=True, cure="mend the depth that it comes from")
+    save_arrays(path, arrays, level=LEVEL, cure=CURE)
 
 
 def load_ground_truth(path: Path, lines: Sequence[SplitLine] | None = None) -> list[SparseDepth]:
@@ -280,26 +295,36 @@ def check_maps(where: Path | str, maps: Sequence[SparseDepth]) -> None:
 def _own_maps(path: Path, lines: Sequence[SplitLine] | None) -> list[SparseDepth]:
     """The maps that `save_ground_truth` wrote."""
     arrays = _read_arrays(path)
-    shapes, counts, index, values = (arrays[name] for name in ("shapes", "counts", "index", "values"))
+    shapes, counts = arrays["shapes"], arrays["counts"]
     number = len(counts)
-    whole = (
+    whole: Any = (
         shapes.shape == (number, 2)
         and counts.shape == arrays["lines"].shape == (number,)
-        and index.shape == values.shape == (int(counts.sum(dtype=np.int64)),)
         and (counts >= 0).all()
         and ((shapes > 0) & (shapes <= MAX_IMAGE_SIDE)).all()
     )
-    if not whole:
+    known = int(counts.sum(dtype=np.int64))
+    packed = "steps" in arrays
+    index = arrays["steps" if packed else "index"]
+    if packed:
+        whole = whole and arrays["bytes"].dtype == np.uint8 and arrays["bytes"].shape == (4, known)
+    else:
+        whole = whole and arrays["values"].shape == (known,)
+    if not whole or index.shape != (known,):
         raise UserError(f"{path}: damaged: its arrays do not fit together; {REMAKE}")
-    pixels = shapes.prod(axis=1, dtype=np.int64).repeat(counts)
-    if ((index < 0) | (index >= pixels)).any() or not (np.isfinite(values) & (values > 0)).all():
-        raise UserError(f"{path}: damaged: holds pixels outside their map or impossible depths; {REMAKE}")
-    index, values = index.astype(np.int32, copy=False), as_float32(values, str(path), REMAKE)
-    ends = np.cumsum(counts, dtype=np.int64)
-    maps = [
-        SparseDepth((int(h), int(w)), index[end - count : end], values[end - count : end], str(line))
-        for (h, w), count, end, line in zip(shapes, counts, ends, arrays["lines"], strict=True)
-    ]
+    values = unpack_values(arrays.pop("bytes")) if packed else as_float32(arrays["values"], str(path), REMAKE)
+    if not (np.isfinite(values) & (values > 0)).all():
+        raise UserError(f"{path}: damaged: holds impossible depths; {REMAKE}")
+    maps, start = [], 0
+    for (height, width), count, line in zip(shapes.tolist(), counts.tolist(), arrays["lines"], strict=True):
+        part = slice(start, start + count)
+        places = unpack_index(index[part]) if packed else index[part]
+        if ((places < 0) | (places >= height * width)).any() or (packed and (index[part] == 0).any()):
+            raise UserError(f"{path}: damaged: holds pixels outside their map; {REMAKE}")
+        maps.append(
+            SparseDepth((height, width), places.astype(np.int32, copy=False), values[part], str(line))
+        )
+        start += count
     if lines is not None:
         _check_lines(path, maps, lines)
     return maps
@@ -347,16 +372,20 @@ def _published_maps(path: Path, lines: Sequence[SplitLine] | None) -> list[Spars
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file, their kinds checked."""
     arrays = read_npz(path, REMAKE, MAX_BYTES)
-    missing = [name for name in ARRAYS if name not in arrays]
-    if missing:
+    version = arrays.get("version", np.int32(VERSION))
+    whole = version.shape == () and version.dtype.kind == "i" and int(version) in ARRAYS
+    kinds = ARRAYS[int(version) if whole else VERSION]
+    missing = [name for name in kinds if name not in arrays]
+    if whole and missing:
         there = ", ".join(list(arrays)[:5])
         raise UserError(
             f"{path}: no ground truth of this program: has {there}, lacks {', '.join(missing)}; {NEEDED}; {REMAKE}"
         )
-    wrong = [name for name, kind in ARRAYS.items() if arrays[name].dtype.kind != kind]
-    if wrong or arrays["version"].shape != () or arrays["version"] != VERSION or arrays["counts"].ndim != 1:
+    if not whole or any(arrays[name].dtype.kind != kind for name, kind in kinds.items()):
         raise UserError(f"{path}: ground truth of another version or damaged; {REMAKE}")
-    return arrays
+    if arrays["counts"].ndim != 1:
+        raise UserError(f"{path}: damaged: its arrays do not fit together; {REMAKE}")
+    return {name: arrays[name] for name in kinds}
 
 
 def _check_lines(path: Path, maps: Sequence[SparseDepth], lines: Sequence[SplitLine]) -> None:

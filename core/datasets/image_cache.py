@@ -1,34 +1,57 @@
 """Images in memory."""
 
 import threading
+import weakref
 from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 
+from core.datasets.memory import ALLOWANCE
+
+Key = tuple[
+    Path, bool | None
+]  # a file, and whether mirrored; None: as it is, and mirrored it is the same mirrored
+
 
 class ImageCache:
-    """The most recently used arrays, up to a number; for several threads."""
+    """Arrays that were used; for several threads.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        size: how many at most: what was not used for longest is forgotten. None: as many as `ALLOWANCE` lets, of which
+            none is forgotten: an epoch uses each once, so the newest is no better than the oldest.
+    """
+
+    def __init__(self, size: int | None) -> None:
         self._size = size
-        self._arrays: OrderedDict[tuple[Path, bool], np.ndarray] = OrderedDict()
+        self._arrays: OrderedDict[Key, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
+        self._taken: list[int] = []
+        weakref.finalize(self, _give_back, self._taken).atexit = False
 
-    def get(self, key: tuple[Path, bool]) -> np.ndarray | None:
-        """The array of a file, mirrored or not; None where it is not kept."""
+    def get(self, key: Key) -> np.ndarray | None:
+        """The array of a file; None where it is not kept."""
         with self._lock:
             array = self._arrays.get(key)
             if array is not None:
                 self._arrays.move_to_end(key)
             return array
 
-    def put(self, key: tuple[Path, bool], array: np.ndarray) -> None:
-        """Keeps an array, and forgets the one that was not used for longest."""
+    def put(self, key: Key, array: np.ndarray) -> None:
+        """Keeps an array, if it may."""
         if self._size == 0:
             return
         with self._lock:
+            if self._size is None:
+                if key in self._arrays or not ALLOWANCE.take(array.nbytes):
+                    return
+                self._taken.append(array.nbytes)
             self._arrays[key] = array
             self._arrays.move_to_end(key)
-            if len(self._arrays) > self._size:
+            if self._size is not None and len(self._arrays) > self._size:
                 self._arrays.popitem(last=False)
+
+
+def _give_back(taken: list[int]) -> None:
+    if taken:
+        ALLOWANCE.give_back(sum(taken))

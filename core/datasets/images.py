@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from core.datasets.sample import Frame
 from core.datasets.sequences import sizes_of
 from core.datasets.splits import SplitLine, other_camera
 from core.errors import UserError
+from core.files.existing import ExistingFiles
 from core.files.images import BadImageError, load_image, to_array
 from core.options.base import no_data
 from core.options.needs import Listing, Needs, Preparation
@@ -50,7 +52,7 @@ class SequenceImages(ABC):
         *,
         seed: int = 0,
         png: bool | None = None,
-        cache_images: int = 0,
+        cache_images: int | None = 0,
         bad_images: str = "fail",
         given_intrinsics: Sequence[float] | None = None,
     ) -> None:
@@ -63,7 +65,8 @@ class SequenceImages(ABC):
             preparation: how files become samples.
             seed: of the draws.
             png: read `.png` rather than `.jpg`; None looks at what the first line has.
-            cache_images: number of decoded and resized images kept in memory; H · W · 3 bytes each.
+            cache_images: number of decoded and resized images kept in memory; H · W · 3 bytes each; None: see
+                `ImageCache`.
             bad_images: what to do about a missing or damaged image: `fail`, or `skip`, which takes the next
                 sample whose images are all readable, the same whoever loads it.
             given_intrinsics: fx, fy, cx, cy of all cameras, see `core.geometry.relative_intrinsics`; for data sets
@@ -152,15 +155,15 @@ class SequenceImages(ABC):
                 skipped, only when they are too many.
         """
         needed = [[self.image_path(line, frame) for frame in self.frames] for line in self.lines]
-        exists = {path: path.is_file() for path in {path for paths in needed for path in paths}}
+        exists = ExistingFiles()
         if self.listing.repeat_target:
             self._repeat_targets(exists)
             needed = [[self.image_file(line, frame) for frame in self.frames] for line in self.lines]
         if self.listing.drop_incomplete:
-            alone = [exists[target] and not all(map(exists.get, paths)) for target, *paths in needed]
+            alone = [exists(target) and not all(map(exists, paths)) for target, *paths in needed]
             self.leave_out({index: "neighbouring images" for index, is_alone in enumerate(alone) if is_alone})
             needed = [paths for paths, is_alone in zip(needed, alone, strict=True) if not is_alone]
-        missing = [(index, path) for index, paths in enumerate(needed) for path in paths if not exists[path]]
+        missing = [(index, path) for index, paths in enumerate(needed) for path in paths if not exists(path)]
         if self.bad_images is not None:
             for _, path in missing:
                 self.bad_images.add(BadImageError(path, "no such image"))
@@ -185,23 +188,23 @@ class SequenceImages(ABC):
         for name, files in used.items():
             check_sequence(firsts[name][0], sizes_of(files))
 
-    def _cure_of_missing(self, lacking: list[int], exists: Mapping[Path, bool]) -> str | None:
+    def _cure_of_missing(self, lacking: list[int], exists: ExistingFiles) -> str | None:
         """What to do where targets are missing, not only their neighbours, or images have two extensions.
 
         Args:
             lacking: the lines that lack an image.
-            exists: whether each file does.
+            exists: whether a file does.
         """
         first = lacking[0]
         for index in dict.fromkeys(lacking):
             for frame in self.frames:
                 path = self.image_path(self.lines[index], frame)
-                if not exists[path] and (other := self._other_file(path)) is not None:
+                if not exists(path) and (other := self._other_file(path)) is not None:
                     return (
                         f"{self.describe(index)} needs it, and {other.name} is there: images are .png here and "
                         f".jpg there; make them one kind, or {'leave out' if self.extension == '.png' else 'add'} --png"
                     )
-        targets = [n for n in dict.fromkeys(lacking) if not exists[self.image_path(self.lines[n], 0)]]
+        targets = [n for n in dict.fromkeys(lacking) if not exists(self.image_path(self.lines[n], 0))]
         if all(self.image_path(self.lines[n], 0).parent.is_dir() for n in targets):
             line, times = self.lines[first], [int(frame) for frame in self.frames if frame != "s"]
             if self.frame_of(line) + min(times) < 0:
@@ -217,13 +220,13 @@ class SequenceImages(ABC):
         other = path.with_suffix(OTHER[self.extension])
         return other if other.is_file() else None
 
-    def _repeat_targets(self, exists: Mapping[Path, bool]) -> None:
+    def _repeat_targets(self, exists: ExistingFiles) -> None:
         """Lets the target stand in for every neighbour in time that does not exist, for `Listing.repeat_target`."""
         times = [frame for frame in self.frames[1:] if frame != "s"]
         paths = {index: [self.image_path(line, n) for n in times] for index, line in enumerate(self.lines)}
-        whole = {index for index, line in enumerate(self.lines) if exists[self.image_path(line, 0)]}
+        whole = {index for index, line in enumerate(self.lines) if exists(self.image_path(line, 0))}
         targets = {self.image_path(line, 0) for line in self.lines}
-        self._absent = {path for index in whole for path in paths[index] if not exists[path]} - targets
+        self._absent = {path for index in whole for path in paths[index] if not exists(path)} - targets
         count = sum(not self._absent.isdisjoint(found) for found in paths.values())
         if count:
             self.notes.append(
@@ -284,13 +287,28 @@ class SequenceImages(ABC):
 
     def _scale_0(self, index: int, frame: Frame, view: View) -> tuple[Any, np.ndarray]:
         """A frame at scale 0, as the filter's kind of image and as a read-only array of the same bits."""
-        path = self.image_file(self.lines[index], frame)
-        key = path, view.mirrored
-        array = self._cache.get(key)
+        path, medium = self.image_file(self.lines[index], frame), self.kind.medium
+        straight = self._cache.get((path, None))
+        if straight is not None:
+            return self._turned(self.kind.restore(straight), straight, view)
+        array = self._cache.get((path, view.mirrored))
         if array is not None:
             return self.kind.restore(array), array
-        decoded = self.kind.decode(load_image(path, False, self._cure(index)))
-        image = view.apply(decoded, self.kind.medium)
-        array = to_array(image)
-        self._cache.put(key, array)
-        return image, array
+        decoded = view.cut(self.kind.decode(load_image(path, False, self._cure(index))), medium)
+        uncut = replace(view, border_crop=())
+        if view.zoom or not self.kind.symmetric(medium.size(decoded)[1], self.width):
+            image = uncut.apply(decoded, medium)
+            array = to_array(image)
+            self._cache.put((path, view.mirrored), array)
+            return image, array
+        image = replace(uncut, mirrored=False).apply(decoded, medium)
+        straight = to_array(image)
+        self._cache.put((path, None), straight)
+        return self._turned(image, straight, view)
+
+    def _turned(self, image: Any, array: np.ndarray, view: View) -> tuple[Any, np.ndarray]:
+        """An image that is as it is, and its array; mirrored, where the way says so."""
+        if not view.mirrored:
+            return image, array
+        mirrored = self.kind.medium.mirror(image)
+        return mirrored, to_array(mirrored)

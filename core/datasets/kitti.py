@@ -1,6 +1,7 @@
 """The KITTI raw layout: where files lie, the calibration, the scans (Geiger et al. 2013)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,13 @@ FLOATS_PER_POINT = 4  # x, y, z, reflectance
 
 def image_path(root: Path, folder: str, frame: int, camera: int, extension: str) -> Path:
     """A colour image; extension such as `.jpg`."""
-    return root / folder / f"image_{camera:02d}" / "data" / f"{frame:010d}{extension}"
+    return _image_folder(root, folder, camera) / f"{frame:010d}{extension}"
+
+
+@lru_cache(maxsize=1000)
+def _image_folder(root: Path, folder: str, camera: int) -> Path:
+    """Of a drive's camera; a list names each thousands of times."""
+    return root / folder / f"image_{camera:02d}" / "data"
 
 
 def scan_path(root: Path, folder: str, frame: int) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ class View:
         """
         picture = self.cut(picture, medium, image_size)
         height, width = medium.size(picture)
-        if self.mirrored:  # before any resizing, which is not exactly symmetric
+        if self.mirrored:  # before any resizing, which need not be exactly symmetric
             picture = medium.mirror(picture)
         if self.zoom:
             enlarged, (left, top) = self.zoom.place(height, width)
@@ -174,16 +175,31 @@ class ImageKind(NamedTuple):
         medium: how they are worked on.
         decode: Pillow's 8-bit image to one.
         restore: the array of one (h, w, 3) to itself.
+        symmetric: whether one of a width, resized to another, may be mirrored as well before as afterwards.
     """
 
     medium: Medium
     decode: Callable[[Image.Image], Any]
     restore: Callable[[np.ndarray], Any]
+    symmetric: Callable[[int, int], bool]
+
+
+@lru_cache(maxsize=1000)
+def _is_symmetric(resize: Callable[[Image.Image, int, int], Image.Image], before: int, after: int) -> bool:
+    """Whether Pillow resizes rows of one width to another alike from both ends, to the bit: it is tried."""
+    rows = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, before, 3), np.uint8))
+    mirror, height = _pillow(resize).mirror, rows.height
+    return bool(resize(mirror(rows), height, after) == mirror(resize(rows, height, after)))
+
+
+def _kind(resize: Callable[[Image.Image, int, int], Image.Image]) -> ImageKind:
+    """Pillow's images."""
+    return ImageKind(_pillow(resize), lambda image: image, Image.fromarray, partial(_is_symmetric, resize))
 
 
 IMAGES: dict[str, ImageKind] = {
-    "lanczos": ImageKind(_pillow(lanczos), lambda image: image, Image.fromarray),
-    "bilinear": ImageKind(_pillow(_bilinear), lambda image: image, Image.fromarray),
+    "lanczos": _kind(lanczos),
+    "bilinear": _kind(_bilinear),
     "float_bilinear": ImageKind(
         Medium(
             size=lambda image: image.shape[:2],
@@ -193,6 +209,7 @@ IMAGES: dict[str, ImageKind] = {
         ),
         decode=lambda image: np.asarray(image, np.float32) / 255,
         restore=lambda array: array,
+        symmetric=lambda before, after: False,
     ),
 }
 

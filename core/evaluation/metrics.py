@@ -37,16 +37,19 @@ def depth_metrics(
         (len(names),) float64; a_k is the share of ratios below 1.25^k.
     """
     truth, prediction = np.asarray(ground_truth, np.float64), np.asarray(prediction, np.float64)
-    ratio = np.maximum(truth / prediction, prediction / truth)
+    quotient = truth / prediction
+    ratio = np.maximum(quotient, prediction / truth)
     difference = truth - prediction
-    difference_log = np.log(truth) - np.log(prediction)
+    size, square, logarithm = np.abs(difference), difference * difference, np.log(quotient)
     values = {
-        "abs_diff": np.mean(np.abs(difference)),
-        "abs_rel": np.mean(np.abs(difference) / truth),
-        "sq_rel": np.mean(difference**2 / truth),
-        "rmse": np.sqrt(np.mean(difference**2)),
-        "rmse_log": np.sqrt(np.mean(difference_log**2)),
-        "log10": np.mean(np.abs(difference_log)) / np.log(10),
-        **{f"a{power}": np.mean(ratio < 1.25**power) for power in (1, 2, 3)},
+        "abs_diff": lambda: np.mean(size),
+        "abs_rel": lambda: np.mean(size / truth),
+        "sq_rel": lambda: np.mean(square / truth),
+        "rmse": lambda: np.sqrt(np.mean(square)),
+        "rmse_log": lambda: np.sqrt(np.mean(logarithm * logarithm)),
+        "log10": lambda: np.mean(np.abs(logarithm)) / np.log(10),
+        "a1": lambda: np.mean(ratio < 1.25),
+        "a2": lambda: np.mean(ratio < 1.25**2),
+        "a3": lambda: np.mean(ratio < 1.25**3),
     }
-    return np.array([values[name] for name in names])
+    return np.array([values[name]() for name in names])

@@ -24,13 +24,17 @@ def colour_map(
     if size is not None:
         values = resize_map(values, *size)
     finite = np.isfinite(values)
-    low, high = limits if limits is not None else robust_limits(values[finite])
-    scale = 1 / (high - low) if high > low else 0.0
-    share = np.clip((np.where(finite, values, low) - low) * scale, 0, 1)
+    whole = bool(finite.all())  # as always, but for cameras that do not see everywhere
+    low, high = limits if limits is not None else robust_limits(values if whole else values[finite])
+    share = (values if whole else np.where(finite, values, low)) - low
+    share *= 1 / (high - low) if high > low else 0.0
+    np.clip(share, 0, 1, out=share)
+    share *= 256
     # 256 bins of equal width, the last one closed.
-    level = np.minimum(share * 256, 255).astype(np.uint8)
+    level = np.minimum(share, 255, out=share).astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_MAGMA), cv2.COLOR_BGR2RGB)
-    colours[~finite] = 0
+    if not whole:
+        colours[~finite] = 0
     return np.asarray(colours)
 
 

@@ -173,7 +173,9 @@ class Options:
         False, "replace the run in LOG_DIR/MODEL_NAME; off: a name that holds one is refused"
     )
     num_workers: int = option(12, "threads that load samples; 0 loads in the main thread")
-    cache_images: int = option(0, "resized images to keep in memory; 0 keeps none")
+    cache_images: int | None = option(
+        None, "resized images to keep in memory; 0: none; none: as many as a fourth of the free memory holds"
+    )
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
     seed: int = option(0, "of weights, order and augmentation")
     wandb: bool = option(
@@ -319,7 +321,9 @@ class Options:
         require(own, f"option method: {self.method!r} is not the method that these options are of")
         require_at_least(self, 1, "batch_size", "accumulate_steps")
         require_at_least(self, 1, "log_frequency", "save_frequency", "s3_frequency")
-        require_at_least(self, 0, "num_epochs", "num_workers", "cache_images", "save_steps")
+        require_at_least(self, 0, "num_epochs", "num_workers", "save_steps")
+        if self.cache_images is not None:
+            require_at_least(self, 0, "cache_images")
         require(
             self.start_epoch == 0 or self.load_weights_folder is not None,
             "option start_epoch: the epochs before it left weights; name them by --load_weights_folder",

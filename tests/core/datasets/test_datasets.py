@@ -180,7 +180,7 @@ def test_mirroring_is_an_option(root, tmp_path):
     assert not any(dataset.augmentation((0, index)).mirrored for index in range(20))
 
 
-@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("size", [1, 3, 100, None])
 def test_cached_samples_are_bit_identical(root, size):
     lines = [SplitLine(DRIVE, frame, side) for frame in (1, 2, 3) for side in "lr"]
     plain = kitti_raw(root, lines, frames=[0, -1, 1, "s"], all_scales=True)
@@ -211,6 +211,12 @@ def test_the_cache_is_used_and_bounded(root, monkeypatch):
     _ = cached[0, 1]
     _ = cached[0, 0]
     assert len(loaded) == 9  # the second item, of other images, pushed out the first
+    loaded.clear()
+    mirrored = kitti_raw(root, cache_images=None)
+    assert len({mirrored.augmentation((epoch, 0)).mirrored for epoch in range(8)}) == 2
+    for epoch in range(8):
+        _ = mirrored[epoch, 0]
+    assert len(loaded) == 3  # mirrored or not, a file is kept once
 
 
 @pytest.mark.parametrize("extension", ["jpg", "png"])

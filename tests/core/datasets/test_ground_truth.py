@@ -181,6 +181,43 @@ def test_what_is_written_is_read(file, maps):
     assert [path.name for path in file.parent.iterdir()] == ["gt_depths.npz"]
 
 
+def write_first_version(path, maps):
+    """The file as it was written before its numbers were packed."""
+    np.savez_compressed(
+        path,
+        version=np.int32(1),
+        shapes=np.array([depth.shape for depth in maps], np.int32),
+        counts=np.array([depth.index.size for depth in maps], np.int32),
+        index=np.concatenate([depth.index for depth in maps]),
+        values=np.concatenate([depth.values for depth in maps]),
+        lines=np.array([depth.line for depth in maps]),
+    )
+
+
+def test_an_older_file_is_read_as_the_new_one(file, tmp_path, maps):
+    write_first_version(tmp_path / "old.npz", maps)
+    for old, new in zip(load_ground_truth(tmp_path / "old.npz", LINES), load_ground_truth(file), strict=True):
+        assert (old.shape, old.line) == (new.shape, new.line) and old.index.dtype == new.index.dtype
+        np.testing.assert_array_equal(old.index, new.index)
+        np.testing.assert_array_equal(old.values, new.values)
+
+
+def test_steps_of_any_length(tmp_path):
+    """More than 65,535 pixels between two that are known."""
+    index = np.array([0, 1, 65536, 65537, 200_000, 299_999], np.int32)
+    values = np.array([1, 2.5, 1e-30, 80, 3e38, 0.1], np.float32)
+    sparse, dense = (
+        SparseDepth((300, 1000), index, values, "a"),
+        SparseDepth((1, 3), index[:2], values[:2], "b"),
+    )
+    for maps, kind in (([sparse, dense], np.uint32), ([dense, dense], np.uint16)):
+        save_ground_truth(tmp_path / "gt.npz", maps)
+        assert np.load(tmp_path / "gt.npz")["steps"].dtype == kind
+        for depth, original in zip(load_ground_truth(tmp_path / "gt.npz"), maps, strict=True):
+            np.testing.assert_array_equal(depth.index, original.index)
+            np.testing.assert_array_equal(depth.values, original.values)
+
+
 def test_no_maps(tmp_path):
     save_ground_truth(tmp_path / "gt.npz", [])
     assert load_ground_truth(tmp_path / "gt.npz", []) == []
@@ -202,6 +239,7 @@ def rewrite(path, **changes):
     "changes",
     [
         {"index": None},
+        {"version": np.int32(3)},
         {"version": np.int32(2)},
         {"version": np.float32(1)},
         {"index": np.full(16, 99, np.int32)},
@@ -222,6 +260,40 @@ def rewrite(path, **changes):
         {"shapes": np.ones((3, 3), np.int32)},
         {"lines": np.array(["a"])},
         {"lines": np.array([b"a", b"b", b"c"])},
+    ],
+    ids=str,
+)
+def test_impossible_arrays_of_the_first_version(file, maps, changes):
+    assert sum(depth.index.size for depth in maps) == 16
+    write_first_version(file, maps)
+    rewrite(file, **changes)
+    with pytest.raises(UserError, match=r"gt_depths\.npz: .*make it again"):
+        load_ground_truth(file)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"steps": None},
+        {"bytes": None},
+        {"version": np.int32(1)},
+        {"version": np.int32(3)},
+        {"version": np.int32([2, 2])},
+        {"version": None},
+        {"steps": np.full(16, 99, np.uint16)},
+        {"steps": np.zeros(16, np.uint16)},
+        {"steps": np.full(16, 2**63, np.uint64)},
+        {"steps": np.ones(15, np.uint16)},
+        {"steps": np.ones(16, np.int16)},
+        {"bytes": np.zeros((4, 16), np.uint8)},
+        {"bytes": np.full((4, 16), 255, np.uint8)},
+        {"bytes": np.ones((4, 15), np.uint8)},
+        {"bytes": np.ones(64, np.uint8)},
+        {"bytes": np.ones((4, 16), np.uint16)},
+        {"counts": np.array([1, 15], np.int32)},
+        {"counts": np.int32(3)},
+        {"shapes": np.array([[1, 1]] * 3, np.int32)},
+        {"lines": np.array(["a"])},
     ],
     ids=str,
 )
@@ -274,7 +346,7 @@ def test_files_that_are_something_else(tmp_path, file):
         load_ground_truth(tmp_path / "absent.npz")
     data = file.read_bytes()
     rng = np.random.default_rng(0)
-    variants = [b"", b"text", data[: len(data) // 2], np.load(file)["values"].tobytes()]
+    variants = [b"", b"text", data[: len(data) // 2], np.load(file)["bytes"].tobytes()]
     for _ in range(200):
         damaged = bytearray(data)
         damaged[rng.integers(len(data))] ^= 1 << rng.integers(8)
@@ -296,7 +368,7 @@ def test_a_file_that_claims_to_be_huge(tmp_path, monkeypatch, file):
         for name, array in dict(np.load(file)).items():
             data = io.BytesIO()
             np.save(data, array)
-            archive.writestr(f"{name}.npy", header.getvalue() if name == "index" else data.getvalue())
+            archive.writestr(f"{name}.npy", header.getvalue() if name == "steps" else data.getvalue())
     with pytest.raises(UserError, match=r"bomb\.npz"):
         load_ground_truth(tmp_path / "bomb.npz")
     monkeypatch.setattr("core.datasets.ground_truth.MAX_BYTES", 100)
