@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import UserError, say
 from core.weights import families
-from core.weights.families.base import is_counter, is_number
+from core.weights.families.base import is_counter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,8 +160,11 @@ def check_state(path: Path, state: Mapping[str, "np.ndarray"]) -> None:
     """Raises UserError for tensors that weights cannot be; counters and plain numbers beside them may be anything."""
     from core.plausibility.weights import check_weights
 
+    # What has no dot is no layer's: a number, written in whatever way, or a table of numbers.
     tensors = {
-        name: array for name, array in state.items() if not (is_counter(name) or is_number(name, array.shape))
+        name: array
+        for name, array in state.items()
+        if not is_counter(name) and ("." in name or (array.dtype.kind == "f" and array.size > 1))
     }
     check_weights(str(path), tensors)
 

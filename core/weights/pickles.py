@@ -30,15 +30,13 @@ from core.weights.stand_ins import (
     Text,
     Thing,
     require_plain_names,
+    shown,
 )
 
 MAX_STEPS = 1_000_000  # a thousand arrays need thirty thousand
 MAX_ARGUMENTS = 16  # of a call; a tensor takes seven
 # Where checkpoints of whole trainings keep the weights, the usual places first.
-NESTED = (
-    *("state_dict", "model", "model_state_dict", "model_state", "net", "network", "net_state_dict"),
-    *("module", "weights", "params"),
-)
+NESTED = ("state_dict", "model", "model_state_dict", "model_state")
 KEYS_SHOWN = 8
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 LAST_LEAD = 0xC3  # the greatest byte that UTF-8 needs for Latin-1
@@ -258,34 +256,37 @@ def state_arrays(loaded: Any, size: int) -> dict[str, np.ndarray]:
         lacking = _lacking(loaded)
         if lacking:
             raise pickle.UnpicklingError(lacking)
-        found = _numbers(loaded)
-    if not _has_arrays(found):
-        found = _only_state(loaded)
+        found = _top_or_only_state(loaded)
     _require_held(found.values(), size)
     return {name: _array(value) for name, value in found.items()}  # in turn: an array lets go of its bytes
 
 
-def _only_state(loaded: dict[Any, Any]) -> dict[str, Any]:
-    """The one state that lies under a name which is not known.
+def _top_or_only_state(loaded: dict[Any, Any]) -> dict[str, Any]:
+    """The arrays at the top, or the one state that lies under a name which is not known.
 
     Raises:
-        pickle.UnpicklingError: there is none, or there are several; it says what there is.
+        ContentError: there is none, or there are several; it says what there is.
     """
+    top = _numbers(loaded)
     states = {
-        name: _numbers(value)
+        name: value
         for name, value in loaded.items()
         if isinstance(name, str) and isinstance(value, dict) and _has_arrays(value)
     }
+    arrays = [name for name, value in top.items() if isinstance(value, Numbers)]
+    # Beside one state there may be arrays of other things, which are no layer's.
+    if arrays and (not states or any("." in name for name in arrays)):
+        return top
     if len(states) == 1:
-        return next(iter(states.values()))
-    names = ", ".join(
-        f"{name[:40]!r}" for name in [*(states or loaded)][:KEYS_SHOWN] if isinstance(name, str)
-    )
+        return _numbers(next(iter(states.values())))
+    names = ", ".join(shown(name) for name in [*(states or loaded)][:KEYS_SHOWN] if isinstance(name, str))
     if states:
-        raise ContentError(f"it holds several states, {names}", "save the one of the network")
+        raise ContentError(
+            f"it holds no arrays by name, but several states, {names}", "save the one of the network"
+        )
     for name in NESTED:
         if isinstance(value := loaded.get(name), Thing):
-            raise ContentError(f"its {name!r} is an object, {value.kind}", STATE)
+            raise ContentError(f"its {name!r} is an object, which asks for {value.kind}", STATE)
     raise ContentError(f"it holds no arrays by name{f', but {names}' if names else ''}", STATE)
 
 

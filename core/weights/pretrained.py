@@ -6,8 +6,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.plausibility.checks import unlikely
-from core.weights import read_weights_file
-from core.weights.families.torchvision import no_classifier
+from core.weights import families, read_weights_file
 from core.weights.layouts import check_state
 
 FIRST_CONVOLUTION = "conv1.weight"
@@ -30,7 +29,9 @@ def imagenet_state(path: Path, images: int = 1) -> dict[str, np.ndarray]:
     check_state(path, state)
     if FIRST_CONVOLUTION not in state:
         raise UserError(f"{path}: has no {FIRST_CONVOLUTION}; expected torchvision's names at the root")
-    if remark := no_classifier({name: array.shape for name, array in state.items()}):
+    shapes = {name: array.shape for name, array in state.items()}
+    network = families.recognise(shapes)
+    if network is not None and (remark := network.remark(shapes)):
         unlikely("imagenet_classifier", f"{path}: {remark}")
     state[FIRST_CONVOLUTION] = np.tile(state[FIRST_CONVOLUTION], (1, images, 1, 1)) / np.float32(images)
     return {f"encoder.{name}": array for name, array in state.items()}

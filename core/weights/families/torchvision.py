@@ -39,17 +39,12 @@ class ImageNetResNet(Network):
 
     def remark(self, shapes: Shapes) -> str | None:
         """Encoders of other trainings have such names, too, but no classifier."""
-        return no_classifier(shapes)
-
-
-def no_classifier(shapes: Shapes) -> str | None:
-    """What to say of a file with these names that is no whole ResNet; None for one that is."""
-    if CLASSIFIER[0] in shapes:
-        return None
-    return (
-        f"is taken for ImageNet's weights, but has no classifier ({CLASSIFIER[0]}), as those have: the encoder of "
-        "another training? then put encoder. in front of its names, and use it as encoder.pth of a folder"
-    )
+        if CLASSIFIER[0] in shapes:
+            return None
+        return (
+            f"is taken for ImageNet's weights, but has no classifier ({CLASSIFIER[0]}), as those have: the encoder of "
+            "another training? then put encoder. in front of its names, and use it as encoder.pth of a folder"
+        )
 
 
 def recognise(shapes: Shapes) -> Network | None:
