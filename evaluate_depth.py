@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     from core.evaluation.pictures import save_disparity_pictures, save_truth_pictures
     from core.files.inputs import require_no_input
     from core.files.whole import require_writable_folder
-    from core.plausibility.evaluation import check_direction
+    from core.plausibility.evaluation import check_direction, check_one_depth, is_flat
     from core.weights.folder import results_folder
     from core.weights.zoo import with_weights
 
@@ -53,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
         predictions, stereo_factor = predict(options, images)
         # All variants are made of the plain prediction; of completions the last has most to show.
         disparities = predictions[""] if "" in predictions else list(predictions.values())[-1]
+        check_one_depth(predictions_of(options), sum(map(is_flat, disparities)), len(disparities))
     elif options.pred_depth is not None:
         disparities, stereo_factor = saved_depth(Path(options.pred_depth), len(images.names)), 1.0
     else:

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from backends.paddle.tensors import to_array
 from core.errors import UserError
 from core.files.whole import check_moments, check_names
+from core.plausibility.weights import check_weights
 from core.weights import layouts
 from core.weights.families import explain, left_out, unused
 from core.weights.families.base import is_counter
@@ -168,7 +169,7 @@ def restore_moments(
     """Restores Adam's moments for the parameters that some arrays know, named as `save_optimizer` does.
 
     Raises:
-        UserError: a moment has another shape; it names the file that they come from.
+        UserError: a moment has another shape, or is none, such as NaN; it names the file that they come from.
     """
     transposed = _transposed(networks)
     trained = {parameter.name for group in optimizer._param_groups for parameter in group["params"]}
@@ -178,6 +179,7 @@ def restore_moments(
         for name, parameter in expected.items()
     }
     check_moments(arrays, shapes, path)
+    check_weights(str(path), {key: array for key, array in arrays.items() if key.startswith("exp_avg")})
     block = paddle.static.default_main_program().global_block()
     for name, parameter in expected.items():
         if f"exp_avg/{name}" not in arrays:

@@ -15,6 +15,7 @@ from torch import nn
 from backends.torch.tensors import to_array
 from core.errors import UserError
 from core.files.whole import check_moments, check_names
+from core.plausibility.weights import check_weights
 from core.weights.families import explain, left_out, unused
 from core.weights.families.base import is_counter, is_number
 from core.weights.folder import Folder
@@ -154,11 +155,12 @@ def restore_moments(
     """Restores Adam's moments for the parameters that some arrays know, named as `save_optimizer` does.
 
     Raises:
-        UserError: a moment has another shape; it names the file that they come from.
+        UserError: a moment has another shape, or is none, such as NaN; it names the file that they come from.
     """
     trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     expected = {name: p for name, p in named_parameters(networks) if id(p) in trained}
     check_moments(arrays, {name: tuple(parameter.shape) for name, parameter in expected.items()}, path)
+    check_weights(str(path), {key: array for key, array in arrays.items() if key.startswith("exp_avg")})
     for name, parameter in expected.items():
         if f"exp_avg/{name}" in arrays:
             moments = {

@@ -30,6 +30,9 @@ CHECKS = {
     "depth_direction": "predicted and true depth grow in the same direction",
     "coarse_steps": "a 16-bit picture of depth is right to a thousandth",
     "sequence_shapes": "the images of a sequence have one shape",
+    "weight_values": "tensors of weights are floating-point numbers, finite, and variances are not negative",
+    "imagenet_classifier": "ImageNet's weights have their classifier",
+    "one_depth": "a network predicts more than one depth for all pixels",
 }
 
 

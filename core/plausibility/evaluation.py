@@ -7,6 +7,7 @@ from core.plausibility.checks import unlikely
 PIXELS = 1000  # of an image, whose ranks are compared
 OPPOSITE = -0.5  # rank correlation of the median image; a network that learned nothing is near 0
 LEAST_PIXELS = 50
+FLAT = 1e-3  # of a map's largest value: what differs less is one depth, and its pattern rounding
 COARSE = 1e-3  # relative error of a 16-bit picture of depth by rounding
 
 
@@ -34,6 +35,22 @@ def check_direction(where: str, correlations: np.ndarray | None) -> None:
             "depth_direction",
             f"{where}: prediction and truth run in opposite directions in all {known.size} images (rank correlation "
             f"{np.median(known):.2f}): depth in place of disparity, 1 / depth? save 1 / depth, or use --pred_depth",
+        )
+
+
+def is_flat(disparity: np.ndarray) -> bool:
+    """Whether a map (any shape) of disparity has one value for all pixels."""
+    smallest, largest = float(disparity.min()), float(disparity.max())
+    return largest - smallest <= FLAT * abs(largest)
+
+
+def check_one_depth(where: str, flat: int, images: int) -> None:
+    """Says of how many images a network predicts one depth for all pixels."""
+    if flat:
+        unlikely(
+            "one_depth",
+            f"{where}: one depth is predicted for all pixels of {flat} of {images} images: the network has collapsed, "
+            "or is not trained; take other weights, such as those of an earlier epoch",
         )
 
 

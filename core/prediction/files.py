@@ -18,7 +18,7 @@ from core.files.colour import colour_map, jet_map, plasma_map
 from core.files.images import COMMENT, resize_array, write_image
 from core.geometry import relative_intrinsics
 from core.options import PredictionOptions
-from core.plausibility.evaluation import check_steps
+from core.plausibility.evaluation import check_one_depth, check_steps, is_flat
 from core.prediction.point_cloud import point_cloud, points_along, write_ply
 
 LARGEST_PIXEL = 65535
@@ -91,9 +91,11 @@ class PredictionWriter:
         self.record = depth_record(metric, self.scale_factor, model)
         self.unit = " m" if metric else ", no unit"
         self.nearest, self.farthest = math.inf, 0.0
+        self.images, self.flat = 0, 0  # of all, those with one depth for all pixels
 
     def range(self) -> str:
-        """A line on the depths so far, also those of which no file was asked for."""
+        """A line on the depths so far, also those of which no file was asked for; warns of such as have only one."""
+        check_one_depth(self.record["model"], self.flat, self.images)
         line = f"depth from {self.nearest:.4g} to {self.farthest:.4g}{self.unit}"
         if self.farthest < NEARLY_CONSTANT * self.nearest:
             line += "; nearly constant: colours show differences that mean nothing. Are the weights trained to the end?"
@@ -134,6 +136,7 @@ class PredictionWriter:
         with np.errstate(divide="ignore", over="ignore"):
             depth = (self.scale_factor / disparity).astype(np.float32)
         require_finite(depth, f"{what}depth", "lower --pred_depth_scale_factor, or check the weights")
+        self.images, self.flat = self.images + 1, self.flat + is_flat(disparity)
         near, far = float(depth.min()), float(depth.max())
         self.nearest, self.farthest = min(self.nearest, near), max(self.farthest, far)
         prediction = Prediction(image, disparity, depth, image_size, rays, valid)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from core.options import Options
 from core.options.base import NAMED_CAMERAS, list_name
 from core.options.needs import Listing
 from core.options.protocols import PROTOCOLS
+from core.plausibility.weights import lost_tensors
 
 AnyDataset = SequenceDataset | JoinedDataset
 
@@ -164,3 +166,41 @@ def check_finite(values: Mapping[str, float], batch: Sample, dataset: AnyDataset
         samples = [f"{dataset.describe(i)} in {dataset.target_path(i)}" for i in indices]
         message = f"the loss is not finite ({', '.join(bad)}) for {', '.join(samples)}"
         raise NotFiniteError(f"{message}; lower --learning_rate or look at these images", batch)
+
+
+def gradients_lost(names: Sequence[str], loss: float, batch: Sample, dataset: AnyDataset) -> NotFiniteError:
+    """What to say of gradients that are not finite under a finite loss; the weights are still those before the step.
+
+    Args:
+        names: of their parameters.
+    """
+    indices = [int(index) for index in batch["index"]]
+    samples = ", ".join(f"{dataset.describe(i)} in {dataset.target_path(i)}" for i in indices)
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return NotFiniteError(
+        f"the gradients are not finite ({names[0]}{more}; the loss is {loss:.5g}) for {samples}; "
+        "lower --learning_rate or look at these images",
+        batch,
+    )
+
+
+def require_weights(networks: Mapping[str, Mapping[str, np.ndarray]], step: int, folder: Path) -> None:
+    """Makes sure that weights may be kept.
+
+    Args:
+        networks: official state of each.
+        folder: where they were to go.
+
+    Raises:
+        UserError: a tensor holds numbers that are not finite.
+    """
+    for network, state in networks.items():
+        lost = lost_tensors(state)
+        if lost:
+            first, count = next(iter(lost.items()))
+            more = f", as do {len(lost) - 1} more tensors" if len(lost) > 1 else ""
+            raise UserError(
+                f"step {step}: the weights are lost: {network}: {first} holds {count} numbers that are not "
+                f"finite{more}; {folder} is not written, checkpoints before it stay; go on from one with a lower "
+                "--learning_rate"
+            )

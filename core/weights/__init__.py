@@ -4,14 +4,16 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.weights.files import MAX_CHECKPOINT_BYTES, is_packed, open_file, unreadable
+from core.errors import UserError
+from core.weights.files import MAX_CHECKPOINT_BYTES, is_packed, open_file, printable, unreadable
+from core.weights.strange import HEAD_BYTES, what_an_archive_is, what_it_is
 
 if TYPE_CHECKING:
     import numpy as np
 
 # Of the magic number that starts old `.pth` files, in the pickle's spelling.
 LEGACY_PTH = b"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
-HEAD_BYTES = 32
+LEGACY_BYTES = 32
 MAX_NAMED_BYTES = 1 << 34  # of archives that are only looked at; their readers allow less
 
 
@@ -70,7 +72,9 @@ def format_of(path: Path) -> str:
     if head.startswith(b"PK\x03\x04"):
         return _format_of_zip(path)
     if head.startswith(b"\x80"):
-        return "pth" if LEGACY_PTH in head else "pdparams"
+        return "pth" if LEGACY_PTH in head[:LEGACY_BYTES] else "pdparams"
+    if found := what_it_is(path, head, size):
+        raise _no_weights(path, *found)
     raise unreadable(path, "file of weights", "it is neither .pth, .pdparams, .h5, .safetensors nor .npz")
 
 
@@ -82,4 +86,12 @@ def _format_of_zip(path: Path) -> str:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise unreadable(path, "file of weights", error) from None
-    return "npz" if all(name.endswith(".npy") for name in names) else "pth"
+    if names and all(name.endswith(".npy") for name in names):
+        return "npz"
+    if found := what_an_archive_is(path, names):
+        raise _no_weights(path, *found)
+    return "pth"
+
+
+def _no_weights(path: Path, what: str, cure: str) -> UserError:
+    return UserError(f"{path}: no file of weights: it {printable(what)}; {printable(cure)}")

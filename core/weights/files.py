@@ -80,7 +80,11 @@ def allowance(size: int) -> int:
 
 
 def unreadable(path: Path, kind: str, error: Exception | str, cure: str = CURE) -> UserError:
-    """The error for a file that is damaged or says what it should not: one line, whatever the file put into it."""
+    """The error for a file that is damaged or says what it should not: one line, whatever the file put into it.
+
+    An error that knows a cure of its own, see `core.weights.beside.ContentError`, has it in place of that.
+    """
+    cure = getattr(error, "cure", cure)
     return UserError(f"{path}: not a readable {kind} ({reason_of(error)}); {cure}")
 
 
@@ -91,5 +95,10 @@ def reason_of(error: Exception | str) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = " ".join(str(error).split()) or type(error).__name__
-    text = "".join(character if character.isprintable() else "?" for character in text[: REASON_SHOWN + 1])
+    text = printable(text[: REASON_SHOWN + 1])
     return text if len(text) <= REASON_SHOWN else text[:REASON_SHOWN] + "…"
+
+
+def printable(text: str) -> str:
+    """A text of a file, which may hold anything, in one line."""
+    return "".join(character if character.isprintable() else "?" for character in text)

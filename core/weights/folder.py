@@ -12,7 +12,7 @@ from core.options import OPTIONS, Options
 from core.options.parsing import checked_values, load_method_options
 from core.weights import format_of
 from core.weights.families import FAMILIES, matches, network_names, tie
-from core.weights.families.base import MethodFamily
+from core.weights.families.base import MethodFamily, numbers_in
 from core.weights.layouts import State, read_state
 
 OPTIONS_FILE = "options.yaml"
@@ -44,7 +44,7 @@ class Folder(Mapping[str, State]):
         if name not in self.read:  # looking for the file may have read it
             if path is None:
                 raise KeyError(name)
-            self.read[name] = read_state(path)[0]
+            self.read[name] = read_state(path, checked=not self.loose)[0]
         return self.read[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -120,6 +120,9 @@ def model_options(
         said = {name: getattr(options, name) for name in untold}
     else:
         options, told = recognised_options(files)
+        told |= {
+            name for state in files.values() for name in numbers_in(state)
+        }  # which its options follow from
         overrides = _known_to(options, preferred) | overrides
         unknown = _unknown(folder, options, told, {**overrides, **untold})
         said = {name: getattr(options, name) for name in untold if name not in unknown}
@@ -189,7 +192,9 @@ def recognised_options(files: Folder) -> tuple[Options, frozenset[str]]:
         options = family.options_of(found[0].networks if found else {}, dict(files))
     except UserError as error:
         raise UserError(f"{files.folder}: {error}") from None
-    told = configured_options(files, family) if found else {}
+    if not found:  # loading it will say why, and of which names
+        return options, frozenset(family.untold)
+    told = configured_options(files, family)
     return dataclasses.replace(options, **told), frozenset(told)
 
 

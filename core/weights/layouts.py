@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import UserError
+from core.errors import UserError, say
+from core.weights import families
+from core.weights.families.base import is_counter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +29,10 @@ BATCH_NORM, LINEAR = "batch normalisation", "linear"
 NATIVE_STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
 OFFICIAL_STATISTICS = {native: official for official, native in NATIVE_STATISTICS.items()}
 WRAPPER = "module."  # DataParallel's, in front of every name
+# Parts of names that wrappers put anywhere: of compiling, of sharding, of activations kept in part, of Lightning.
+WRAPPED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
+MOST_PREFIXES = 4
+PROFILER = ("total_ops", "total_params")  # last parts of names: what thop counts
 
 
 def layer_kinds(shapes: Mapping[str, Shape]) -> dict[str, str]:
@@ -123,24 +129,75 @@ def nested(content: Mapping[str, Any], key: str | Sequence[str] | None) -> dict[
     return parts
 
 
-def read_state(path: Path) -> tuple[State, str]:
+def read_state(path: Path, checked: bool = True) -> tuple[State, str]:
     """Reads a file of weights, whoever wrote it.
+
+    Args:
+        checked: the tensors have to be what weights can be, see `core.plausibility.weights`.
 
     Returns:
         The state with official names and layouts, numbers beside the tensors as 0-d arrays; and the layout that the
-        file has, `TORCH` or `PADDLE`.
+        file has, `TORCH` or `PADDLE`. A profiler's counts are left out, which is said.
 
     Raises:
-        UserError: absent, damaged, holding something else than arrays, or names of both frameworks. Nothing is
-            executed.
+        UserError: absent, damaged, holding something else than arrays, names of both frameworks, or numbers that
+            weights cannot be. Nothing is executed.
     """
     from core.weights import format_of, read_weights_file
 
-    found = read_weights_file(path)
+    found = _without_counts(path, read_weights_file(path))
+    if checked:
+        check_state(path, found)
     layout = layout_of(found, format_of(path))
-    wrapped = all(name.startswith(WRAPPER) for name in found if "." in name)
-    state = {name.removeprefix(WRAPPER): array for name, array in found.items()} if wrapped else found
-    state = to_official(state) if layout == PADDLE else state
+    plain = _unwrapped(found)
+    state = to_official(plain) if layout == PADDLE else plain
     if len(state) != len(found):
         raise UserError(f"{path}: mixes the names of PyTorch and PaddlePaddle; save it again in one of them")
-    return state, layout
+    return _below_no_prefix(state), layout
+
+
+def check_state(path: Path, state: Mapping[str, "np.ndarray"]) -> None:
+    """Raises UserError for tensors that weights cannot be; counters and plain numbers beside them may be anything."""
+    from core.plausibility.weights import check_weights
+
+    # What has no dot is no layer's: a number, written in whatever way, or a table of numbers.
+    tensors = {
+        name: array
+        for name, array in state.items()
+        if not is_counter(name) and ("." in name or (array.dtype.kind == "f" and array.size > 1))
+    }
+    check_weights(str(path), tensors)
+
+
+def _without_counts(path: Path, state: State) -> State:
+    counts = [name for name in state if name.rpartition(".")[2] in PROFILER]
+    if counts:
+        say(f"{path}: passed over: {len(counts)} counts of a profiler, such as {counts[0]}")
+    return {name: array for name, array in state.items() if name not in counts} if counts else state
+
+
+def _unwrapped(state: State) -> State:
+    """Names without what wrappers add to them."""
+    names = {name: ".".join(part for part in name.split(".") if part not in WRAPPED) for name in state}
+    if all(name.startswith(WRAPPER) for name in names.values() if "." in name):
+        names = {name: plain.removeprefix(WRAPPER) for name, plain in names.items()}
+    return {plain: state[name] for name, plain in names.items()}
+
+
+def _below_no_prefix(state: State) -> State:
+    """A state whose names are a method's network but for a prefix that they share: without it.
+
+    What remains must be a method's: torchvision's names remain of many encoders, which are no ImageNet weights.
+    """
+    shapes, lost = _shapes(state), ""
+    for _ in range(MOST_PREFIXES):
+        if families.matches({"": shapes}):
+            break
+        firsts = {name.partition(".")[0] for name in shapes if "." in name}
+        if len(firsts) != 1:
+            return state
+        lost += f"{firsts.pop()}."
+        shapes = {name.removeprefix(lost): array.shape for name, array in state.items()}
+    if not lost or not families.matches({"": shapes}, of_methods=True):
+        return state
+    return {name.removeprefix(lost): array for name, array in state.items()}

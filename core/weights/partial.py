@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import UserError, say
 from core.files.whole import shown_name
+from core.weights.layouts import check_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,13 +26,14 @@ def completed(
         path: of the file.
 
     Raises:
-        UserError: nothing fits.
+        UserError: nothing fits, or what fits has numbers that weights cannot be.
     """
     fitting = [name for name in own if name in state and state[name].shape == own[name].shape]
     if not fitting:
         raise UserError(
             f"{path}: no tensor of it fits {network}, neither by name nor by shape; check the file"
         )
+    check_state(path, {name: state[name] for name in fitting})
     say(f"{path}: {network}: loaded {len(fitting)} of {len(own)} tensors")
     for words, names in (
         ("absent, left as they are", [name for name in own if name not in state]),

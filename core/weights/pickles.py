@@ -2,7 +2,8 @@
 
 A pickle is a program. This unpickler knows a handful of globals by name and replaces each by an inert stand-in,
 so that not even NumPy runs on values that have not been checked; a family of weights may name further ones, of which
-it gets inert objects and nothing else; every other global is an error. Instructions
+it gets inert objects and nothing else. Every other global becomes a `Thing`, which keeps nothing, for trainings save
+options, times and paths beside their tensors; `core/weights/beside.py` says which are errors. Instructions
 that weights do not need are errors, the number of instructions is bounded, those that copy a sequence count for
 each of its items, and names of a dict are plain text or integers of 64 bits: tuples of tuples of tuples take
 forever to hash.
@@ -16,6 +17,7 @@ import numpy as np
 
 from core.weights import families
 from core.weights.archives import BoundedStream
+from core.weights.beside import STATE, ContentError, inert
 from core.weights.files import MAX_TENSOR_BYTES, allowance
 from core.weights.stand_ins import (
     ALLOWED_GLOBALS,
@@ -26,13 +28,16 @@ from core.weights.stand_ins import (
     Numbers,
     StandIn,
     Text,
+    Thing,
     require_plain_names,
+    shown,
 )
 
 MAX_STEPS = 1_000_000  # a thousand arrays need thirty thousand
 MAX_ARGUMENTS = 16  # of a call; a tensor takes seven
-# Where checkpoints of whole trainings keep the weights.
-NESTED = ("state_dict", "model")
+# Where checkpoints of whole trainings keep the weights, the usual places first.
+NESTED = ("state_dict", "model", "model_state_dict", "model_state")
+KEYS_SHOWN = 8
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 LAST_LEAD = 0xC3  # the greatest byte that UTF-8 needs for Latin-1
 LONG_TEXT = 64 << 10  # bytes from which on a text is none, but numbers
@@ -92,12 +97,8 @@ class Unpickler(pickle._Unpickler):
             self.memo.clear()
 
     def find_class(self, module: str, name: str) -> Any:
-        allowed = self._allowed.get((module, name))
-        if allowed is None:
-            raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, which weights do not need: save only the state_dict"
-            )
-        return allowed
+        known = self._allowed.get((module, name))
+        return inert(module, name) if known is None else known
 
     def persistent_load(self, pid: Any) -> Any:
         if self._persistent is None:
@@ -135,6 +136,15 @@ class Unpickler(pickle._Unpickler):
         self.steps_left -= steps
         if self.steps_left < 0:
             raise pickle.UnpicklingError(f"it has more than {MAX_STEPS} instructions")
+
+    def reduce(self) -> None:
+        """A call, of a class as of a function; whatever the readers do not know makes a `Thing`, of any arguments."""
+        if len(self.stack) > 1 and isinstance(self.stack[-2], Thing):
+            self.stack.pop()
+            self.stack[-1] = Thing(self.stack[-1].kind)
+        else:
+            self.check_arguments()
+            CALL(self)
 
     def check_arguments(self) -> None:
         """Each call unpacks its arguments, which may be the same long tuple again and again."""
@@ -176,6 +186,7 @@ class Unpickler(pickle._Unpickler):
 
 
 Step = Callable[[Any], None]
+CALL: Step = pickle._Unpickler.dispatch[pickle.REDUCE[0]]
 # Instructions that weights do not need: sets, classes by number, old classes, buffers outside the file, integers of
 # more than 255 bytes.
 REFUSED = (
@@ -210,7 +221,7 @@ def _dispatch(original: Mapping[int, Step]) -> dict[int, Step]:
     parts[pickle.BINUNICODE[0]] = (Unpickler.text,)
     parts[pickle.BINUNICODE8[0]] = (Unpickler.text_of_8_bytes,)
     for code in (pickle.REDUCE, pickle.NEWOBJ):  # a class is called like a function
-        parts[code[0]] = (Unpickler.check_arguments, original[pickle.REDUCE[0]])
+        parts[code[0]] = (Unpickler.reduce,)
     return {code: _counted(*steps) for code, steps in parts.items()}
 
 
@@ -221,7 +232,7 @@ Unpickler.dispatch = _dispatch(pickle._Unpickler.dispatch)
 
 
 def state_arrays(loaded: Any, size: int) -> dict[str, np.ndarray]:
-    """The arrays of a checkpoint by name, from its top, from `state_dict` or `model` in it, or from parts of it.
+    """The arrays of a checkpoint by name, from its top, from one of `NESTED` in it, or from parts of it.
 
     The parts are those that a family names, and `<part>.` then begins the names. Python's numbers beside arrays become
     0-d arrays; text and containers beside them are passed over.
@@ -233,6 +244,8 @@ def state_arrays(loaded: Any, size: int) -> dict[str, np.ndarray]:
     Raises:
         pickle.UnpicklingError: no dict, no arrays in it, or more numbers than such a file can hold.
     """
+    if isinstance(loaded, Thing):
+        raise ContentError(f"it holds one object, asks for {loaded.kind}", STATE)
     if not isinstance(loaded, dict):
         raise pickle.UnpicklingError(f"it holds a {type(loaded).__name__}, not a dict of arrays")
     nested = [loaded[name] for name in NESTED if isinstance(loaded.get(name), dict)]
@@ -243,11 +256,38 @@ def state_arrays(loaded: Any, size: int) -> dict[str, np.ndarray]:
         lacking = _lacking(loaded)
         if lacking:
             raise pickle.UnpicklingError(lacking)
-        found = _numbers(loaded)
-    if not _has_arrays(found):
-        raise pickle.UnpicklingError("it holds no arrays by name")
+        found = _top_or_only_state(loaded)
     _require_held(found.values(), size)
     return {name: _array(value) for name, value in found.items()}  # in turn: an array lets go of its bytes
+
+
+def _top_or_only_state(loaded: dict[Any, Any]) -> dict[str, Any]:
+    """The arrays at the top, or the one state that lies under a name which is not known.
+
+    Raises:
+        ContentError: there is none, or there are several; it says what there is.
+    """
+    top = _numbers(loaded)
+    states = {
+        name: value
+        for name, value in loaded.items()
+        if isinstance(name, str) and isinstance(value, dict) and _has_arrays(value)
+    }
+    arrays = [name for name, value in top.items() if isinstance(value, Numbers)]
+    # Beside one state there may be arrays of other things, which are no layer's.
+    if arrays and (not states or any("." in name for name in arrays)):
+        return top
+    if len(states) == 1:
+        return _numbers(next(iter(states.values())))
+    names = ", ".join(shown(name) for name in [*(states or loaded)][:KEYS_SHOWN] if isinstance(name, str))
+    if states:
+        raise ContentError(
+            f"it holds no arrays by name, but several states, {names}", "save the one of the network"
+        )
+    for name in NESTED:
+        if isinstance(value := loaded.get(name), Thing):
+            raise ContentError(f"its {name!r} is an object, which asks for {value.kind}", STATE)
+    raise ContentError(f"it holds no arrays by name{f', but {names}' if names else ''}", STATE)
 
 
 def _array(value: Any) -> np.ndarray:

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
-from core.weights import read_weights_file
+from core.plausibility.checks import unlikely
+from core.weights import families, read_weights_file
+from core.weights.layouts import check_state
 
 FIRST_CONVOLUTION = "conv1.weight"
 
@@ -21,10 +23,15 @@ def imagenet_state(path: Path, images: int = 1) -> dict[str, np.ndarray]:
         images: number of stacked images.
 
     Raises:
-        UserError: the file is damaged, or not a ResNet's.
+        UserError: the file is damaged, not a ResNet's, or has numbers that weights cannot be.
     """
     state = read_weights_file(path)
+    check_state(path, state)
     if FIRST_CONVOLUTION not in state:
         raise UserError(f"{path}: has no {FIRST_CONVOLUTION}; expected torchvision's names at the root")
+    shapes = {name: array.shape for name, array in state.items()}
+    network = families.recognise(shapes)
+    if network is not None and (remark := network.remark(shapes)):
+        unlikely("imagenet_classifier", f"{path}: {remark}")
     state[FIRST_CONVOLUTION] = np.tile(state[FIRST_CONVOLUTION], (1, images, 1, 1)) / np.float32(images)
     return {f"encoder.{name}": array for name, array in state.items()}

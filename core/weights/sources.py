@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import UserError
+from core.errors import UserError, say
 from core.files.whole import EXTENSIONS, check_names, shown_name
+from core.plausibility.checks import unlikely
 from core.weights import families, format_of
-from core.weights.families.base import MethodFamily, Network, Shapes, is_counter
+from core.weights.families.base import MethodFamily, Network, Shapes, is_counter, is_number
 from core.weights.files import TOGETHER_SUFFIXES
 from core.weights.layouts import PADDLE, State, read_state
 
 WEIGHTS_SUFFIXES = (*EXTENSIONS.values(), ".safetensors", ".h5", ".npz", ".pt", ".tar", ".ckpt", ".gz")
 NAMES_SHOWN = 3
+FIRST_CONVOLUTION = "conv1.weight"  # of a ResNet
 STATISTICS = ("running_mean", "running_var")
 
 
@@ -157,7 +159,7 @@ def read_parts(path: Path, method: str) -> dict[str, State]:
     Raises:
         UserError: absent, or damaged.
     """
-    state, family = read_state(path)[0], families.FAMILIES.get(method)
+    state, family = read_state(path, checked=False)[0], families.FAMILIES.get(method)
     parts = family.parts(_stem(path), state) if family else {_stem(path): state}
     return {name: dict(own) for name, own in parts.items()}
 
@@ -213,7 +215,15 @@ def _network(path: Path, name: str, state: State, layout: str, best: list[Method
         raise UserError(f"{path}: {network.refusal}")
     if any((other.file, other.needed) != (network.file, network.needed) for other in others):
         raise UserError(f"{path}: {families.tie([network.file], [rule.family for rule in rules])}")
-    check_names(shapes, network.shapes, path, ignore=network.optional, explain=families.explain)
+    beside = [key for key, shape in shapes.items() if is_number(key, shape) and key not in network.shapes]
+    ignored = network.optional | set(beside)
+    check_names(shapes, network.shapes, path, ignore=ignored, explain=families.explain)
+    if remark := network.remark(shapes):
+        unlikely("imagenet_classifier", f"{path}: {remark}")
+    if beside:
+        say(
+            f"{path}: passed over: numbers beside the tensors: {', '.join(map(shown_name, beside[:NAMES_SHOWN]))}"
+        )
     order = [key for key in network.shapes if key in state]
     values = {key: _value(path, key, state[key], network) for key in order}
     return WeightsFile(path, network, layout, values, tuple(others))
@@ -242,7 +252,12 @@ def _described(names: list[str]) -> str:
     alike = takewhile(lambda pair: pair[0] == pair[1], zip(min(parts), max(parts), strict=False))
     prefix = ".".join(part for part, _ in alike) if len(names) > 1 else ""
     first = ", ".join(map(shown_name, names[:NAMES_SHOWN]))
-    common = f", all below {shown_name(prefix)}; save it without that prefix" if prefix else ""
+    common = ""
+    if prefix:
+        common = f", all below {shown_name(prefix)}"
+        inner = {name.removeprefix(f"{prefix}.") for name in names}
+        if FIRST_CONVOLUTION in inner:  # without the prefix they would be taken for torchvision's
+            common += ": an encoder? save them below encoder. in place of it"
     return (
         f"{len(names)} such as {first}{common}; "
         "expected are names such as encoder.conv1.weight, decoder.0.conv.conv.weight"

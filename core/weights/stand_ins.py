@@ -38,10 +38,11 @@ def require_plain_names(names: list[Any]) -> None:
     Numbers of 64 bits, since optimisers once numbered parameters by their place in memory; hardly any two of them have
     the same hash.
 
-    A class, too: trainings once kept the state of each callback under its class. Its stand-in is hashed by its place.
+    A class or another object, too: trainings once kept the state of each callback under its class. Their stand-ins are
+    hashed by their place.
     """
     for name in names:
-        plain = type(name) in (str, Function) or (isinstance(name, int) and abs(name) < 1 << 63)
+        plain = type(name) in (str, *HASHED_BY_PLACE) or (isinstance(name, int) and abs(name) < 1 << 63)
         if not plain:
             raise pickle.UnpicklingError("a dict whose names are neither text nor plain integers")
 
@@ -85,6 +86,41 @@ class Function(StandIn):
 
     def __call__(self, *arguments: Any) -> Any:
         return self._function(*arguments)
+
+
+class Thing(StandIn):
+    """An object that lies beside the tensors: options, a time, a path. Nothing put into it is kept, or looked at.
+
+    Attributes:
+        kind: the name of its class, for messages.
+    """
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        pass
+
+    def append(self, item: Any) -> None:
+        """Of lists, and what is made of them."""
+
+    def extend(self, items: Any) -> None:
+        """Of lists, and what is made of them."""
+
+
+class Unknown(Thing):
+    """A class or a function that a file names and the readers do not know; whatever is made by it is a `Thing`."""
+
+    __slots__ = ()
+
+
+# Names of a dict that are no text: none has a hash of its own.
+HASHED_BY_PLACE = (Function, Thing, Unknown)
 
 
 class Numbers(StandIn):
@@ -244,6 +280,7 @@ ALLOWED_GLOBALS: dict[tuple[str, str], StandIn] = {
     ("numpy", "dtype"): _DTYPE,
     ("__builtin__", "bytes"): Function(_empty_bytes),
     ("collections", "Counter"): Function(dropped),  # the milestones of a schedule
+    ("collections", "defaultdict"): Function(lambda *_: Names()),  # what makes its missing values is not
     ("builtins", "set"): Function(dropped),
     ("__builtin__", "set"): Function(dropped),
 }

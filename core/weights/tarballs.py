@@ -16,6 +16,7 @@ from core.errors import UserError
 from core.weights.archives import CHUNK, FREE_BYTES, MAX_RATIO
 from core.weights.files import MAX_CHECKPOINT_BYTES, MAX_TENSOR_BYTES, open_plain, unreadable
 from core.weights.npz import read_array
+from core.weights.strange import UNPACK
 
 WEIGHTS = (".ckpt", ".pth", ".pt")
 MAX_MEMBERS = 1000
@@ -61,7 +62,8 @@ def open_tarball(path: Path, limit: int | None = None) -> tuple[BinaryIO, int]:
         found: tuple[BinaryIO, int] | None = None
         for member in _members(archive, WEIGHTS):
             if found is not None:
-                raise tarfile.TarError("it holds several files of weights")
+                cure = UNPACK.format(f" (tar -xzf {path.name})")
+                raise UserError(f"{path}: an archive of several files of weights; {cure}")
             found = _in_memory(archive, member), member.size
         if found is None:
             raise tarfile.TarError(f"it holds no file {', '.join(WEIGHTS)}")

@@ -81,6 +81,10 @@ class Network(ABC):
         """Which of some given options this file contradicts: `--num_layers 18, but its encoder is a ResNet-50`."""
         return None
 
+    def remark(self, shapes: Shapes) -> str | None:
+        """What is odd about a file of this network, though it fits."""
+        return None
+
     def fits(self, other: "Network") -> bool:
         """Whether another network of the same family may belong to the same model."""
         return True

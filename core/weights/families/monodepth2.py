@@ -298,4 +298,5 @@ FAMILY = MethodFamily(
     method="monodepth2",
     networks={name: _RECOGNISERS.get(name, _decoder) for name in NETWORKS},
     options_of=options_of,
+    untold=("height", "width"),
 )

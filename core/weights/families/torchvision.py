@@ -37,6 +37,15 @@ class ImageNetResNet(Network):
     def optional(self) -> frozenset[str]:
         return super().optional | set(CLASSIFIER)
 
+    def remark(self, shapes: Shapes) -> str | None:
+        """Encoders of other trainings have such names, too, but no classifier."""
+        if CLASSIFIER[0] in shapes:
+            return None
+        return (
+            f"is taken for ImageNet's weights, but has no classifier ({CLASSIFIER[0]}), as those have: the encoder of "
+            "another training? then put encoder. in front of its names, and use it as encoder.pth of a folder"
+        )
+
 
 def recognise(shapes: Shapes) -> Network | None:
     """The network with these names, or None."""

@@ -51,6 +51,8 @@ def random_state(network, seed: int = 0) -> State:
         else:
             # Repeated with a prime period: no two places that a mistake could swap have the same.
             state[name] = np.resize(rng.standard_normal(10007, np.float32), shape)
+            if name.endswith("running_var"):
+                state[name] = np.abs(state[name])
     return state
 
 
@@ -406,7 +408,7 @@ MISTAKES: dict[Callable[[Path], None], str] = {
     surplus: r"pose\.pth: .*1 unexpected: a\?b; it looks like .*pose decoder.*, but is not quite that",
     unknown: r"pose\.pth: holds arrays of no network that is known: 1 such as kernel; "
     r"expected are names such as encoder\.conv1\.weight, decoder\.0\.conv\.conv\.weight",
-    below: r"pose\.pth: .*: 4 such as a\.net\.b\.0, a\.net\.c\.1, a\.net\.c\.2, all below a\.net; save it without",
+    below: r"pose\.pth: .*: 4 such as a\.net\.b\.0, a\.net\.c\.1, a\.net\.c\.2, all below a\.net; expected are names",
 }
 
 

@@ -120,7 +120,7 @@ def test_a_file_of_one_network_is_no_model(twin, tmp_path: Path) -> None:
         model_options(path, {}, {})
     assert list(Folder(tmp_path)) == []
     path.write_bytes(b"damaged")
-    with pytest.raises(UserError, match=r"half\.ckpt: not a readable file of weights"):
+    with pytest.raises(UserError, match=r"half\.ckpt: no file of weights: it is text"):
         Folder(tmp_path).paths(["depth"])
 
 
@@ -223,7 +223,7 @@ def test_a_part_that_is_another_network(twin, tmp_path: Path) -> None:
 def test_states_that_lie_beside_each_other(monkeypatch, tmp_path: Path) -> None:
     states = random_states()
     path = write_nested(tmp_path / "a.pth.tar", {"net": states["depth"], "motion": states["pose"]}, epoch=3)
-    with pytest.raises(UserError, match="it holds no arrays by name"):
+    with pytest.raises(UserError, match="it holds no arrays by name, but several states, 'net', 'motion'"):
         read_weights_file(path)
     register(monkeypatch)
     prefixes = Prefixes({"net.": "depth", "motion.": "pose"})
@@ -414,14 +414,13 @@ def test_a_damaged_file_is_called_what_it_is_most_alike(twin, monkeypatch) -> No
 
 
 def test_records_of_a_family(few, monkeypatch, tmp_path: Path) -> None:
-    """A configuration beside the weights: nobody imports its class, and its content is not looked at."""
+    """A configuration beside the weights: nobody imports its class, and its content is not looked at; known or not."""
     config = record(
         "yacs.config", "CfgNode", {"name": "x", "deeper": record("yacs.config", "CfgNode", {"a": 1})}
     )
     hyper = record("argparse", "Namespace", {"lr": 0.1})
     path = write_checkpoint(tmp_path / "a.ckpt", random_states(), config=config, hyper_parameters=hyper)
-    with pytest.raises(UserError, match=r"it asks for yacs\.config\.CfgNode, which weights do not need"):
-        read_weights_file(path)
+    assert set(read_weights_file(path)) == set(PREFIXES.join(random_states()))
     register(monkeypatch)
     assert len(read_source(path)) == 2
 
@@ -529,8 +528,7 @@ def test_classes_as_names(monkeypatch, tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     keeper = name("keepers", "ModelCheckpoint")
     write_checkpoint(path, random_states(), callbacks={keeper: {"best": "x.ckpt"}})
-    with pytest.raises(UserError, match=r"it asks for keepers\.ModelCheckpoint"):
-        read_source(path)
+    assert len(read_source(path)) == 2
     family = dataclasses.replace(FAMILIES["twin"], stand_ins={("keepers", "ModelCheckpoint"): DROPPED})
     monkeypatch.setitem(FAMILIES, "twin", family)
     assert len(read_source(path)) == 2
@@ -544,8 +542,6 @@ def test_classes_as_names(monkeypatch, tmp_path: Path) -> None:
     [
         record("yacs.config", "CfgNode", {"a": 1}, arguments=b"](K\x01et").content,
         call(name("yacs.config", "CfgNode"), {"a": 1}).content,
-        call(name("yacs.config", "load_cfg"), "a: 1").content,
-        record("yacs", "config.CfgNode", {}).content,
         name("yacs.config", "CfgNode").content + b")\x81(K\x01K\x02e",
     ],
 )

@@ -186,7 +186,7 @@ OFFICIAL = {
     "b.weight": RNG.normal(size=(4, 3, 1, 1)).astype(np.float32),
     "c.weight": RNG.normal(size=4).astype(np.float32),
     "c.running_mean": RNG.normal(size=4).astype(np.float32),
-    "c.running_var": RNG.normal(size=4).astype(np.float32),
+    "c.running_var": RNG.uniform(size=4).astype(np.float32),
     "c.num_batches_tracked": np.array(3),
     "height": np.array(192),
 }
