@@ -12,7 +12,6 @@ import re
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from typing import Any
 
 from core.datasets.splits import Lines
 from core.errors import UserError
-from core.files.whole import restore_folders, write_text
+from core.files.whole import move_aside, restore_folders, write_text
 from core.training.processes import Processes
 
 RUN_FILE = "run.json"
@@ -415,9 +414,7 @@ def remove_steps(run_folder: Path, newest: Path) -> None:
     for folder in (run_folder / "models").glob("step_*"):
         ours = CHECKPOINT.fullmatch(folder.name) and (folder / RECORD_FILE).is_file()
         if folder != newest and ours:
-            aside = tempfile.mkdtemp(prefix=f".{folder.name}-removed-", dir=folder.parent)
-            os.rename(folder, aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(move_aside(folder, "removed"), ignore_errors=True)
 
 
 def remove_leftovers(run_folder: Path) -> None:

@@ -54,7 +54,9 @@ class Store:
         self._asked, self._given_up = threading.Event(), threading.Event()
         self._begun = self._ending = False
         self._due = True  # whether the newest epoch is one to be sent
-        self._late: list[Path] = []  # what lost its moments here, and must not there before the newest has arrived
+        self._late: list[
+            Path
+        ] = []  # what lost its moments here, and must not there before the newest has arrived
         self._sent: dict[str, bytes] = {}  # a file's content, a checkpoint's record
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._busy: tuple[str, float] | None = None  # with what, and since when
@@ -94,7 +96,7 @@ class Store:
             self._asked.set()
 
     def needed(self) -> list[Path]:
-        """The folder whose moments must stay: the newest that is to be sent, which goes on there where the disk is lost."""
+        """The folder whose moments must stay: of the newest epoch that is to be sent."""
         due = self._due_epochs() if self._wanted else []
         return [weights_folder(self.folder, epoch) for epoch in due[-1:]]
 

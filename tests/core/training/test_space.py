@@ -25,7 +25,8 @@ def test_a_full_disk_is_foreseen(monkeypatch, tmp_path: Path) -> None:
     options.save_frequency, options.validation = 1, True  # the best, and the one that takes its place
     line = space_needed(options, 1_540_000_000, 500_000_000, tmp_path)
     assert (
-        "20 of them and what is in the making 13.08 GB at most, but only 7.00 GB are free here: raise --save" in line
+        "20 of them and what is in the making 13.08 GB at most, but only 7.00 GB are free here: raise --save"
+        in line
     )
     options.keep_moments = [9]
     assert "14.12 GB at most" in space_needed(options, 1_540_000_000, 500_000_000, tmp_path)
