@@ -20,6 +20,7 @@ import cv2
 from PIL import Image
 
 import train
+from core.files import plain_yaml
 from core.files.whole import EXTENSIONS
 from tests.backends.drive import make_drive, training
 from tests.readmes import READMES, ROOT, Command, commands
@@ -128,13 +129,20 @@ def shortened(command: Command, backend: str, world: Path) -> list[str]:
             words[words.index(option) + 1] = value
         else:
             words += [option, value]
-    for number, word in enumerate(words):
+    started = [start for word in words if word.endswith(".yml") for start in _starts(world / word)]
+    for number, word in [*enumerate(words), *((len(words), start) for start in started)]:
         weights = word.startswith("runs/") and "/models/" in word
         if weights and not (world / word).is_dir():  # the line that trains it was short, or left out
             shutil.copytree(world / "WEIGHTS", world / word)
         if word == "WEIGHTS/disps_eigen_split.npy":
             words[number] = "WEIGHTS/disps_splits_split.npy"
     return words
+
+
+def _starts(recipe: Path) -> list[str]:
+    """The folder of weights that a recipe starts from."""
+    value = plain_yaml.read(recipe).get("load_weights_folder") if recipe.is_file() else None
+    return [value] if isinstance(value, str) else []
 
 
 def main() -> int:
