@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import shutil
 import signal
 import stat
@@ -156,9 +157,7 @@ def act(command: Command, folder: str, said: str, largest: int, nobody: bool, wa
     os.chdir(folder)
     register()
     if largest:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
     if nobody and os.getuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
@@ -171,7 +170,11 @@ def act(command: Command, folder: str, said: str, largest: int, nobody: bool, wa
 
         sys.addaudithook(hook)
     sys.argv = [str(ROOT / command.script), *command.words]
-    run(__import__(command.script.removesuffix(".py")).main)
+    try:
+        run(__import__(command.script.removesuffix(".py")).main)
+    finally:
+        if largest:  # what is said of it goes to a file, too
+            resource.setrlimit(resource.RLIMIT_FSIZE, 2 * (resource.RLIM_INFINITY,))
 
 
 class Attacker:

@@ -3,8 +3,9 @@
     .venv/bin/python -m tests.slow.readme                                   README.md, in PyTorch
     .venv/bin/python -m tests.slow.readme --readme README.zh-CN.md --backend paddle
 
-The data are a rendered drive in the place of KITTI, frames and a video of it, and weights that have learnt nothing. Options that make a line long (epochs, sizes, lists that name KITTI's drives) get small values; what is left out
-is told with its reason. The exit code is 1 if a line fails.
+The data are a rendered drive in the place of KITTI, frames and a video of it, and weights that have learnt nothing.
+Options that make a line long (epochs, sizes, lists that name KITTI's drives) get small values; what is left out is told
+with its reason. The exit code is 1 if a line fails.
 """
 
 import argparse
