@@ -49,7 +49,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NUMBERED = re.compile(r"\(os error (\d+)\)|\berrno = (\d+)|\[Errno (\d+)\]")
 NETWORK = ("socket", "ssl", "urllib.error", "requests.exceptions", "urllib3.exceptions")
 TORN = re.compile(
-    r"inline_container\.cc.*(unexpected pos|write)|PytorchStreamWriter failed writing", re.DOTALL
+    r"inline_container\.cc.*(unexpected pos|write)|PytorchStreamWriter failed writing|basic_ios::clear",
+    re.DOTALL,
 )
 
 OUT_OF_MEMORY = re.compile(

@@ -1,5 +1,6 @@
 """Who imports what, each in a fresh process: `core` neither framework, a backend only its own."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,29 @@ def imported(modules: list[str], blocked: set[str]) -> list[str]:
 def test_core_needs_no_framework():
     modules = modules_of("core")
     assert len(modules) > 20
-    assert imported(modules, {"torch", "paddle"}) == []
+    assert imported(modules, {"torch", "paddle", *OF_UNIX}) == []
+
+
+OF_UNIX = ("fcntl", "resource", "termios", "pty")
+OF_UNIX_IN_OS = ("O_NONBLOCK", "O_NOFOLLOW", "O_CLOEXEC", "O_DIRECTORY", "killpg", "mkfifo", "fork", "uname")
+OF_UNIX_IN_OS += ("getuid", "geteuid", "getgid", "sched_getaffinity", "statvfs", "setsid", "chown", "WNOHANG")
+
+
+def test_nothing_of_unix_alone_stops_a_start_elsewhere():
+    """What users run asks before it takes such a thing: `getattr(os, "O_NONBLOCK", 0)`, `hasattr`, `try: import`."""
+    unasked = []
+    for path in (*ROOT.glob("*.py"), *(ROOT / "core").rglob("*.py"), *(ROOT / "backends").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"\b(?:os|signal)\.(\w+)", text):
+            known = name in OF_UNIX_IN_OS or name in ("SIGKILL", "SIGHUP", "SIGPIPE", "SIGALRM", "SIGUSR1")
+            if known and f'"{name}"' not in text:
+                unasked.append(f"{path.relative_to(ROOT)}: {name}")
+        unasked += [
+            f"{path.relative_to(ROOT)}: {name}"
+            for name in re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)
+            if name in OF_UNIX
+        ]
+    assert unasked == []
 
 
 def test_choosing_a_backend_imports_none():

@@ -6,8 +6,9 @@ import paddle
 from paddle import nn
 
 from backends.paddle import checkpoint
-from core.errors import UserError
+from core.errors import UserError, say
 from core.options import Options
+from core.training.resume import RECORD_FILE
 from core.weights.continued import kept_moments
 from core.weights.folder import Folder, start_file
 from core.weights.partial import completed
@@ -62,6 +63,8 @@ def load_start(networks: dict[str, nn.Layer], optimizer: paddle.optimizer.Adam, 
         file = Path(folder) / checkpoint.STATE_FILE
         if alike and file.is_file():
             checkpoint.load_optimizer(optimizer, alike, file)
+        elif alike and (Path(folder) / RECORD_FILE).is_file():  # a checkpoint of ours, which had them once
+            say(f"{folder}: weights without Adam's moments, which begin at zero; --keep_moments keeps them")
         elif alike and Path(folder).is_file():
             moments = kept_moments(Path(folder), folders[folder], options.method)
             if moments:

@@ -42,6 +42,7 @@ from core.training.collapse import CollapseGuard
 from core.training.interruption import Interruption
 from core.training.log import RunLog, is_log_step
 from core.training.loss_scale import LossScale
+from core.training.moments import remove_moments
 from core.training.pictures import log_pictures
 from core.training.resume import Checkpoint, Run
 from core.training.space import checkpoint_bytes, space_needed
@@ -182,12 +183,19 @@ class Trainer:
         with closing(self._batches(epoch=0)) as loader:
             return self.train_step(0, islice(loader, self.options.accumulate_steps))[0]
 
-    def save(self, folder: Path, values: dict[str, float] | None = None, batch: Sample | None = None) -> None:
+    def save(
+        self,
+        folder: Path,
+        values: dict[str, float] | None = None,
+        batch: Sample | None = None,
+        moments: bool = True,
+    ) -> None:
         """Writes a checkpoint, whole or not at all; only the first process does.
 
         Args:
             folder: of the weights.
             values: of the validation, where one has been done.
+            moments: with Adam's, without which no run goes on from it.
             batch: that led to an error, to be kept as `batch.npz`, by whichever process met it.
         """
         if not (self.processes.is_first or batch is not None):
@@ -200,13 +208,15 @@ class Trainer:
 
         def fill(temporary: Path) -> None:
             checkpoint.save_networks(self.networks, temporary, self.method.scalars())
-            checkpoint.save_optimizer(self.optimizer, self.networks, temporary / checkpoint.STATE_FILE, step)
+            if moments:
+                state = temporary / checkpoint.STATE_FILE
+                checkpoint.save_optimizer(self.optimizer, self.networks, state, step)
             save_options(options, temporary / "options.yaml")
             if batch is not None:
                 np.savez(temporary / "batch.npz", **batch)
             Checkpoint(temporary, self.record.started, step, values or {}, loss_scale).seal()
 
-        write_folder_atomically(folder, fill, self._checkpoint_size())
+        write_folder_atomically(folder, fill, self._checkpoint_size(moments))
         self.log.message(f"step {step}: weights in {folder}")
         self.store.saved(folder)
 
@@ -241,6 +251,8 @@ class Trainer:
         if not self.continues:
             make_room(self.run_folder, self.overwrites)
         resume.remove_leftovers(self.run_folder)
+        if self.start:
+            self._remove_moments(newest=self.start.folder)  # a kill came before that
         self.record.write(self.run_folder)
         save_options(options, self.run_folder / "options.yaml")
         board = with_wandb(board_writer(self.run_folder, first_step), options, self.run_folder, first_step)
@@ -250,15 +262,16 @@ class Trainer:
             f"{len(self.val_set)} validation samples, {total_steps} steps in {options.num_epochs} epochs, "
             f"to {self.run_folder}"
         )
-        log.message(space_needed(options, self._checkpoint_size(), self.run_folder))
+        sizes = self._checkpoint_size(moments=True), self._checkpoint_size(moments=False)
+        log.message(space_needed(options, *sizes, self.run_folder))
         for line in dict.fromkeys([*self.notes, *self.train_set.news(), *self.val_set.news()]):
             log.message(line)
         return log
 
-    def _checkpoint_size(self) -> int:
+    def _checkpoint_size(self, moments: bool) -> int:
         """Bytes."""
         states = {name: network.state_dict() for name, network in self.networks.items()}
-        return checkpoint_bytes(states, self.trained)
+        return checkpoint_bytes(states, self.trained if moments else [])
 
     def _batches(self, epoch: int, first: int = 0) -> Iterator[Sample]:
         """This process's training batches from the step `first` of an epoch on."""
@@ -332,9 +345,15 @@ class Trainer:
             self.save(folder)
             if self.processes.is_first:
                 resume.remove_steps(self.run_folder, newest=folder)
+                self._remove_moments(newest=folder)
         if self.stopping:
             distributed.any_of([True], self.device)  # a launcher ends all when one ends: not while one writes
             self._stop()
+
+    def _remove_moments(self, newest: Path) -> None:
+        """Of all checkpoints but the newest, which is whole by now, and those that are to keep theirs."""
+        kept = [weights_folder(self.run_folder, epoch) for epoch in self.options.keep_moments or ()]
+        remove_moments(self.run_folder, newest, self.record.started, [*kept, *self.store.needed()])
 
     def _is_spent(self) -> bool:
         """Whether the processor's time of any process is used up, which all take note of."""
@@ -419,7 +438,7 @@ class Trainer:
         self.log.scalars(self.log.step, "validation", values)
         folder = weights_folder(self.run_folder, "best")
         if is_better(self.options, values, resume.best_so_far(folder, self.record)):
-            self.save(folder, values)
+            self.save(folder, values, moments=False)
 
     def _meet(self, busy: bool) -> bool:
         """Whether any process is still busy and none was asked to stop, of which all take note."""

@@ -19,7 +19,7 @@ if on_kitti; then
     [ "$mode" != stereo ] || sources+=(--split eigen_full)
     options=(--config $configs/mdp.yml "${sources[@]}" --weights_init "$weights_init" "${png[@]}")
     prepare_kitti resnet18
-    train "$low" "${options[@]}" --num_epochs $epochs
+    train "$low" "${options[@]}" --num_epochs $epochs --keep_moments 9 # $high starts from there
     train "$high" "${options[@]}" --config $configs/mdp_1024x320.yml --load_weights_folder "$(weights "$low" 9)"
     evaluate "$low" $((epochs - 1)) --eval_split eigen $scaling "${png[@]}"
     evaluate "$high" 4 --eval_split eigen $scaling "${png[@]}"

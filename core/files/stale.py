@@ -1,7 +1,8 @@
 """Temporary files and folders, each locked by the process that writes it: what nobody holds was left by a kill.
 
-A lock ends with its process, however that ends. Where there are no such locks (Windows, some disks of a network),
-nothing is taken for stale, and nothing cleared.
+A lock ends with its process, however that ends. It is one of the file itself, for a second file beside each, as the
+package filelock makes, would be left by a kill as well, and a result may be 100,000 files. Where there are no such
+locks (Windows, some disks of a network), nothing is taken for stale, and nothing cleared.
 """
 
 import contextlib
@@ -93,7 +94,7 @@ def _remove(path: Path) -> None:
     kind = path.lstat().st_mode
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
         return
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if stat.S_ISDIR(kind):

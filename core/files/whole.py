@@ -30,6 +30,7 @@ Shape = tuple[int, ...]
 ASIDE = re.compile(
     r"\.(.+?)(?:-unfinished)?-old-[a-z0-9_]{8}"
 )  # an older folder, while a new one takes its place
+WINDOWS = sys.platform == "win32"
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 
@@ -249,18 +250,30 @@ def _swap_folders(temporary: Path, folder: Path) -> None:
         return
     if not folder.is_symlink() and _exchange(temporary, folder):
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    try:
-        os.rename(folder, old)  # a folder may be renamed onto an empty one
-    except OSError:  # the current folder, a link, or the root of a disk
-        old.rmdir()
-        raise
+    old = move_aside(folder, "old")
     try:
         os.rename(temporary, folder)
     except OSError:
         os.rename(old, folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def move_aside(folder: Path, word: str) -> Path:
+    """Gives a folder a hidden name of its own beside its old one, in one step; the word says what becomes of it.
+
+    Raises:
+        OSError: it cannot be renamed: the current folder, a link, or the root of a disk.
+    """
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-{word}-", dir=folder.parent))
+    if WINDOWS:
+        aside.rmdir()
+    try:
+        os.rename(folder, aside)  # a folder may be renamed onto an empty one, but for Windows
+    except OSError:
+        aside.rmdir() if aside.exists() else None
+        raise
+    return aside
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -285,7 +298,9 @@ def _umask() -> int:
 
 
 def _synchronise(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    if WINDOWS and path.is_dir():  # there a folder cannot be opened, and is written by the system itself
+        return
+    handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

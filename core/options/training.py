@@ -154,6 +154,11 @@ class Options:
     log_frequency: int = option(250, "steps between log entries, up to step 2000")
     save_frequency: int = option(1, "epochs between checkpoints")
     save_steps: int = option(0, "steps between further checkpoints, of which the newest is kept; 0: none")
+    keep_moments: list[int] | None = option(
+        None,
+        "epochs, counted from 0, whose checkpoints keep Adam's moments, for a run that starts from one; without it "
+        "only the newest checkpoint has them",
+    )
     max_cpu_seconds: float = option(
         0.0,
         "processor seconds, of all threads of a process since it began, after which a run ends in good order: it "
@@ -324,6 +329,9 @@ class Options:
         require_at_least(self, 0, "num_epochs", "num_workers", "save_steps")
         if self.cache_images is not None:
             require_at_least(self, 0, "cache_images")
+        require(
+            min(self.keep_moments or [0]) >= 0, "option keep_moments: epochs are counted from 0, such as 9"
+        )
         require(
             self.start_epoch == 0 or self.load_weights_folder is not None,
             "option start_epoch: the epochs before it left weights; name them by --load_weights_folder",

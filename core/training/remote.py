@@ -90,7 +90,7 @@ class Remote:
         self._move(temporary, name)
 
     def upload(self, folder: Path, names: Collection[str], record: bytes) -> None:
-        """Writes a checkpoint, in the place of an older one of its name.
+        """Writes a checkpoint, in the place of an older one of its name; what the older one has is not sent again.
 
         Args:
             folder: `models/weights_<epoch>` of the run.
@@ -102,8 +102,10 @@ class Remote:
             Exception: of the store, or of the disk.
         """
         target, stage = f"models/{folder.name}", f"models/.{folder.name}-uploading"
+        wanted, there = digests_of(record), digests_of(self.read(f"{target}/{RECORD_FILE}"))
+        sent = [name for name in names if name not in there or there[name] != wanted.get(name)]
         self._make_folder(stage)
-        for name in names:
+        for name in sent:
             self._files.put_file(str(folder / name), self._path(f"{stage}/{name}"))
             if self._files.info(self._path(f"{stage}/{name}"))["size"] != (folder / name).stat().st_size:
                 raise OSError(f"{name} did not arrive whole")
@@ -111,7 +113,7 @@ class Remote:
             raise ChangedError(f"{folder.name} was replaced meanwhile")
         self._make_folder(target)
         self.forget(folder.name, keep=names)
-        for name in names:
+        for name in sent:
             self._move(f"{stage}/{name}", f"{target}/{name}")
         self.write(f"{target}/{RECORD_FILE}", record)
         if not self._flat:
@@ -135,8 +137,7 @@ class Remote:
             content = self.read(aside)
         if content is None:
             return
-        files = fields(content).get("files")
-        for file in files if isinstance(files, dict) else ():
+        for file in digests_of(content):
             if file not in keep and file == os.path.basename(file) and file not in ("", ".", ".."):
                 with contextlib.suppress(FileNotFoundError):
                     self._files.rm_file(self._path(f"models/{name}/{file}"))
@@ -185,6 +186,12 @@ def fields(content: bytes | None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def digests_of(content: bytes | None) -> dict[str, Any]:
+    """The digests of a checkpoint's files, by name, as its record says; nothing where it is none."""
+    files = fields(content).get("files")
+    return files if isinstance(files, dict) else {}
 
 
 def line(error: BaseException) -> str:

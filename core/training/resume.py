@@ -12,7 +12,6 @@ import re
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from typing import Any
 
 from core.datasets.splits import Lines
 from core.errors import UserError
-from core.files.whole import restore_folders, write_text
+from core.files.whole import move_aside, restore_folders, write_text
 from core.training.processes import Processes
 
 RUN_FILE = "run.json"
@@ -40,6 +39,7 @@ HARMLESS = {
         "log_frequency",
         "save_frequency",
         "save_steps",
+        "keep_moments",
         "max_cpu_seconds",
         "validation",
     ),  # when to stop, and what to keep
@@ -199,11 +199,17 @@ class Checkpoint:
 
     def seal(self) -> None:
         """Writes the record, with a digest of every file, beside the files of the folder."""
-        record = dataclasses.asdict(self) | {
-            "files": digests(self.folder, {path.name for path in self.folder.iterdir()} - {RECORD_FILE})
-        }
+        files = digests(self.folder, {path.name for path in self.folder.iterdir()} - {RECORD_FILE})
+        (self.folder / RECORD_FILE).write_text(self._record(files), encoding="utf-8")
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Writes the record of a folder that others see already, with the digests of its files, whole or not at all."""
+        write_text(self.folder / RECORD_FILE, self._record(files))
+
+    def _record(self, files: Mapping[str, str]) -> str:
+        record = dataclasses.asdict(self) | {"files": dict(files)}
         record.pop("folder")
-        (self.folder / RECORD_FILE).write_text(_sealed(record), encoding="utf-8")
+        return _sealed(record)
 
     @classmethod
     def read(cls, folder: Path) -> tuple["Checkpoint", dict[str, str]]:
@@ -340,7 +346,11 @@ def find_run(
 
 
 def newest_checkpoint(run_folder: Path, run: Run, tell: Callable[[str], None]) -> Checkpoint | None:
-    """The whole checkpoint of a run with the most steps, or None; says what is skipped, a line each."""
+    """The whole checkpoint of a run with the most steps, or None; says what is skipped, a line each.
+
+    Raises:
+        UserError: those with Adam's moments are damaged, and others are there.
+    """
     found = []
     folders = sorted((run_folder / "models").glob("*"))
     for folder in (folder for folder in folders if CHECKPOINT.fullmatch(folder.name) and folder.is_dir()):
@@ -353,14 +363,31 @@ def newest_checkpoint(run_folder: Path, run: Run, tell: Callable[[str], None]) -
             continue
         if checkpoint.run == run.started:
             found.append((checkpoint, files))
+    bare = None
     for checkpoint, files in sorted(found, key=lambda pair: -pair[0].step):
+        if STATE_FILE not in files:
+            bare = bare or checkpoint
+            continue
         present = digests(checkpoint.folder, files)
         damaged = [name for name, digest in files.items() if present.get(name) != digest]
         if not damaged and _agrees(checkpoint, files):
             return checkpoint
         damaged = damaged or [f"{RECORD_FILE}, which is of another step than {STATE_FILE},"]
         tell(f"{checkpoint.folder}: skipped, {', '.join(damaged)} is damaged")
+    if bare is not None:
+        raise UserError(_no_moments(bare))
     return None
+
+
+def _no_moments(checkpoint: Checkpoint) -> str:
+    """What to say where the checkpoints that have Adam's moments are damaged, and an older one has weights alone."""
+    kept = checkpoint.folder
+    epochs = f" --start_epoch {int(kept.name.partition('_')[2]) + 1}" if checkpoint.ends_epoch else ""
+    return (
+        f"{kept.parent}: its newest checkpoint is damaged, and {kept.name} has weights without Adam's moments, so "
+        "the run cannot go on as if nothing had happened; begin another from them, with another --model_name and "
+        f"--load_weights_folder {kept}{epochs}"
+    )
 
 
 def _agrees(checkpoint: Checkpoint, files: Mapping[str, str]) -> bool:
@@ -387,9 +414,7 @@ def remove_steps(run_folder: Path, newest: Path) -> None:
     for folder in (run_folder / "models").glob("step_*"):
         ours = CHECKPOINT.fullmatch(folder.name) and (folder / RECORD_FILE).is_file()
         if folder != newest and ours:
-            aside = tempfile.mkdtemp(prefix=f".{folder.name}-removed-", dir=folder.parent)
-            os.rename(folder, aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(move_aside(folder, "removed"), ignore_errors=True)
 
 
 def remove_leftovers(run_folder: Path) -> None:

@@ -23,18 +23,27 @@ def checkpoint_bytes(networks: Mapping[str, Mapping[str, Any]], trained: list[An
     return NUMBER_BYTES * (kept + MOMENTS * sum(math.prod(tensor.shape) for tensor in trained))
 
 
-def space_needed(options: Options, size: int, folder: Path) -> str:
-    """A line for the log: what a checkpoint takes, what those of all epochs take, and what the disk has free.
+def space_needed(options: Options, newest: int, older: int, folder: Path) -> str:
+    """A line for the log: what the newest checkpoint takes, what those of all epochs take, and what is free.
 
     Args:
-        size: of one, bytes.
+        newest: bytes of a checkpoint with Adam's moments.
+        older: bytes of one without them.
         folder: of the run; it exists.
     """
     epochs = options.num_epochs - options.start_epoch
     count = max(1, -(-epochs // options.save_frequency))
+    best = 2 if options.validation else 0  # a new one is whole before the older goes
+    kept = len(set(options.keep_moments or ()))
+    # The one before the newest keeps its moments until the newest is whole.
+    full = min(count, 2 + kept)
+    total = full * newest + (count - full + best) * older
     free = shutil.disk_usage(folder).free
-    line = f"a checkpoint takes {_shown(size)} with Adam's moments, {count} of them {_shown(count * size)}"
-    if count * size > free:
+    line = (
+        f"a checkpoint takes {_shown(older)}, the newest {_shown(newest)} with Adam's moments, {count} of them and "
+        f"what is in the making {_shown(total)} at most"
+    )
+    if total > free:
         line += (
             f", but only {_shown(free)} are free here: raise --save_frequency, or choose another --log_dir"
         )

@@ -19,8 +19,8 @@ from core.errors import UserError
 from core.files.whole import weights_folder
 from core.options import Options
 from core.training.log import SCALARS
-from core.training.remote import Remote, fields, line
-from core.training.resume import RECORD_FILE, RUN_FILE, UNREADABLE, Checkpoint, Run
+from core.training.remote import Remote, digests_of, fields, line
+from core.training.resume import RECORD_FILE, RUN_FILE, STATE_FILE, UNREADABLE, Checkpoint, Run
 
 PAUSES = (1.0, 4.0, 16.0)  # seconds before another try
 CHECK_SECONDS = 60.0  # for a store to answer before a training begins
@@ -54,6 +54,9 @@ class Store:
         self._asked, self._given_up = threading.Event(), threading.Event()
         self._begun = self._ending = False
         self._due = True  # whether the newest epoch is one to be sent
+        self._late: list[
+            Path
+        ] = []  # what lost its moments here, and must not there before the newest has arrived
         self._sent: dict[str, bytes] = {}  # a file's content, a checkpoint's record
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._busy: tuple[str, float] | None = None  # with what, and since when
@@ -91,6 +94,11 @@ class Store:
         self._begun = True
         if self._due:
             self._asked.set()
+
+    def needed(self) -> list[Path]:
+        """The folder whose moments must stay: of the newest epoch that is to be sent."""
+        due = self._due_epochs() if self._wanted else []
+        return [weights_folder(self.folder, epoch) for epoch in due[-1:]]
 
     def news(self) -> list[str]:
         """What is to be said since the last call. The first one begins: the run has its log by then."""
@@ -137,6 +145,12 @@ class Store:
         """Whether a checkpoint is the first one at or after a multiple of `s3_frequency`, or the last of the run."""
         done, options = epoch + 1, self.options
         return done == options.num_epochs or done % options.s3_frequency < options.save_frequency
+
+    def _due_epochs(self) -> list[int]:
+        """Of the checkpoints that are there those that are to be sent, the newest last."""
+        paths = (self.folder / "models").glob("*")
+        epochs = sorted(int(epoch[1]) for path in paths if (epoch := EPOCH.fullmatch(path.name)))
+        return [epoch for epoch in epochs if self._is_due(epoch)]
 
     # ---- in the thread ---------------------------------------------------------------------------------------------
 
@@ -191,13 +205,15 @@ class Store:
             yield "removal of an earlier run", partial(self._replace, remote)
         for name in FILES:
             yield name, partial(self._send_file, remote, name)
-        models = self.folder / "models"
-        epochs = sorted(int(epoch[1]) for path in models.glob("*") if (epoch := EPOCH.fullmatch(path.name)))
-        due: list[int | str] = [epoch for epoch in epochs if self._is_due(epoch)]
-        for epoch_or_name in (*due, "initial", "best"):
-            folder = weights_folder(self.folder, epoch_or_name)
+        due: list[int | str] = [*self._due_epochs()]
+        folders = [weights_folder(self.folder, name) for name in (*due, "initial", "best")]
+        newest = weights_folder(self.folder, due[-1]) if due else None
+        self._late = []
+        for folder in folders:
             if folder.is_dir():
-                yield folder.name, partial(self._send_checkpoint, remote, folder)
+                yield folder.name, partial(self._send_checkpoint, remote, folder, newest)
+        for folder in [*self._late]:
+            yield folder.name, partial(self._send_checkpoint, remote, folder, newest)
 
     def _replace(self, remote: Remote) -> bool:
         remote.forget_others(self._started)
@@ -214,7 +230,7 @@ class Store:
         self._sent[name] = content
         return True
 
-    def _send_checkpoint(self, remote: Remote, folder: Path) -> bool:
+    def _send_checkpoint(self, remote: Remote, folder: Path, newest: Path | None) -> bool:
         try:
             record = (folder / RECORD_FILE).read_bytes()
             checkpoint, names = Checkpoint.read(folder)
@@ -222,11 +238,17 @@ class Store:
             return False
         if checkpoint.run != self._started or self._sent.get(folder.name) == record:
             return False
-        missing = remote.read(f"models/{folder.name}/{RECORD_FILE}") != record
-        if missing:
+        there = remote.read(f"models/{folder.name}/{RECORD_FILE}")
+        if there != record:
+            lost = STATE_FILE not in names and STATE_FILE in digests_of(there)
+            if lost and newest is not None and newest.name not in self._sent:
+                self._late.append(folder)
+                return False
             remote.upload(folder, names, record)
+            self._sent[folder.name] = record
+            return not lost
         self._sent[folder.name] = record
-        return missing
+        return False
 
     # ---- at the end ------------------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ def open_plain(path: Path, limit: int | None = None) -> tuple[BinaryIO, int]:
     """
     try:
         # Without O_NONBLOCK the opening of a pipe waits for a writer.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file of weights; {CHECK_PATH}") from None
     except (OSError, ValueError) as error:

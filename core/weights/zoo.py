@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -200,13 +199,19 @@ def _by_hand(release: Release, root: Path) -> str:
 def _only_one(root: Path, name: str) -> Iterator[None]:
     """Waits until no other process fetches into this folder."""
     (root / INCOMING).mkdir(parents=True, exist_ok=True)
-    with open(root / INCOMING / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{name}: waiting for another process that fetches weights")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(root / INCOMING / "lock")
+    try:
+        with contextlib.suppress(NotImplementedError):  # a disk without locks
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                say(f"{name}: waiting for another process that fetches weights")
+                lock.acquire()
         yield
+    finally:
+        lock.release()
 
 
 # --- checksums ---

@@ -89,9 +89,9 @@ def quick(monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(tiny, backend, drive, tmp_path_factory):
-    """A run of two epochs, two steps each, that nothing happened to."""
+    """A run of two epochs, two steps each, that nothing happened to; its first keeps its moments."""
     runs = tmp_path_factory.mktemp("whole")
-    tiny_trainer(backend, drive, runs, "whole", *SMALL).run()
+    tiny_trainer(backend, drive, runs, "whole", *SMALL, "--keep_moments", 0).run()
     yield runs / "whole"
     shutil.rmtree(runs)
 
@@ -165,6 +165,26 @@ def test_a_damaged_checkpoint_is_skipped(backend, drive, runs, whole, copy, caps
     assert f"{file.parent}: skipped, {file.name} is damaged" in printed
     assert f"continues after step 2 from {copy / 'models' / 'weights_0'}" in printed
     assert_same(backend, whole / "models" / "weights_1", file.parent)
+
+
+def test_older_checkpoints_are_weights_alone(backend, drive, runs, whole, capsys):
+    """Of the run's epochs, and of its best; whoever starts from them is told, and --resume does not take them."""
+    arguments = (drive, runs, "run", *SMALL, "--validation")
+    tiny_trainer(backend, *arguments).run()
+    models, state = runs / "run" / "models", backend.module("checkpoint").STATE_FILE
+    assert [path.parent.name for path in models.glob(f"*/{state}")] == ["weights_1"]
+    assert_same(backend, whole / "models" / "weights_1", models / "weights_1")
+    one, same = (
+        backend.module("checkpoint").read_weights(next((folder / "weights_0").glob("tiny.*")))
+        for folder in (models, whole / "models")
+    )
+    assert all(np.array_equal(array, same[name]) for name, array in one.items())
+    assert "a checkpoint takes 0.0" in capsys.readouterr().out
+    tiny_trainer(backend, drive, runs, "next", "--load_weights_folder", models / "weights_0")
+    assert "weights_0: weights without Adam's moments, which begin at zero" in capsys.readouterr().err
+    (models / "weights_1" / "options.yaml").unlink()
+    with pytest.raises(UserError, match="weights_0 has weights without Adam's moments, so the run cannot"):
+        tiny_trainer(backend, *arguments, "--resume")
 
 
 def test_a_name_that_holds_a_run_is_refused_or_replaced(backend, drive, runs, copy):

@@ -27,6 +27,7 @@ import train
 from core.errors import run
 from core.files.whole import EXTENSIONS
 from core.training.claim import LOCK_FILE
+from core.training.resume import STATE_FILE
 from core.weights import read_weights_file
 from tests.backends.drive import make_drive, tiny_training
 from tests.scripts import ENVIRONMENT, ROOT
@@ -165,7 +166,8 @@ def differences(backend: str, whole: Path, other: Path) -> list[str]:
     assert sorted(path.name for path in (whole / "models").iterdir()) == listing(other).split(" ")
     for folder in (whole / "models").iterdir():
         twin = other / "models" / folder.name
-        for file in (*files, "training_state.safetensors"):
+        states = {path for one in (folder, twin) for path in one.glob(STATE_FILE)}
+        for file in (*files, *([STATE_FILE] if states else [])):
             read = load_file if file.endswith(".safetensors") else read_weights_file
             one, same = read(folder / file), read(twin / file)
             equal = one.keys() == same.keys() and all(

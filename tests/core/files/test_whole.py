@@ -3,10 +3,12 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.errors import UserError
+from core.files import stale, whole
 from core.files.whole import (
     add_files_atomically,
     check_names,
@@ -14,6 +16,7 @@ from core.files.whole import (
     weights_folder,
     write_atomically,
     write_folder_atomically,
+    write_text,
 )
 
 
@@ -217,3 +220,24 @@ def test_check_names() -> None:
 def test_check_names_shows_the_first_and_the_count() -> None:
     with pytest.raises(UserError, match=r"20 missing: n0, n1, n2, n3, n4, …"):
         check_names({}, {f"n{i}": (1,) for i in range(20)}, "f")
+
+
+def test_where_folders_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows: neither opened nor flushed; files are, by a handle that may write."""
+    opened: list[tuple[Path, int]] = []
+    opening = os.open
+
+    def windows(path: Path, flags: int, *more: Any, **named: Any) -> int:
+        if Path(path).is_dir():
+            raise PermissionError(13, "Permission denied", str(path))
+        opened.append((Path(path), flags & (os.O_RDWR | os.O_WRONLY)))
+        return opening(path, flags, *more, **named)
+
+    monkeypatch.setattr(whole, "WINDOWS", True)
+    monkeypatch.setattr(stale, "fcntl", None)
+    monkeypatch.setattr(os, "open", windows)
+    write_text(tmp_path / "a.txt", "whole")
+    write_folder_atomically(tmp_path / "b", lambda folder: (folder / "c").write_text("whole") and None)
+    write_folder_atomically(tmp_path / "b", lambda folder: (folder / "c").write_text("newer") and None)
+    assert (tmp_path / "a.txt").read_text() == "whole" and os.listdir(tmp_path / "b") == ["c"]
+    assert opened and all(flags for _, flags in opened)

@@ -43,6 +43,7 @@ def checkpoint(folder: Path, run: Run, step: int, values: dict[str, float] | Non
     folder.mkdir(parents=True)
     (folder / "encoder.pth").write_bytes(bytes(range(100)))
     (folder / "options.yaml").write_text("seed: 0\n")
+    (folder / "training_state.safetensors").write_bytes(state_of(step))
     Checkpoint(folder, run.started, step, values or {}).seal()
     return folder
 

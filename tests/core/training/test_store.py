@@ -15,6 +15,7 @@ fsspec = pytest.importorskip("fsspec", reason="needs fsspec, which PyTorch bring
 from core.errors import UserError  # noqa: E402
 from core.options.parsing import parse_method  # noqa: E402
 from core.training import store as module  # noqa: E402
+from core.training.moments import remove_moments  # noqa: E402
 from core.training.remote import ChangedError, Remote  # noqa: E402
 from core.training.store import Store  # noqa: E402
 from tests.core.training.stores import (  # noqa: E402
@@ -135,6 +136,36 @@ def test_the_best_waits_for_an_epoch_that_is_sent(run: Path, there: type[Flaky])
         assert not store._asked.is_set()
         store.saved(add(run, "weights_1", 2))
     assert sorted(checkpoints(contents(there))) == ["weights_1", "weights_best"]
+
+
+def test_moments_stay_there_until_newer_ones_have_arrived(run: Path, there: type[Flaky]) -> None:
+    """What is there already is not sent again."""
+    state = "training_state.safetensors"
+    with Store(options(s3_frequency=2, num_epochs=9), run, STARTED) as store:
+        for epoch in (1, 2):
+            store.saved(add(run, f"weights_{epoch}", epoch, files=("a.pth", state)))
+        assert store.needed() == [run / "models" / "weights_1"]  # the second is not to be sent
+    put = []
+
+    def before(kind: str, path: str) -> None:
+        put.append(path.removeprefix(f"{HOME}/models/"))
+        if "weights_3" in path and kind == "put":
+            raise ConnectionError("the line is dead")
+
+    there.before = staticmethod(before)
+    with Store(options(s3_frequency=2, num_epochs=9), run, STARTED) as store:
+        store.saved(add(run, "weights_3", 3, files=("a.pth", state)))
+        assert store.needed() == [run / "models" / "weights_3"]
+        remove_moments(run, run / "models" / "weights_3", STARTED)
+    assert list(checkpoints(contents(there))["weights_1"]["files"]) == ["a.pth", state]
+    assert not any("weights_1" in path for path in put)
+    put.clear()
+    there.before = staticmethod(lambda kind, path: put.append(path.removeprefix(f"{HOME}/models/")))
+    send(run, s3_frequency=2, num_epochs=9)
+    records = checkpoints(contents(there))
+    assert [[*records[name]["files"]] for name in sorted(records)] == [["a.pth"], ["a.pth", state]]
+    assert f"{HOME}/models/weights_1/{state}" not in contents(there)
+    assert not any("weights_1" in path and "a.pth" in path for path in put)
 
 
 def test_without_a_store_nothing_happens(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

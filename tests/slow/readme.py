@@ -1,0 +1,187 @@
+"""Runs the command lines of the READMEs that need no network, on small data, one after the other as a user would.
+
+    .venv/bin/python -m tests.slow.readme                                   README.md, in PyTorch
+    .venv/bin/python -m tests.slow.readme --readme README.zh-CN.md --backend paddle
+
+The data are a rendered drive in the place of KITTI, frames and a video of it, and weights that have learnt nothing.
+Options that make a line long (epochs, sizes, lists that name KITTI's drives) get small values; what is left out is told
+with its reason. The exit code is 1 if a line fails.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import cv2
+from PIL import Image
+
+import train
+from core.files import plain_yaml
+from core.files.whole import EXTENSIONS
+from tests.backends.drive import make_drive, training
+from tests.core.streets import short
+from tests.readmes import READMES, ROOT, Command, commands
+from tests.scripts import run_here
+
+SMALL = {"--height": "64", "--width": "128"}
+# What makes a line short, by script; a value of the line itself is replaced.
+SHORT: dict[str, dict[str, str]] = {
+    "train.py": SMALL
+    | {"--num_epochs": "1", "--batch_size": "2", "--num_workers": "0", "--weights_init": "scratch"}
+    | {"--log_frequency": "1", "--device": "cpu", "--max_cpu_seconds": "20"},
+    "evaluate_depth.py": {"--num_workers": "0", "--device": "cpu"},
+    "evaluate_pose.py": {"--num_workers": "0", "--device": "cpu"},
+    "predict.py": {"--device": "cpu"},
+    "render_drive.py": SMALL
+    | {"--train_drives": "1", "--val_drives": "1", "--frames": "4", "--test_frames": "4"}
+    | {"--samples": "1", "--workers": "1", "--azimuths": "100"},
+    "export_onnx.py": SMALL,
+}
+# Lists that name KITTI's own drives, and what names those of the rendered one.
+LISTS = {"train.py": "--split", "export_gt_depth.py": "--split", "evaluate_depth.py": "--eval_split"}
+# What a line asks for that is not here.
+ABSENT = {
+    "torchrun": "several processes: tests/slow/test_distributed_ends.py",
+    "paddle.distributed.launch": "several processes: tests/slow/test_distributed_ends.py",
+    "pip": "a network",
+    "webcam": "a webcam",
+    "--precision": "16 bits",
+    "--known_poses": "poses of own images: tests/backends/test_known_poses.py",
+}
+SCRIPTS_LEFT_OUT = {"check_parity.py": "both backends: tests/slow/test_certificate.py"}
+
+
+def make_world(folder: Path, backend: str) -> None:
+    """The data that the READMEs speak of, as far as they are here."""
+    drive = make_drive(folder / "kitti")
+    frames = sorted(drive.glob("**/image_02/data/*.jpg"))
+    for path in drive.glob("**/image_0*/data/*.jpg"):
+        Image.open(path).save(path.with_suffix(".png"))
+    (folder / "photos").mkdir()
+    for number in range(2):
+        shutil.copy(frames[number], folder / "photos" / f"{number}.jpg")
+    shutil.copy(frames[0], folder / "photo.jpg")
+    (folder / "videos").mkdir()
+    film = cv2.VideoWriter(str(folder / "drive.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (128, 64))
+    for number in range(16):
+        film.write(cv2.imread(str(frames[number % len(frames)])))
+    film.release()
+    shutil.copy(folder / "drive.mp4", folder / "videos" / "drive.mp4")
+    train.main(training(backend, drive, folder / "made", "both", "mono+stereo", "--num_epochs", 0))
+    shutil.copytree(folder / "made" / "both" / "models" / "weights_initial", folder / "WEIGHTS")
+    for name in ("configs", "splits"):
+        (folder / name).symlink_to(ROOT / name)
+
+
+def missing(command: Command, world: Path) -> str:
+    """Why a line is left out; nothing of one that can be run."""
+    if command.script is None:
+        return "no script of ours"
+    if command.script in SCRIPTS_LEFT_OUT:
+        return SCRIPTS_LEFT_OUT[command.script]
+    for word, reason in ABSENT.items():
+        if word in command.words or any(Path(one).name == word for one in command.words[:1]):
+            return reason
+    for option, value in zip(command.words, command.words[1:], strict=False):
+        needed = option in (
+            "--data_path",
+            "--load_weights_folder",
+            "--image_path",
+            "--calibration",
+            "--config",
+        )
+        needed = needed or option in (
+            "--trajectory",
+            "--ground_truth",
+            "--ext_poses_to_eval",
+            "--ext_disp_to_eval",
+        )
+        if needed and not value.startswith("runs/") and not (world / value).exists():
+            return f"{value}: not here"
+    if "--model_name" in command.words and command.script == "predict.py":
+        return "weights from the network"
+    return ""
+
+
+def shortened(command: Command, backend: str, world: Path) -> list[str]:
+    """The words of a line, made short."""
+    assert command.script is not None
+    words = [*command.arguments]
+    values = dict(SHORT.get(command.script, {}))
+    if command.script in (
+        "train.py",
+        "predict.py",
+        "evaluate_depth.py",
+        "export_onnx.py",
+        "evaluate_pose.py",
+    ):
+        values["--backend"] = backend
+    data = words[words.index("--data_path") + 1] if "--data_path" in words else ""
+    own = "--dataset" in words or data != "kitti"
+    if command.script in LISTS and not own:
+        values[LISTS[command.script]] = "kitti/splits"
+    for option, value in values.items():
+        if option in words:
+            words[words.index(option) + 1] = value
+        else:
+            words += [option, value]
+    started = [start for word in words if word.endswith(".yml") for start in _starts(world / word)]
+    for number, word in [*enumerate(words), *((len(words), start) for start in started)]:
+        weights = word.startswith("runs/") and "/models/" in word
+        if weights and not (world / word).is_dir():  # the line that trains it was short, or left out
+            shutil.copytree(world / "WEIGHTS", world / word)
+        if word == "WEIGHTS/disps_eigen_split.npy":
+            words[number] = "WEIGHTS/disps_splits_split.npy"
+    return words
+
+
+def _starts(recipe: Path) -> list[str]:
+    """The folder of weights that a recipe starts from."""
+    value = plain_yaml.read(recipe).get("load_weights_folder") if recipe.is_file() else None
+    return [value] if isinstance(value, str) else []
+
+
+def main() -> int:
+    """Prints a line for each command, and the sum."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--readme", default="README.md", help="such as configs/packnet/README.md; all: every one"
+    )
+    parser.add_argument("--backend", choices=list(EXTENSIONS), default="torch")
+    parser.add_argument("--script", help="only the lines of this one, such as predict.py")
+    options = parser.parse_args()
+    names = [path for path in READMES if options.readme in ("all", str(path.relative_to(ROOT)))]
+    done, faults = Counter[str](), 0
+    for readme in names:
+        with tempfile.TemporaryDirectory() as name:
+            world = Path(name)
+            make_world(world, options.backend)
+            for command in commands(readme):
+                if not command.whole or (options.script and command.script != options.script):
+                    continue
+                where = f"{readme.relative_to(ROOT)}:{command.number}: {' '.join(command.words)}"
+                if reason := missing(command, world):
+                    done["left out"] += 1
+                    print(f"left out ({reason}): {where}", flush=True)
+                    continue
+                begin = time.monotonic()
+                words = shortened(command, options.backend, world)
+                with short():  # a street of a few frames' length
+                    result = run_here(str(command.script), *words, cwd=world)
+                done["run"] += 1
+                print(f"{result.returncode} in {time.monotonic() - begin:.0f} s: {where}", flush=True)
+                if result.returncode != 0:
+                    faults += 1
+                    print(
+                        f"    {' '.join(words)}", *result.stderr.splitlines()[-12:], sep="\n    ", flush=True
+                    )
+    print(f"{options.backend}: {done['run']} lines run, {faults} failed, {done['left out']} left out")
+    return min(faults, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
