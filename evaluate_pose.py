@@ -50,7 +50,7 @@ def evaluate_weights(options: PoseEvaluationOptions, folder: Path) -> None:
     save_motions(folder / "poses.npy", T_next_current)
     write_trajectory(folder / f"trajectory_{name}.txt", trajectory)
     if truth is not None:
-        report(name, trajectory, truth, T_next_current, folder)
+        report(name, trajectory, truth, T_next_current, folder, predicted=True)
 
 
 def evaluate_file(options: PoseEvaluationOptions) -> None:
@@ -79,12 +79,13 @@ def report(
     truth: "Trajectory",
     T_next_current: "np.ndarray | None",
     folder: Path | None,
+    predicted: bool = False,
 ) -> None:
     """Prints the errors; writes them as JSON, and a picture of the path, where there is a folder."""
     from core.odometry.plot import save_path_plot
     from core.odometry.report import evaluate_odometry
 
-    result = evaluate_odometry(name, trajectory, truth, T_next_current)
+    result = evaluate_odometry(name, trajectory, truth, T_next_current, predicted)
     print(result.printed())
     print(SCALE_NOTE)
     if folder is not None:
