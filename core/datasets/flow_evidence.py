@@ -12,14 +12,14 @@ from core.geometry import invert_rigid
 from core.plausibility.motion import (
     FORWARD_LEFT_UP,
     FORWARD_RIGHT_DOWN,
-    LEAST_MOVE,
     check_depth_of_flow,
     check_flow,
 )
 
 GRID = 4  # pixels of 320 between the points that are looked at
 MOVED = 0.5  # pixels of 320, least flow beside that of rotation which has a direction
-LEAST_MOVED = 0.05  # share of the points
+LEAST_MOVED = 0.2  # share of the points: cars that pass a standing camera are fewer
+NEAR = 2.0  # metres; motion that would move what is so near by less than MOVED is that of a standing camera
 TRUSTED = 0.8  # cosine from which flow tells how far away the scene is
 
 # What T_world_body in a file may be instead, and what the camera's motion then is: of the poses of target and source.
@@ -93,7 +93,8 @@ class Evidence(NamedTuple):
     """Of a pair.
 
     Attributes:
-        scores: of each reading, the mean cosine of flow without rotation and the direction that the motion gives it.
+        scores: of each reading, the mean cosine of flow without rotation and the direction that the motion gives it;
+            NaN of those by which the camera stands.
         depth: metres, the median where flow and motion agree; NaN where they hardly do.
     """
 
@@ -102,7 +103,7 @@ class Evidence(NamedTuple):
 
 
 def look_at(pair: Pair) -> Evidence | None:
-    """Compares known motion with the flow between the images; None where the images say nothing.
+    """Compares known motion with the flow between the images; None where the camera stands by the images.
 
     A pixel x (homogeneous, by K⁻¹) at depth Z is seen at π(R x + t / Z), so that in 1 / Z it moves from π(R x) along
     the derivative there.
@@ -117,6 +118,8 @@ def look_at(pair: Pair) -> Evidence | None:
     focal = np.array([fx, fy])
     x = np.stack([(u + 0.5 - cx) / fx, (v + 0.5 - cy) / fy, np.ones(len(u))])
     seen = (x[:2] + (flow[v, u] / focal).T) * focal[:, None]
+    if (np.linalg.norm(flow[v, u], axis=1) > MOVED).mean() < LEAST_MOVED:
+        return None
     scores, depth = [], float("nan")
     for name, reading in READINGS.items():
         if name in OF_NEIGHBOURS and abs(pair.apart) != 1:
@@ -129,9 +132,7 @@ def look_at(pair: Pair) -> Evidence | None:
         scores.append(score)
         if not name:
             depth = off
-    if not np.isfinite(scores[0]):
-        return None
-    return Evidence(np.nan_to_num(np.array(scores), nan=-1.0), depth)
+    return Evidence(np.array(scores), depth)
 
 
 def _compare(seen: np.ndarray, x: np.ndarray, T: np.ndarray, focal: np.ndarray) -> tuple[float, float]:
@@ -146,9 +147,11 @@ def _compare(seen: np.ndarray, x: np.ndarray, T: np.ndarray, focal: np.ndarray) 
     moved = (long > MOVED) & (reach > 0)
     if moved.mean() < LEAST_MOVED:
         return float("nan"), float("nan")
+    stands = np.median(reach) / NEAR < MOVED
     cosine = (off * along).sum(axis=0)[moved] / (long * reach)[moved]
     depth = float(np.median(reach[moved] / long[moved]))
-    return float(cosine.mean()), depth if cosine.mean() >= TRUSTED else float("nan")
+    score = float(cosine.mean())
+    return float("nan") if stands else score, depth if score >= TRUSTED else float("nan")
 
 
 def check_pairs(where: str, pairs: Sequence[Pair]) -> None:
@@ -160,21 +163,18 @@ def check_pairs(where: str, pairs: Sequence[Pair]) -> None:
     """
     ways, found = [], []
     for pair in pairs:
-        if np.linalg.norm(pair.way * pair.apart) < LEAST_MOVE:
-            continue
         try:
             evidence = look_at(pair)
         except BadImageError:
             continue
-        ways.append(pair.way)
         if evidence is not None:
+            ways.append(pair.way)
             found.append(evidence)
-    if not ways:
-        return
-    way = np.median(ways, axis=0)
     if not found:
         return
-    scores = np.median([evidence.scores for evidence in found], axis=0)
+    way, table = np.median(ways, axis=0), np.stack([evidence.scores for evidence in found])
+    known = np.isfinite(table).mean(axis=0) > 0.5
+    scores = np.where(known, np.median(np.nan_to_num(table), axis=0), np.nan)
     check_flow(where, way, list(zip(READINGS, scores.tolist(), strict=True)))
     depths = [evidence.depth for evidence in found if np.isfinite(evidence.depth)]
     if 2 * len(depths) > len(pairs):

@@ -12,11 +12,10 @@ from core.geometry import invert_rigid
 from core.odometry.metrics import umeyama
 from core.odometry.trajectories import Trajectory
 from core.plausibility.motion import (
-    FITS,
+    CLEARLY_RIGHT,
     PIECES,
     RIGHT,
     STRAYS,
-    STRAYS_FAR,
     axes_of,
     check_axes,
     permutations,
@@ -52,9 +51,8 @@ def check_readings(
     R, t, scale = umeyama(p, g, with_scale=True)
     beside = float(np.sqrt(((scale * p @ R.T + t - g) ** 2).sum(axis=1).mean())) / length
     strays = float(_strays(_ways(trajectory.T_world_camera), _ways(truth), np.eye(3)[None])[0])
-    if not (strays > STRAYS_FAR or (beside < FITS and strays > STRAYS)):
-        return
-    check_axes(name, beside, strays, _best(trajectory, truth, T_next_current, strays))
+    if strays > STRAYS:
+        check_axes(name, beside, strays, _best(trajectory, truth, T_next_current, strays))
 
 
 def _best(
@@ -69,7 +67,7 @@ def _best(
             camera = f"a camera whose axes are {axes_of(A)}{hand}"
             found.append((float(each), " of ".join(filter(None, [words, camera if number else ""]))))
     least = min(off for off, _ in found)
-    if least > min(RIGHT, strays / 3):
+    if least > min(RIGHT, strays * CLEARLY_RIGHT):
         return None
     # The first are those that people meet; on a straight road others are as good.
     like = list(dict.fromkeys(words for off, words in found if off <= least + AS_GOOD))

@@ -153,7 +153,11 @@ def evaluate_odometry(
         scale = path_scale(trajectory, truth)
         notes = _notes(trajectory, truth, rows, errors, scales, part)
     if snippets is None and not part.gaps:
-        notes.append(f"most pieces of {SNIPPET} frames have no scale above 0, and so no trajectory error")
+        notes.append(
+            f"most pieces of {SNIPPET} frames have no scale above 0, so that there is no trajectory error"
+        )
+    elif snippets is not None and not np.isfinite(snippets).all():
+        snippets = None
     return OdometryReport(name, len(trajectory.frames), snippets, errors, scale, scales, part, notes)
 
 

@@ -24,11 +24,11 @@ ALIKE = 0.05  # readings as good as each other: on a straight road several are
 
 # Of an estimated path beside the true one.
 FITS = 0.01  # of the path: positions are as those of the truth, 7dof
-STRAYS, STRAYS_FAR = (
+STRAYS = 0.2  # of the way: a camera that moves by other axes, or by none
+RIGHT, CLEARLY_RIGHT = (
     0.2,
-    0.5,
-)  # of the way: a camera that moves by the wrong axes, whether or not its positions fit
-RIGHT = 0.2  # another reading may stray so far, and a third of what it strays as it stands
+    1 / 4,
+)  # another reading may stray so far, and by that share of what the path strays
 PIECES = 10  # of a path, whose ways are compared
 
 
@@ -145,10 +145,12 @@ def check_flow(where: str, way: np.ndarray, scores: Sequence[tuple[str, float]])
     Args:
         where: whose poses.
         way: (3,) the typical way of the camera in a frame, in its own axes, metres.
-        scores: readings of the poses, as they stand first, and the cosine of each, see `AGREES`; a reading is what to
-            say of poses that are right when they are read so.
+        scores: readings of the poses, as they stand first, and the cosine of each, see `AGREES`, NaN where the camera
+            stands by it; a reading is what to say of poses that are right when they are read so.
     """
-    own, others = scores[0][1], scores[1:]
+    own, others = scores[0][1], [(reading, score) for reading, score in scores[1:] if not math.isnan(score)]
+    stands = math.isnan(own)
+    own = 0.0 if stands else own
     best = max((score for _, score in others), default=-1.0)
     explained = best >= EXPLAINS and best >= own + CLEARLY
     if own >= AGREES and not explained:
@@ -168,7 +170,7 @@ def check_flow(where: str, way: np.ndarray, scores: Sequence[tuple[str, float]])
             "motion_axes",
             f"{moves} ({described(way)}), but the images say the opposite (optical flow); write T_world_camera, {AXES}",
         )
-    elif direction != "forward":
+    elif direction != "forward" and not stands:
         unlikely(
             "motion_axes",
             f"{moves} ({described(way)}), and the images neither confirm nor deny it; poses must be T_world_camera, "

@@ -20,7 +20,10 @@ from tests.tolerances import assert_close
 
 RECORDED = {"none": "None"}  # the recorded program's name, where it is another
 RELATIVE = (1e-6, 0.0)
-ROTATIONS = (0.0, 5e-4)  # degrees, half a printed digit: what was recorded has the rounding of six digits in it
+ROTATIONS = (
+    0.0,
+    5e-4,
+)  # degrees, half a printed digit: what was recorded has the rounding of six digits in it
 
 
 def poses(rows: np.ndarray) -> np.ndarray:
