@@ -84,10 +84,13 @@ def report(
     """Prints the errors; writes them as JSON, and a picture of the path, where there is a folder."""
     from core.odometry.plot import save_path_plot
     from core.odometry.report import evaluate_odometry
+    from core.plausibility import checks
 
     result = evaluate_odometry(name, trajectory, truth, T_next_current, predicted)
     print(result.printed())
     print(SCALE_NOTE)
+    if checks.accepted():
+        print(f"accepted: {', '.join(checks.accepted())}")
     if folder is not None:
         result.save(folder / f"odometry_{name}.json")
         save_path_plot(folder / f"path_{name}.png", name, trajectory, truth)
