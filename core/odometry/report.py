@@ -99,9 +99,9 @@ class OdometryReport:
             "units": units,
             "alignments": {
                 alignment: {k: finite(v) for k, v in dataclasses.asdict(errors).items()}
-                | {"scale": finite(self.scales[alignment])}
                 for alignment, errors in self.errors.items()
             },
+            "scales": {alignment: finite(scale) for alignment, scale in self.scales.items()},
             "scale": self.scale.to_json(),
             "undefined": self.notes,
             "warnings": checks.warnings(),

@@ -97,7 +97,7 @@ def test_a_path_that_runs_the_other_way_has_no_scale(tmp_path):
     assert "global scale: - (scale)" in printed and "Trajectory error" not in printed
     assert "inverted poses (T_camera_world, world to camera)" in said and said.count("\n") == 1
     assert set(content["alignments"]["scale"].values()) == {None}
-    assert content["alignments"]["none"]["scale"] == 1 and content["warnings"]
+    assert content["scales"]["none"] == 1 and content["scales"]["scale"] is None and content["warnings"]
     row = next(line for line in printed.splitlines() if line.strip().startswith("scale |"))
     assert [cell.strip() for cell in row.split("|")[1:]] == ["-"] * 5
 
@@ -115,8 +115,9 @@ def test_every_alignment_keeps_its_scale(tmp_path):
     truth = path_of(150)
     printed, said, content = compare(tmp_path, scaled(truth, 0.2), truth)
     assert said == "" and "global scale: 5.000 (scale), 5.000 (7dof)" in printed
-    scales = {name: values["scale"] for name, values in content["alignments"].items()}
-    assert scales == pytest.approx({"none": 1, "scale": 5, "6dof": 1, "7dof": 5, "scale_7dof": 5}, rel=1e-6)
+    assert content["scales"] == pytest.approx(
+        {"none": 1, "scale": 5, "6dof": 1, "7dof": 5, "scale_7dof": 5}, rel=1e-6
+    )
 
 
 # ---- the unit of a truth -------------------------------------------------------------------------------------
