@@ -56,7 +56,7 @@ def evaluate_weights(options: PoseEvaluationOptions, folder: Path) -> None:
     numbers = frames if sequence is None else np.array([sequence.number_of(int(frame)) for frame in frames])
     write_trajectory(folder / f"trajectory_{name}.txt", replace(trajectory, frames=numbers))
     if truth is not None:
-        report(name, trajectory, truth, T_next_current, folder)
+        report(name, trajectory, truth, T_next_current, folder, predicted=True)
 
 
 def evaluate_file(options: PoseEvaluationOptions) -> None:
@@ -93,14 +93,18 @@ def report(
     truth: "Trajectory",
     T_next_current: "np.ndarray | None",
     folder: Path | None,
+    predicted: bool = False,
 ) -> None:
     """Prints the errors; writes them as JSON, and a picture of the path, where there is a folder."""
     from core.odometry.plot import save_path_plot
     from core.odometry.report import evaluate_odometry
+    from core.plausibility import checks
 
-    result = evaluate_odometry(name, trajectory, truth, T_next_current)
+    result = evaluate_odometry(name, trajectory, truth, T_next_current, predicted)
     print(result.printed())
     print(SCALE_NOTE)
+    if checks.accepted():
+        print(f"accepted: {', '.join(checks.accepted())}")
     if folder is not None:
         result.save(folder / f"odometry_{name}.json")
         save_path_plot(folder / f"path_{name}.png", name, trajectory, truth)

@@ -104,6 +104,17 @@ def rotation(axis_angle: np.ndarray) -> np.ndarray:
     return np.cos(angle) * identity + (1 - np.cos(angle)) * outer + np.sin(angle) * cross
 
 
+def rotation_angles(T: np.ndarray) -> np.ndarray:
+    """Angles of rotation (S,), radians, of transforms (S, 4, 4).
+
+    By the arc tangent of sine and cosine: the arc cosine alone makes an angle of 0.2 degrees of the rounding of four
+    digits, for it sees only how far a matrix is from one that turns nothing, and not whether it turns at all.
+    """
+    R = T[:, :3, :3]
+    axis = np.stack([R[:, 2, 1] - R[:, 1, 2], R[:, 0, 2] - R[:, 2, 0], R[:, 1, 0] - R[:, 0, 1]], axis=1)
+    return np.asarray(np.arctan2(np.linalg.norm(axis, axis=1), np.trace(R, axis1=1, axis2=2) - 1))
+
+
 def rigid(axis_angle: np.ndarray, translation: np.ndarray, invert: bool = False) -> np.ndarray:
     """T = [R | t] (…, 4, 4) of axis-angle and translation (…, 3), or its exact inverse."""
     R = rotation(axis_angle)

@@ -4,21 +4,20 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
-from core.datasets.motion import check_stereo, motion
+from core.datasets.motion import check_stereo, motion, spread
 from core.datasets.preparation import border_box
 from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.files.images import BadImageError, image_size, load_image
+from core.geometry import rotation_angles
+from core.plausibility.motion import described
 
 PAIRS = 8  # whose motion and disparity are measured
 LEAST_MOTION, MOST_MOTION = 0.5 / 640, 0.08  # shares of the width between which video teaches depth well
 SHOWN = 10  # unreadable files, sequences
-
-Value = TypeVar("Value")
 
 
 def inspect(
@@ -41,7 +40,7 @@ def inspect(
         T = dataset.T_source_target(dataset.lines[0], "s")
         baseline = float(np.linalg.norm(T[:3, 3])) * dataset.metres_per_unit
     firsts = {line.folder: line for line in reversed(dataset.lines)}  # one line of each sequence
-    chosen = [line for line in _spread(dataset.lines, PAIRS) if _is_readable(dataset, line)]
+    chosen = [line for line in spread(dataset.lines, PAIRS) if _is_readable(dataset, line)]
     lines = [
         f"{len(firsts)} sequences, {len(dataset)} samples of frames {' '.join(map(str, dataset.frames))}, "
         f"{len(paths)} images",
@@ -62,7 +61,7 @@ def _read_images(paths: list[Path], decode: int) -> tuple[Counter[tuple[int, int
     """How often each (height, width) occurs, and the errors."""
     from tqdm import tqdm
 
-    decoded = set(_spread(paths, decode or len(paths)))
+    decoded = set(spread(paths, decode or len(paths)))
     sizes: Counter[tuple[int, int]] = Counter()
     bad = []
     for path in tqdm(paths, desc="images", unit="image", disable=None):
@@ -130,11 +129,11 @@ def _known_motion(dataset: SequenceDataset) -> Iterator[str]:
             continue
         known = np.stack([dataset.T_source_target(line, frame) for line in dataset.lines])
         lengths = np.linalg.norm(known[:, :3, 3], axis=1) * dataset.metres_per_unit
-        # In a rotation by θ the trace is 1 + 2 cos θ.
-        turns = np.degrees(np.arccos(np.clip((np.trace(known[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1)))
+        turns = np.degrees(rotation_angles(known))
+        way = np.median([dataset.way(line, int(frame)) for line in dataset.lines], axis=0)
         yield (
             f"known motion to frame {frame}: median {np.median(lengths):.3g} m ({lengths.min():.3g} to "
-            f"{lengths.max():.3g}), {np.median(turns):.2g}° (to {turns.max():.2g}°)"
+            f"{lengths.max():.3g}), {np.median(turns):.2g}° (to {turns.max():.2g}°), {described(way)} m a frame"
         )
 
 
@@ -174,10 +173,3 @@ def _is_readable(dataset: SequenceDataset, line: SplitLine) -> bool:
 def _listed(names: list[str]) -> str:
     more = f", … ({len(names)})" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
-
-
-def _spread(values: list[Value], count: int) -> list[Value]:
-    """So many of the values, evenly chosen; all if there are no more."""
-    if count >= len(values):
-        return values
-    return [values[n * len(values) // count] for n in range(count)]

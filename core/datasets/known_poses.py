@@ -17,13 +17,11 @@ from core.datasets.splits import LEFT
 from core.errors import UserError
 from core.geometry import invert_rigid
 from core.odometry.trajectories import Trajectory, are_rotations, read_trajectory
-from core.plausibility.cameras import check_kitti_sequence, check_projections
+from core.plausibility.cameras import check_kitti_centre, check_kitti_sequence, check_projections
+from core.plausibility.motion import LEAST_MOVE
+from core.plausibility.motion import check_moves as check_largest_move
 
 POSES_FORMAT = "a row of 12 numbers per image, T_world_camera in metres"
-# Metres between a target and a source: farther is another unit or a jump of the GPS; nearer is no motion at all.
-LEAST_MOVE, MOST_MOVE = 1e-4, 50.0
-# Of KITTI's cameras the principal point lies at 0.46 to 0.5 of the image; in resized images at something else.
-CENTRE = 0.45, 0.55
 KNOWN_OF_K = np.array([[0, 1, 0], [1, 0, 0], [1, 1, 1]])  # entries of K that are not fx, fy, cx, cy
 
 Intrinsics = tuple[float, float, float, float]
@@ -94,22 +92,13 @@ def check_moves(moves: list[Move]) -> list[str]:
         Notes for the user.
 
     Raises:
-        UserError: it is so far that the unit is another, or a pose is wrong; or nothing moves.
+        UserError: it is so far that the unit is another, or a pose is wrong; or nothing moves; see
+            `core.plausibility.motion`.
     """
     if not moves:
         return []
     largest = max(moves, key=lambda move: move.metres)
-    if largest.metres > MOST_MOVE:
-        raise UserError(
-            f"known poses of {largest.folder}: between frames {largest.target} and {largest.source} the camera moves "
-            f"{largest.metres:.3g} m, more than {MOST_MOVE:g}; write poses in metres, and take lines where the GPS "
-            "jumps out of the list"
-        )
-    if largest.metres < LEAST_MOVE:
-        raise UserError(
-            f"known poses of {largest.folder}: between frames {largest.target} and {largest.source}, and all others, "
-            f"the camera does not move ({largest.metres:.3g} m); poses must be T_world_camera in metres"
-        )
+    check_largest_move(largest.folder, (largest.target, largest.source), largest.metres)
     median = float(np.median([move.metres for move in moves]))
     still = {move.folder for move in moves} - {move.folder for move in moves if move.metres >= LEAST_MOVE}
     notes = [
@@ -204,12 +193,7 @@ def odometry_cameras(
     check_kitti_sequence(calibration, float(P[f"P{first}"][1][0, 0]), image_size)
     T_camera_body, intrinsics = _cameras(calibration, P, image_size, np.eye(4))
     for _, _, cx, cy in intrinsics.values():
-        if not (CENTRE[0] <= cx <= CENTRE[1] and CENTRE[0] <= cy <= CENTRE[1]):
-            raise UserError(
-                f"{calibration}: its principal point is at {cx:.2f} of the width and {cy:.2f} of the height of the "
-                f"images, {image_size[1]}x{image_size[0]}: it holds for another size; take KITTI's original images "
-                "(training resizes them itself), or scale the P of the calibration with yours"
-            )
+        check_kitti_centre(calibration, (cx, cy), image_size)
     return T_camera_body, intrinsics
 
 

@@ -2,12 +2,16 @@
 
 import numpy as np
 
+from core.datasets.flow_evidence import Pair, check_pairs
 from core.datasets.known_poses import Intrinsics, KnownMotion, MissingPoseError, Move, check_moves
 from core.datasets.measured_depth import MeasuredDepth
+from core.datasets.motion import spread
 from core.datasets.sample import Frame
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.geometry import mirror_motion
+
+SEQUENCES, PAIRS = 8, 4  # whose motion is compared with the images
 
 
 class MeasuredMotion(MeasuredDepth):
@@ -21,6 +25,10 @@ class MeasuredMotion(MeasuredDepth):
     metres_per_unit: float | None = None
     _takes_calibration = False
     K_is_its_mirror = False
+
+    def intrinsics(self, line: SplitLine) -> Intrinsics:
+        """fx, fy, cx, cy in units of the image size, see `core.geometry.relative_intrinsics`."""
+        raise NotImplementedError
 
     def _known_motion(self, line: SplitLine, baseline: float | None) -> KnownMotion:
         """The measured motion of a line's sequence, for `know_poses`."""
@@ -66,6 +74,30 @@ class MeasuredMotion(MeasuredDepth):
                 "need them out of the list"
             )
         self.notes += check_moves([self._move(line, frame) for line in self.lines for frame in times[1:]])
+        self._check_directions(times[1:])
+
+    def _check_directions(self, sources: list[int]) -> None:
+        """Compares known motion with the optical flow between some images of some sequences."""
+        folders: dict[str, list[SplitLine]] = {}
+        for line in self.lines:
+            folders.setdefault(line.folder, []).append(line)
+        for folder in spread(list(folders), SEQUENCES):
+            near = min(sources, key=abs, default=0)
+            chosen = spread(folders[folder], PAIRS) if near else []
+            check_pairs(f"known poses of {folder}", [self._seen_pair(line, near) for line in chosen])
+
+    def _seen_pair(self, line: SplitLine, frame: int) -> Pair:
+        known, camera = self._motions[line.folder], self.camera_number(line)
+        target, source = (known.poses[self.moment(line, number)[0]] for number in (0, frame))
+        files, intrinsics = (self.image_file(line, 0), self.image_file(line, frame)), self._calibrated(line)
+        return Pair(
+            *files, frame, intrinsics or self.intrinsics(line), target, source, known.T_camera_body[camera]
+        )
+
+    def way(self, line: SplitLine, frame: int) -> np.ndarray:
+        """(3,) metres that the camera moves in a frame, right, down and forward, by the known motion to a source."""
+        T = self.T_source_target(line, frame).astype(np.float64)
+        return np.asarray(-T[:3, :3].T @ T[:3, 3] * (self.metres_per_unit or 1.0) / frame)
 
     def _find_motion(self, line: SplitLine, baseline: float | None) -> bool:
         """Whether a line's sequence has poses, which are then known."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ LEAST_HEIGHT = 32
 DISPARITIES = 64  # at that width: as near as a fifth of the width
 BLOCK = 5
 LEAST_MATCHED = 0.05  # share of the pixels; fewer may be chance
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,21 @@ def motion(first: Path, second: Path) -> float:
     Raises:
         BadImageError: an image is missing or damaged.
     """
+    return float(np.median(np.linalg.norm(optical_flow(first, second), axis=-1))) / WIDTH
+
+
+def optical_flow(first: Path, second: Path) -> np.ndarray:
+    """From one image to another, (h, 320, 2) float32, x and y in pixels of that size.
+
+    Raises:
+        BadImageError: an image is missing or damaged.
+    """
     import cv2
 
     one, other = _two_grey(first, second)
     flow = np.zeros((*one.shape, 2), np.float32)
     cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(one, other, flow)
-    return float(np.median(np.linalg.norm(flow, axis=-1))) / WIDTH
+    return flow
 
 
 def check_stereo(left: Path, right: Path) -> StereoCheck:
@@ -84,6 +96,13 @@ def _disparities(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     )
     disparity = matcher.compute(left, right) / 16  # fixed point
     return np.asarray(disparity[disparity > 0.5])
+
+
+def spread(values: list[Value], count: int) -> list[Value]:
+    """So many of the values, evenly chosen; all if there are no more."""
+    if count >= len(values):
+        return values
+    return [values[n * len(values) // count] for n in range(count)]
 
 
 def _two_grey(first: Path, second: Path) -> tuple[np.ndarray, np.ndarray]:

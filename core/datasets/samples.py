@@ -8,7 +8,6 @@ import numpy as np
 from core.datasets.augmentation import Augmentation, draw
 from core.datasets.extras import EXTRAS, check_extras, load_extra
 from core.datasets.input_depth import INPUT_DEPTH, draw_share, fixed_points, thin
-from core.datasets.known_poses import Intrinsics
 from core.datasets.measured_motion import MeasuredMotion
 from core.datasets.preparation import DEPTHS, POINTS, View, border_box
 from core.datasets.sample import Frame, Sample, Truth, augmented_key, image_key, motion_key
@@ -41,10 +40,6 @@ class SequenceDataset(MeasuredMotion):
 
     takes_split = True
     baseline: float | None = None
-
-    def intrinsics(self, line: SplitLine) -> Intrinsics:
-        """fx, fy, cx, cy in units of the image size, see `core.geometry.relative_intrinsics`."""
-        raise NotImplementedError
 
     @classmethod
     def split_lines(cls, listing: Listing, part: str, needs: Needs) -> tuple[list[SplitLine], list[str]]:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.geometry import rotation_angles
 from core.odometry.trajectories import Trajectory
+from core.plausibility.motion import OF_ALL
 
 SNIPPET = 5  # frames
 SEGMENT_LENGTHS = np.arange(100, 900, 100)  # metres
@@ -24,13 +26,14 @@ ALIGNMENTS = ("none", "scale", "6dof", "7dof", "scale_7dof")
 
 @dataclass(frozen=True)
 class OdometryErrors:
-    """Errors of one trajectory under one alignment; NaN where the path is too short to have any.
+    """Errors of one trajectory under one alignment; NaN where they are undefined: the path is too short, no frames
+    are neighbours, no scale fits, or numbers overflow.
 
     Attributes:
         t_err: translational drift, percent, mean over segments of 100, 200 … 800 m.
         r_err: rotational drift, degrees per 100 m, over the same segments.
         ate: root of the mean squared distance of the positions, metres.
-        rpe_translation, rpe_rotation: mean error of the motion between neighbours, metres and degrees.
+        rpe_translation, rpe_rotation: mean error of the motion from a frame to the next, metres and degrees.
     """
 
     t_err: float
@@ -63,6 +66,13 @@ def snippet_errors(predicted: np.ndarray, true: np.ndarray, length: int = SNIPPE
     return np.asarray(np.sqrt((residual**2).sum(axis=(1, 2))) / counts)
 
 
+def snippet_scales(predicted: np.ndarray, true: np.ndarray, length: int = SNIPPET) -> np.ndarray:
+    """(N − 1,) the scale of each snippet of `snippet_errors`; NaN where the prediction stands still."""
+    p, g = _snippets(predicted, length)[0], _snippets(true, length)[0]
+    scale = fit_scale(p, g)
+    return np.where((p == 0).all(axis=(1, 2)), math.nan, scale)
+
+
 def _snippets(T_next_current: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions (N, length, 3) of the snippet at each start, zeros beyond the end; and its number of points."""
     count = len(T_next_current)
@@ -90,34 +100,56 @@ def fit_scale(p: np.ndarray, g: np.ndarray) -> np.ndarray:
 def umeyama(p: np.ndarray, g: np.ndarray, with_scale: bool) -> tuple[np.ndarray, np.ndarray, float]:
     """R (3, 3), t (3,) and c that minimise Σ ‖c R p + t − g‖² over points (N, 3) (Umeyama 1991).
 
-    c is 1 without scale, and where all p are one point, which every scale fits equally well.
+    c is 1 without scale; NaN where none is the best, for all p, or all g, are one point, and where numbers
+    overflow.
     """
     p_mean, g_mean = p.mean(axis=0), g.mean(axis=0)  # (34), (35)
     p_centred, g_centred = p - p_mean, g - g_mean
     variance = (p_centred**2).sum() / len(p)  # (36)
     covariance = g_centred.T @ p_centred / len(p)  # (38)
+    if not np.isfinite(covariance).all():
+        return np.eye(3), np.full(3, math.nan), math.nan
     U, D, Vt = np.linalg.svd(covariance)
     S = np.ones(3)
     if np.linalg.det(U) * np.linalg.det(Vt) < 0:
         S[2] = -1  # (43): a rotation, not a reflection
     R = (U * S) @ Vt  # (40)
-    c = float((D * S).sum() / variance) if with_scale and variance > 0 else 1.0  # (42)
+    c = 1.0
+    if with_scale:
+        c = float((D * S).sum() / variance) if variance > 0 else math.nan  # (42)
+        c = c if 0 < c < math.inf else math.nan
     return R, g_mean - c * R @ p_mean, c  # (41)
 
 
-def align(T_world_camera: np.ndarray, truth: np.ndarray, alignment: str) -> np.ndarray:
-    """Poses (N, 4, 4) after the best fit of their positions to those of the truth; one of `ALIGNMENTS`."""
+def best_scale(p: np.ndarray, g: np.ndarray) -> float:
+    """The scale of `fit_scale` of positions (N, 3); NaN where none above 0 is the best.
+
+    So it is where one of the paths does not move, and where they run in opposite directions: the best one is 0 then.
+    """
+    scale = float(fit_scale(p, g))
+    return scale if 0 < scale < math.inf else math.nan
+
+
+def align(T_world_camera: np.ndarray, truth: np.ndarray, alignment: str) -> tuple[np.ndarray, float]:
+    """Poses (N, 4, 4) after the best fit of their positions to those of the truth, and their scale.
+
+    Args:
+        alignment: one of `ALIGNMENTS`.
+
+    Returns:
+        Where the scale is undefined, NaN, positions are so, too.
+    """
     p, g = T_world_camera[:, :3, 3], truth[:, :3, 3]
     R, t, scale = np.eye(3), np.zeros(3), 1.0
     if alignment == "scale":
-        scale = float(fit_scale(p, g))
+        scale = best_scale(p, g)
     elif alignment != "none":
         fitted = umeyama(p, g, with_scale=alignment != "6dof")
         R, t, scale = fitted if alignment != "scale_7dof" else (R, t, fitted[2])
     fit = T_world_camera.copy()
     fit[:, :3, :3] = R @ T_world_camera[:, :3, :3]
     fit[:, :3, 3] = scale * p @ R.T + t
-    return fit
+    return fit, scale
 
 
 def aligned(trajectory: Trajectory, truth: Trajectory, alignment: str) -> tuple[Trajectory, Trajectory]:
@@ -127,12 +159,27 @@ def aligned(trajectory: Trajectory, truth: Trajectory, alignment: str) -> tuple[
         trajectory: some or all frames of the truth.
         alignment: one of `ALIGNMENTS`.
     """
+    return aligned_with_scale(trajectory, truth, alignment)[:2]
+
+
+def aligned_with_scale(
+    trajectory: Trajectory, truth: Trajectory, alignment: str
+) -> tuple[Trajectory, Trajectory, float]:
+    """As `aligned`, and the scale: 1 where none is fitted, NaN where none is the best."""
     true = truth.T_world_camera
     chosen = np.searchsorted(truth.frames, trajectory.frames)
     true = np.linalg.inv(true[chosen[0]]) @ true
     poses = np.linalg.inv(trajectory.T_world_camera[0]) @ trajectory.T_world_camera
-    fitted = align(poses, true[chosen], alignment)
-    return Trajectory(trajectory.frames, fitted), Trajectory(truth.frames, true)
+    for T, own in ((true, truth), (poses, trajectory)):
+        if stands_still(own.positions):
+            T[:, :3, 3] = 0  # what is left is rounding, to which every scale fits
+    fitted, scale = align(poses, true[chosen], alignment)
+    return Trajectory(trajectory.frames, fitted), Trajectory(truth.frames, true), scale
+
+
+def stands_still(positions: np.ndarray) -> bool:
+    """Whether positions (N, 3) differ by rounding alone."""
+    return bool(np.ptp(positions, axis=0).max() <= OF_ALL * np.abs(positions).max())
 
 
 def trajectory_errors(trajectory: Trajectory, truth: Trajectory) -> OdometryErrors:
@@ -144,27 +191,30 @@ def trajectory_errors(trajectory: Trajectory, truth: Trajectory) -> OdometryErro
     first, last, length = segments(truth, row)
     error = _motion_errors(poses[row[first]], poses[row[last]], true[first], true[last])
     t_err = _mean(np.linalg.norm(error[:, :3, 3], axis=1) / length) * 100
-    r_err = _mean(np.degrees(_angles(error)) / length) * 100
+    r_err = _mean(np.degrees(rotation_angles(error)) / length) * 100
 
     offset = trajectory.positions - truth.positions[row >= 0]
     ate = float(np.sqrt((offset**2).sum(axis=1).mean()))
 
-    current = np.flatnonzero((row[:-1] >= 0) & (row[1:] >= 0))
+    current = np.flatnonzero((row[:-1] >= 0) & (row[1:] >= 0) & (np.diff(truth.frames) == 1))
     # The other way round, which matters in the last digits: poses of six digits are not quite rigid.
     error = _motion_errors(true[current], true[current + 1], poses[row[current]], poses[row[current + 1]])
-    rpe = np.linalg.norm(error[:, :3, 3], axis=1), np.degrees(_angles(error))
+    rpe = np.linalg.norm(error[:, :3, 3], axis=1), np.degrees(rotation_angles(error))
     return OdometryErrors(t_err, r_err, ate, _mean(rpe[0]), _mean(rpe[1]))
 
 
 def segments(truth: Trajectory, row: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """First and last row of the truth, and nominal length in metres, of every segment (S,) of KITTI's benchmark.
 
-    A segment starts at every tenth frame and ends at the first frame that is farther along the true path than
-    its length. Those that end outside, or where the trajectory has no pose (`row` is −1), do not count.
+    A segment starts at every tenth frame (with gaps: at those numbered 0, 10, …, where they are there) and ends at
+    the first frame that is farther along the true path than its length. Those that end outside, or where the
+    trajectory has no pose (`row` is −1), do not count.
     """
     steps = np.linalg.norm(np.diff(truth.positions, axis=0), axis=1)
     distance = np.concatenate([[0.0], np.cumsum(steps)])
-    starts = np.arange(0, len(distance), SEGMENT_STEP)
+    frames = truth.frames
+    whole = frames[-1] - frames[0] == len(frames) - 1
+    starts = np.flatnonzero((frames - frames[0] if whole else frames) % SEGMENT_STEP == 0)
     first, length = np.repeat(starts, len(SEGMENT_LENGTHS)), np.tile(SEGMENT_LENGTHS, len(starts))
     last = np.searchsorted(distance, distance[first] + length, side="right")
     inside = last < len(distance)
@@ -179,12 +229,6 @@ def _motion_errors(
     """inverse(motion) · other motion, (S, 4, 4), of the motions from first to last poses of two trajectories."""
     motion, other = np.linalg.inv(first) @ last, np.linalg.inv(other_first) @ other_last
     return np.asarray(np.linalg.inv(motion) @ other)
-
-
-def _angles(T: np.ndarray) -> np.ndarray:
-    """Angles of rotation (S,), radians."""
-    cosine = (np.trace(T[:, :3, :3], axis1=1, axis2=2) - 1) / 2
-    return np.asarray(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -3,11 +3,14 @@
 import io
 from pathlib import Path
 
+import numpy as np
+
 from core.files.whole import write_bytes
 from core.odometry.metrics import aligned
 from core.odometry.trajectories import Trajectory
 
 # What is drawn beside the truth: how the path drifts from its start, and how like the true one its shape is.
+FARTHEST = 1e9  # metres; beyond there is nothing to see
 DRAWN = {"scale": "predicted, scaled", "7dof": "predicted, aligned (7dof)"}
 
 
@@ -18,8 +21,11 @@ def save_path_plot(path: Path, name: str, trajectory: Trajectory, truth: Traject
     figure = Figure(figsize=(8, 8), layout="constrained")
     axes = figure.add_subplot(title=name, xlabel="x (m)", ylabel="z (m)", aspect="equal")
     for alignment, label in DRAWN.items():
-        x, _, z = aligned(trajectory, truth, alignment)[0].positions.T
-        axes.plot(x, z, label=label, linewidth=1.5)
+        with np.errstate(over="ignore", invalid="ignore"):  # the report says so
+            positions = aligned(trajectory, truth, alignment)[0].positions
+        positions = positions[(np.abs(positions) < FARTHEST).all(axis=1)]  # without NaN: no scale fits
+        if len(positions):
+            axes.plot(positions[:, 0], positions[:, 2], label=label, linewidth=1.5)
     x, _, z = aligned(trajectory, truth, "none")[1].positions.T
     axes.plot(x, z, color="black", linestyle="--", linewidth=1, label="truth")
     axes.plot(0, 0, "ko", markersize=5, label=f"frame {trajectory.frames[0]}")

@@ -4,12 +4,13 @@ Depth and motion learned from video have an arbitrary scale. Where it is the sam
 the whole path to metres.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from core.odometry.metrics import SNIPPET, aligned, fit_scale, umeyama
+from core.odometry.metrics import SNIPPET, aligned, best_scale, umeyama
 from core.odometry.trajectories import Trajectory
 
 STANDING = 0.1  # a piece that is shorter than this share of the median piece has no scale worth the name
@@ -20,8 +21,8 @@ class PathScale:
     """True length over predicted length of a path.
 
     Attributes:
-        scale: fitted to all positions, through the first frame.
-        scale_7dof: fitted together with a rotation and a translation.
+        scale: fitted to all positions, through the first frame; NaN where none above 0 is the best.
+        scale_7dof: fitted together with a rotation and a translation; NaN likewise.
         median: of the local scales, each of a piece of `SNIPPET` frames: distance of its ends in the truth over that
             in the trajectory; NaN where there is no piece.
         deviation: standard deviation of local scale / median.
@@ -36,7 +37,7 @@ class PathScale:
 
     def printed(self) -> str:
         """A line of the whole, a line of its pieces."""
-        lines = [f"global scale: {self.scale:#.4g} (scale), {self.scale_7dof:#.4g} (7dof)"]
+        lines = [f"global scale: {_cell(self.scale)} (scale), {_cell(self.scale_7dof)} (7dof)"]
         if self.pieces:
             lines.append(
                 f"local scale | med: {self.median:#.4g} | std: {self.deviation:0.3f} of it | {self.pieces} pieces of "
@@ -45,18 +46,26 @@ class PathScale:
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything; null where there is no piece."""
-        known = self.pieces > 0
+        """Everything; null where there is no piece, or no scale."""
         return {
-            "global": self.scale,
-            "global_7dof": self.scale_7dof,
+            "global": finite(self.scale),
+            "global_7dof": finite(self.scale_7dof),
             "local": {
                 "frames": SNIPPET,
                 "pieces": self.pieces,
-                "median": self.median if known else None,
-                "relative_deviation": self.deviation if known else None,
+                "median": finite(self.median),
+                "relative_deviation": finite(self.deviation),
             },
         }
+
+
+def finite(value: float) -> float | None:
+    """The value as JSON knows it: null in place of NaN and infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _cell(value: float) -> str:
+    return f"{value:#.4g}" if math.isfinite(value) else "-"
 
 
 def path_scale(trajectory: Trajectory, truth: Trajectory) -> PathScale:
@@ -66,7 +75,7 @@ def path_scale(trajectory: Trajectory, truth: Trajectory) -> PathScale:
     local = _local_scales(poses.frames, p, g)
     median = float(np.median(local)) if local.size else float("nan")
     deviation = float(np.std(local / median)) if local.size else float("nan")
-    return PathScale(float(fit_scale(p, g)), umeyama(p, g, with_scale=True)[2], median, deviation, local.size)
+    return PathScale(best_scale(p, g), umeyama(p, g, with_scale=True)[2], median, deviation, local.size)
 
 
 def _local_scales(frames: np.ndarray, p: np.ndarray, g: np.ndarray) -> np.ndarray:

@@ -18,6 +18,18 @@ from core.geometry import invert_rigid
 from core.weights.npz import read_npy
 
 MAX_MOTIONS_BYTES = 256 << 20
+NEEDED = (
+    "write a row of 12 numbers per frame, the first three rows of T_world_camera; or of 13, the frame first"
+)
+# By the number of words in a row.
+OTHER_ROWS = {
+    4: "4 numbers: the rows of a matrix must stand in one line",
+    6: "6 numbers: a position and three angles",
+    7: "7 numbers: a position and a quaternion",
+    8: "8 numbers: a time, a position and a quaternion, as TUM's benchmark writes them",
+    16: "16 numbers: whole matrices; leave out the last four of each, 0 0 0 1",
+    17: "17 numbers: a frame and whole matrices; leave out the last four of each, 0 0 0 1",
+}
 RIGID_TOLERANCE = 1e-2  # of R Rᵀ: files carry six digits, or float32; a matrix of something else is far off
 
 
@@ -82,6 +94,7 @@ def read_trajectory(path: Path) -> Trajectory:
     lines = [(number, words) for number, words in lines if words]
     if not lines:
         raise UserError(f"{path}: holds no poses; write one row of 12 numbers per frame")
+    _refuse_other_formats(path, lines)
     columns = len(lines[0][1])
     rows = np.array([_parse_row(path, number, words, columns) for number, words in lines])
     numbers = [number for number, _ in lines]
@@ -101,6 +114,29 @@ def _parse_row(path: Path, number: int, words: list[str], columns: int) -> list[
         return [float(word) for word in words]
     except ValueError as error:
         raise UserError(f"{path}: line {number}: {error}; a row is 12 or 13 numbers") from None
+
+
+def _refuse_other_formats(path: Path, lines: list[tuple[int, list[str]]]) -> None:
+    """Names the format of a file that is none of ours.
+
+    Raises:
+        UserError: it is one of those that other programs write.
+    """
+    first = " ".join(lines[0][1])
+    number, words = next(((n, words) for n, words in lines if not words[0].startswith("#")), lines[0])
+    text = " ".join(words)
+    separated = [word for word in text.replace(";", ",").split(",") if word.strip()]
+    if first.startswith(("{", "[")):
+        found = "JSON, such as transforms.json of NeRF tools (OpenGL's axes: y up, z backward)"
+    elif len(separated) > 2:
+        found = f"{len(separated)} values between commas (CSV, such as EuRoC's)"
+    elif len(words) in OTHER_ROWS:
+        found = OTHER_ROWS[len(words)]
+    elif first.startswith("#"):
+        found = "it begins with a comment"
+    else:
+        return
+    raise UserError(f"{path}: line {number}: {found}; {NEEDED}")
 
 
 def _frame_numbers(path: Path, numbers: list[int], column: np.ndarray) -> np.ndarray:

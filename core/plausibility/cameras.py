@@ -27,6 +27,8 @@ KITTI_FOCAL = {
     (374, 1238): 718.3351,
 }
 OTHER_FOCAL = 1e-3
+# Of KITTI's cameras the principal point lies at 0.46 to 0.5 of the image; in resized images at something else.
+KITTI_CENTRE = 0.45, 0.55
 WORN = 1.02  # of the ratio of sides: rounding of a resize stays below
 
 Intrinsics = Sequence[float]
@@ -195,6 +197,25 @@ def check_kitti_sequence(path: Path, focal: float, size: Size) -> None:
             "kitti_rig",
             f"{path}: fx is {focal:.6g} pixels, but KITTI's images of {size[1]}x{size[0]} have "
             f"{expected:g}{like}; unpack the calibration of this sequence there",
+        )
+
+
+def check_kitti_centre(path: Path, centre: tuple[float, float], size: Size) -> None:
+    """Makes sure that a calibration of KITTI odometry is of images of this size.
+
+    Args:
+        centre: the principal point in units of the image size.
+        size: (height, width) of the images.
+
+    Raises:
+        UserError: it is of another size, unless that is accepted.
+    """
+    if not all(KITTI_CENTRE[0] <= c <= KITTI_CENTRE[1] for c in centre):
+        impossible(
+            "camera_centre",
+            f"{path}: its principal point is at {centre[0]:.2f} of the width and {centre[1]:.2f} of the height of the "
+            f"images, {size[1]}x{size[0]}: it holds for another size; take KITTI's original images (training resizes "
+            "them itself), or scale the P of the calibration with yours",
         )
 
 

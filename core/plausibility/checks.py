@@ -29,6 +29,8 @@ CHECKS = {
     "test_overlap": "no test image is trained on, and none beside one",
     "depth_direction": "predicted and true depth grow in the same direction",
     "coarse_steps": "a 16-bit picture of depth is right to a thousandth",
+    "motion_unit": "known and true motion is in metres: 0.1 mm to 50 m between frames, past what is 0.05 to 200 m away",
+    "motion_axes": "poses are T_world_camera, x right, y down, z forward, as images or the truth say",
     "sequence_shapes": "the images of a sequence have one shape",
     "weight_values": "tensors of weights are floating-point numbers, finite, and variances are not negative",
     "imagenet_classifier": "ImageNet's weights have their classifier",

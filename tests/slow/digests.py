@@ -64,7 +64,10 @@ CHANGED = {
         "core/options/needs.py",
         "in evaluation mode nothing is drawn: the certificate's loss has no noise of the auto-mask there any more",
     ),
-    "odometry/printed": ("core/odometry/scale.py", "two more lines: the scale of the path and of its pieces"),
+    "odometry/printed": (
+        "core/odometry/part.py",
+        "says which frames were compared, the path's length, scales and ways; its numbers are the same",
+    ),
     "report/report.md": (
         "core/plausibility/lists.py",
         "says what was found in the data, and how many pixels counted; its numbers are the same",
