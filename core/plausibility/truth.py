@@ -21,6 +21,7 @@ FEW_PIXELS = 100  # an image; one scale for each image fits so few by chance
 EQUAL_AT_END, EQUAL = 0.05, 0.3  # share of the pixels with the greatest or the least depth; with another one
 SAMPLE = 1_000_000  # pixels that are looked at of all
 LEAST_SAMPLE = 1000
+LOOKED_AT = 6  # maps of a data set whose maps are read one by one
 SCANNED = 150.0  # metres; KITTI's annotated depth comes of scans, which reach 120
 BEYOND = 0.05  # share of the pixels
 WORN = 1.02  # of the ratio of sides: rounding of a resize stays below
@@ -60,6 +61,16 @@ def check_truth(where: Path | str, maps: Sequence[np.ndarray], names: Sequence[s
             f"{where}: map {number}{name} has a median of {_metres(median)}, the others of {_metres(whole)} "
             f"({len(wrong)} of {len(maps)} maps): {unit_of(median)}",
         )
+
+
+def check_map(where: Path | str, depths: np.ndarray) -> None:
+    """As `check_unit`, of one map of many, in which few pixels say nothing.
+
+    Raises:
+        UserError: its depths cannot be metres, unless that is accepted.
+    """
+    if depths.size >= FEW_PIXELS:
+        check_unit(where, depths)
 
 
 def check_unit(where: Path | str, depths: np.ndarray) -> bool:
