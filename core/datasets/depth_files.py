@@ -12,6 +12,7 @@ from core.datasets.kitti import MAX_IMAGE_SIDE
 from core.errors import UserError
 from core.files.arrays import as_float32
 from core.files.images import open_image
+from core.plausibility.truth import check_steps_of_kitti
 from core.weights.npz import read_npy, read_npz
 
 DEPTH_SUFFIXES = (".npz", ".npy", ".png")  # of several under one name the first counts
@@ -85,8 +86,7 @@ def read_metric_depth(path: Path) -> np.ndarray:
     if step is not None:
         return _known(depth * np.float32(step))
     depth = depth / np.float32(KITTI_UNIT)
-    if 0 < depth.max() < 1:
-        raise UserError(f"{path}: no depth of a metre or more, so its unit is not 1/256 m; {CURE}")
+    check_steps_of_kitti(path, depth)
     return _known(depth)
 
 
