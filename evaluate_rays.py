@@ -14,6 +14,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from core.cameras.templates import load_template, read_rays
     from core.evaluation import rays
+    from core.evaluation.depth import counted
     from core.evaluation.report import table
     from core.files.arrays import write_json
     from core.files.images import load_image, resize_array, to_array, write_image
@@ -45,7 +46,9 @@ def main(argv: list[str] | None = None) -> None:
         metrics[name] = rays.range_metrics(distances, known, seen, options.depth_cap)
     errors = rays.ray_rows(found, template, true_rays)
     spreads = {name: rays.spread_of(predictions, true_rays.valid) for name, predictions in found.items()}
+    pixels = np.array([int(rays.compared(truth, seen, options.depth_cap).sum()) for truth in known])
     text = f"Range, scaled by medians, up to {options.depth_cap:g} m, {len(truths)} images.\n\n{table(metrics)}\n\n"
+    text += f"{counted(pixels).strip()}\n\n"
     text += f"Rays, aligned.\n\n{rays.ray_table(errors, spreads)}\n"
     last = list(found)[-1]
     chosen = list(truths)[:: max(1, len(truths) // options.rows)][: options.rows]
@@ -63,7 +66,11 @@ def main(argv: list[str] | None = None) -> None:
     )
     output = Path(options.output)
     write_text(output / "rays.md", text)
-    write_json(output / "rays.json", rays.as_json(metrics, errors, spreads), end="\n")
+    write_json(
+        output / "rays.json",
+        rays.as_json(metrics, errors, spreads) | {"valid_pixels": pixels.tolist()},
+        end="\n",
+    )
     write_image(output / "rays.png", picture)
     print(text)
     print(f"{output / 'rays.md'}, {output / 'rays.json'}, {output / 'rays.png'}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.files import plain_yaml
-from core.plausibility.cameras import OF_FILES, check_baseline, check_camera
+from core.plausibility.cameras import OF_FILES, check_baseline, check_camera, is_camera
 
 FILE = "intrinsics.yaml"
 NEEDED = ("fx", "fy", "cx", "cy", "width", "height")
@@ -95,9 +95,7 @@ def read_camera(path: Path, image_size: tuple[int, int]) -> Camera:
             "calibrate again, or give --intrinsics"
         )
     relative = (fx / width, fy / height, (cx + 0.5) / width, (cy + 0.5) / height)
-    if not (
-        0.1 < relative[0] < 10 and 0.1 < relative[1] < 10 and 0 < relative[2] < 1 and 0 < relative[3] < 1
-    ):
+    if not is_camera(relative):
         raise UserError(f"{path}: no possible camera for an image of {width:g}x{height:g}; {CURE}")
     check_camera(
         path,

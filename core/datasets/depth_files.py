@@ -1,9 +1,12 @@
 """Depth maps in files of their own: 16-bit images, and NumPy's arrays, dense or sparse."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from core.datasets.frame_names import file_numbers, natural_key, sorted_by_numbers
 from core.datasets.kitti import MAX_IMAGE_SIDE
@@ -12,12 +15,15 @@ from core.errors import UserError
 from core.files.arrays import as_float32
 from core.files.images import open_image
 from core.plausibility.checks import unlikely
+from core.plausibility.truth import check_steps_of_kitti
 from core.weights.npz import read_npy, read_npz
 
 DEPTH_SUFFIXES = (".npz", ".npy", ".png")  # of several under one name the first counts
 # Units of a metre in the 16-bit images of a data set; of the others it is not known.
 PNG_UNITS = {"nyu": 5000.0, "bonn": 1000.0, "tum": 1000.0, "scannet": 1000.0}
 KITTI_UNIT = 256.0
+STEP_TEXT = "value * "  # before the metres of a step, in the text `depth` of a picture that predict.py wrote
+MOST_METRES = 1e3  # of a step
 CURE = "copy or make it again"
 
 
@@ -99,24 +105,25 @@ def read_depth(path: Path, kind: str) -> np.ndarray:
         raise UserError(
             f"{path}: the unit of a depth .png of {kind} is not known ({known}); take another kind"
         )
-    depth = read_map(path)
+    depth, step = read_map_and_step(path)
     if is_png:
-        depth = depth / np.float32(PNG_UNITS[kind])
+        depth = depth / np.float32(PNG_UNITS[kind]) if step is None else depth * np.float32(step)
     return _known(depth)
 
 
 def read_metric_depth(path: Path) -> np.ndarray:
-    """Reads a depth map as `read_depth`, whose `.png` is in 1/256 m, as KITTI's.
+    """Reads a depth map as `read_depth`, whose `.png` is in the steps that its text says, else in 1/256 m, as KITTI's.
 
     Raises:
-        UserError: missing, damaged, no map, or all of it below a metre, so of another unit.
+        UserError: missing, damaged, no map, relative by its text, or all of it below a metre, so of another unit.
     """
-    depth = read_map(path)
+    depth, step = read_map_and_step(path)
     if path.suffix.lower() != ".png":
         return _known(depth)
+    if step is not None:
+        return _known(depth * np.float32(step))
     depth = depth / np.float32(KITTI_UNIT)
-    if 0 < depth.max() < 1:
-        raise UserError(f"{path}: no depth of a metre or more, so its unit is not 1/256 m; {CURE}")
+    check_steps_of_kitti(path, depth)
     return _known(depth)
 
 
@@ -143,12 +150,21 @@ def read_map(path: Path) -> np.ndarray:
     Raises:
         UserError: missing, damaged, or no map.
     """
+    return read_map_and_step(path)[0]
+
+
+def read_map_and_step(path: Path) -> tuple[np.ndarray, float | None]:
+    """As `read_map`, and the metres of a step where a picture's text says them, as that of predict.py does.
+
+    Raises:
+        UserError: missing, damaged, no map, or its text says that it is no depth in metres.
+    """
     suffix = path.suffix.lower()
     if suffix == ".png":
-        values = _read_png(path)
-    else:
-        values = read_npy(path, CURE) if suffix == ".npy" else _read_npz(path)
-    return _checked_map(path, values)
+        image = _open_png(path)
+        return _checked_map(path, np.asarray(image)), _step(path, image.info)
+    values = read_npy(path, CURE) if suffix == ".npy" else _read_npz(path)
+    return _checked_map(path, values), None
 
 
 def _checked_map(path: Path, values: np.ndarray) -> np.ndarray:
@@ -160,11 +176,30 @@ def _checked_map(path: Path, values: np.ndarray) -> np.ndarray:
     return as_float32(values, str(path), CURE)
 
 
-def _read_png(path: Path) -> np.ndarray:
+def _open_png(path: Path) -> Image.Image:
     image = open_image(path, CURE, exact=True)
     if not image.mode.startswith("I"):
         raise UserError(f"{path}: not a 16-bit depth image but of mode {image.mode}; {CURE}")
-    return np.asarray(image)
+    return image
+
+
+def _step(path: Path, texts: Mapping[Any, Any]) -> float | None:
+    """Metres of a step by the texts of a picture; None where they are not of predict.py."""
+    said, unit = texts.get("depth"), texts.get("unit")
+    if not (isinstance(said, str) and said.startswith(STEP_TEXT) and isinstance(unit, str)):
+        return None
+    if not unit.startswith("metres"):
+        raise UserError(
+            f"{path}: its text says that its depth is {unit[:80]!r}, so it is no depth in metres; predict it with "
+            "--pred_metric_depth"
+        )
+    try:
+        step = float(said.removeprefix(STEP_TEXT)[:40])
+    except ValueError:
+        step = math.nan
+    if not 0 < step < MOST_METRES:
+        raise UserError(f"{path}: its text says {said[:80]!r}, which is no step in metres; {CURE}")
+    return step
 
 
 def _read_npz(path: Path) -> np.ndarray:

@@ -24,6 +24,7 @@ from core.errors import UserError
 from core.files.images import BadImageError, image_size
 from core.options import EvaluationOptions
 from core.options.needs import Listing, Needs, Preparation
+from core.plausibility.truth import LOOKED_AT, check_map, check_shapes, check_truth
 
 if TYPE_CHECKING:
     from core.datasets.samples import SequenceDataset
@@ -59,6 +60,39 @@ class OnDemand(Sequence[Item]):
         if isinstance(index, slice):
             return OnDemand(self.files[index], self.read)
         return self.read(self.files[index])
+
+
+def checked_truths(
+    where: Path | str,
+    truths: OnDemand[np.ndarray],
+    names: Sequence[str],
+    sizes: Sequence[tuple[int, int] | None] = (),
+) -> OnDemand[np.ndarray]:
+    """True depth that is looked at: some maps at once, before a network runs, and each when it is read.
+
+    Args:
+        truths: maps (h, w), metres, 0 where unknown.
+        names: of the images.
+        sizes: (height, width) of the images, where they are not those of the maps by themselves.
+
+    Raises:
+        UserError: one is of another unit or turned, unless that is accepted.
+    """
+
+    def known(depth: np.ndarray) -> np.ndarray:
+        return np.asarray(depth[depth > 0])
+
+    def read(number: int) -> np.ndarray:
+        depth, name = truths[number], names[number]
+        if sizes:
+            check_shapes(where, [(depth.shape[0], depth.shape[1])], [sizes[number]], [name])
+        check_map(f"{where} ({name})", known(depth))
+        return depth
+
+    found = OnDemand(range(len(truths)), read)
+    chosen = sorted({number * (len(truths) - 1) // max(1, LOOKED_AT - 1) for number in range(LOOKED_AT)})
+    check_truth(where, [known(found[number]) for number in chosen], [names[number] for number in chosen])
+    return found
 
 
 class EvaluatedImages(ABC):
@@ -181,7 +215,7 @@ class SplitImages(EvaluatedImages):
 
     def image_sizes(self) -> list[tuple[int, int] | None]:
         """By the headers of the files; the images need not be here, for predictions may have been made elsewhere."""
-        return [None if file is None else _size(file) for file in self._files]
+        return [None if file is None else size_of(file) for file in self._files]
 
     def image_files(self) -> str | None:
         """By the first image."""
@@ -213,7 +247,8 @@ class SplitImages(EvaluatedImages):
         return reader(options.reader)(listing, self.lines, needs, preparation, png=png)
 
 
-def _size(file: Path) -> tuple[int, int] | None:
+def size_of(file: Path) -> tuple[int, int] | None:
+    """(height, width) of an image by its header; None where it cannot be read."""
     try:
         return image_size(file)
     except BadImageError:  # who needs the image says so

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core.datasets.depth_files import find_depth_files, in_order_of_lines, read_map
+from core.datasets.depth_files import find_depth_files, in_order_of_lines, read_map_and_step
 from core.datasets.kitti import (
     MAX_IMAGE_SIDE,
     Calibration,
@@ -197,7 +197,7 @@ def maps_of_folder(
     """Makes the ground truth of each line of a list from a folder of depth pictures or arrays, by `in_order_of_lines`.
 
     Args:
-        unit: metres in a step; None: arrays hold metres.
+        unit: metres in a step; None: arrays hold metres, and the text of pictures says it, as that of predict.py does.
         unknown: a number that means unknown, as 0, nan and what is below 0 do.
 
     Raises:
@@ -208,17 +208,18 @@ def maps_of_folder(
         raise UserError(
             f"{folder}: {len(files)} files of depth, but the list has {len(lines)} lines; it needs one for each"
         )
-    if unit is None and files[0].suffix.lower() == ".png":
-        raise UserError(
-            f"{files[0]}: nothing says what its steps are: give --depth_unit METRES, such as 0.001"
-        )
     for file, line in zip(in_order_of_lines(files, lines), lines, strict=True):
-        depth = read_map(file)
+        depth, step = read_map_and_step(file)
+        metres = unit if unit is not None else step
+        if metres is None and file.suffix.lower() == ".png":
+            raise UserError(
+                f"{file}: nothing says what its steps are: give --depth_unit METRES, such as 0.001"
+            )
         known = np.isfinite(depth) & (depth > 0)
         if unknown is not None:
             known &= depth != np.float32(unknown)
         yield SparseDepth.from_dense(
-            np.where(known, depth, 0) * np.float32(1 if unit is None else unit), line
+            np.where(known, depth, 0) * np.float32(1 if metres is None else metres), line
         )
 
 

@@ -133,10 +133,10 @@ class SequenceImages(ABC):
         """Where a sample comes from, for messages."""
         return f"line {self.rows[index] + 1} of the split ({self.lines[index]})"
 
-    def stands(self, index: int) -> str:
-        """In which file a sample's line stands, and where, in brackets; nothing of a line that was made."""
+    def listed_as(self, index: int) -> str:
+        """In which file a sample's line stands, where, and what it says; of a line that was made as `describe`."""
         origin = self.lines[index].origin
-        return f" ({origin})" if origin else ""
+        return f"{origin} ({self.lines[index]})" if origin else self.describe(index)
 
     def news(self) -> list[str]:
         """What the user should know and has not been told yet, a line each."""
@@ -201,17 +201,18 @@ class SequenceImages(ABC):
                 path = self.image_path(self.lines[index], frame)
                 if not exists(path) and (other := self._other_file(path)) is not None:
                     return (
-                        f"{self.describe(index)} needs it, and {other.name} is there: images are .png here and "
+                        f"{self.listed_as(index)} needs it, and {other.name} is there: images are .png here and "
                         f".jpg there; make them one kind, or {'leave out' if self.extension == '.png' else 'add'} --png"
                     )
         targets = [n for n in dict.fromkeys(lacking) if not exists(self.image_path(self.lines[n], 0))]
-        if all(self.image_path(self.lines[n], 0).parent.is_dir() for n in targets):
+        here = all(self.image_path(self.lines[n], 0).parent.is_dir() for n in targets)
+        if here and first not in targets:  # a neighbour is lacking
             line, times = self.lines[first], [int(frame) for frame in self.frames if frame != "s"]
             if self.frame_of(line) + min(times) < 0:
                 return f"there is no frame before 0; {self._cure(first)}"
             return None
         counted = by_folder([self.lines[n].folder for n in targets], [line.folder for line in self.lines])
-        return f"{self.describe(first)} needs it; {counted}: give a list of those that are here"
+        return f"{self.listed_as(first)} needs it; {counted}: give a list of those that are here"
 
     def _other_file(self, path: Path) -> Path | None:
         """The same image with the other extension of the data set, if it is there."""
@@ -283,7 +284,7 @@ class SequenceImages(ABC):
 
     def _cure(self, index: int) -> str:
         cure = "a list must leave out the first and last frames of a drive"
-        return f"{self.describe(index)} needs it; {cure}{self.stands(index)}"
+        return f"{self.listed_as(index)} needs it; {cure}"
 
     def _scale_0(self, index: int, frame: Frame, view: View) -> tuple[Any, np.ndarray]:
         """A frame at scale 0, as the filter's kind of image and as a read-only array of the same bits."""

@@ -13,10 +13,10 @@ from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.files.images import BadImageError, image_size, load_image
 from core.geometry import rotation_angles
+from core.plausibility.flow import advice_on_motion
 from core.plausibility.motion import described
 
 PAIRS = 8  # whose motion and disparity are measured
-LEAST_MOTION, MOST_MOTION = 0.5 / 640, 0.08  # shares of the width between which video teaches depth well
 SHOWN = 10  # unreadable files, sequences
 
 
@@ -111,14 +111,10 @@ def _motion(dataset: SequenceDataset, lines: list[SplitLine]) -> Iterator[str]:
             continue
         found = sorted(motion(dataset.image_file(line, 0), dataset.image_file(line, frame)) for line in lines)
         typical = found[len(found) // 2]
-        advice = ""
-        if typical < LEAST_MOTION:
-            advice = "; LITTLE: nothing is learned from it; choose farther frames, or make_split.py --skip_static 0.5"
-        elif typical > MOST_MOTION:
-            advice = "; MUCH: neighbours hardly overlap; take more frames per second"
         yield (
             f"motion to frame {frame}: median optical flow {typical * dataset.width:.1f} pixels of {dataset.width} "
-            f"({found[0] * dataset.width:.1f} to {found[-1] * dataset.width:.1f} in {len(found)} samples){advice}"
+            f"({found[0] * dataset.width:.1f} to {found[-1] * dataset.width:.1f} in {len(found)} samples)"
+            f"{advice_on_motion(typical)}"
         )
 
 

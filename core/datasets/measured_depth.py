@@ -11,7 +11,7 @@ from core.datasets.preparation import POINTS, Medium, View
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.options.needs import USUAL
-from core.plausibility.truth import check_unit
+from core.plausibility.truth import LOOKED_AT, check_truth
 
 
 class MeasuredDepth(SequenceImages):
@@ -69,11 +69,18 @@ class MeasuredDepth(SequenceImages):
         if self.listing.ground_truth is not None:
             return True
         kind = self.listing.depth or (self.DEPTHS[0] if self.DEPTHS else None)
-        known = (line for line in self.lines if kind is not None and self.has_depth(line, kind))
-        first = self.truth(next(known, self.lines[0]))
-        if first is not None:
-            check_unit(f"true depth of {self.describe(0)} in {self.root}", first[first > 0])
-        return first is not None
+
+        def has(line: SplitLine) -> bool:
+            return kind is not None and self.has_depth(line, kind)
+
+        count = min(LOOKED_AT, len(self.lines))
+        chosen = [line for n in range(count) if has(line := self.lines[n * len(self.lines) // count])]
+        chosen = chosen or [next((line for line in self.lines if has(line)), self.lines[0])]
+        depths = {str(line): depth for line in chosen if (depth := self.truth(line)) is not None}
+        check_truth(
+            f"true depth in {self.root}", [depth[depth > 0] for depth in depths.values()], list(depths)
+        )
+        return bool(depths)
 
     def check_files(self) -> None:
         """Makes sure that every image of the split exists, and that there can be the depth that is asked for.

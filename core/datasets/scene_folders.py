@@ -26,7 +26,7 @@ from core.files.images import BadImageError, image_size
 from core.files.regular import open_regular, read_text
 from core.files.whole import write_text
 from core.options.base import list_name
-from core.plausibility.cameras import OF_FILES, check_camera
+from core.plausibility.cameras import OF_FILES, check_camera, is_camera
 
 PARTS = ("train", "val")
 CAMERA_FILE = "cam.txt"
@@ -206,11 +206,7 @@ def read_camera(path: Path, size: tuple[int, int]) -> Intrinsics:
     (fx, _, cx), (lower, fy, cy), last = rows
     (height, width), whole = size, lower == 0 and last == [0, 0, 1]
     values = fx / width, fy / height, (cx + 0.5) / width, (cy + 0.5) / height
-    if (
-        not whole
-        or not all(0.1 < value < 10 for value in values[:2])
-        or not all(0 < v < 1 for v in values[2:])
-    ):
+    if not (whole and is_camera(values)):
         raise UserError(f"{path}: no possible K of images of {width}x{height}; {CAMERA_CURE}")
     check_camera(path, values, size, cure=CAMERA_CURE, square=OF_FILES)
     return values

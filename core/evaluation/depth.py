@@ -15,7 +15,7 @@ import numpy as np
 from core.errors import UserError
 from core.evaluation.comparison import GroundTruth, Known, Pixels, Scaling, measure, pixels
 from core.evaluation.disparity_files import checked_disparity
-from core.evaluation.metrics import IN_LOG
+from core.evaluation.metrics import IN_LOG, PIXELS_IN_LOG
 from core.evaluation.regions import REGIONS, RegionMetrics, region_metrics, without_nan
 from core.files.arrays import require_finite, write_json
 from core.files.whole import write_text
@@ -123,17 +123,19 @@ class DepthMetrics:
         lines.append("  " + "".join(f"{name:>8} | " for name in self.names))
         lines.append(latex(self.mean))
         for name, region in self.regions.items():
-            lines.append(f" {name} pixels of {region.images} images")
+            lines.append(f" {name} pixels of {region.images} images,{counted(region.valid_pixels)}")
             lines += [latex(region.mean)] if region.images else []
         return "\n".join(lines)
 
+    @property
+    def pixels(self) -> float:
+        """How many pixels were compared, of an image that has any, on average."""
+        known = self.valid_pixels[self.valid_pixels > 0]
+        return float(known.mean()) if known.size else 0.0
+
     def counted(self) -> str:
         """A line for the report: how many pixels of an image were compared, and a warning where they are few."""
-        known = self.valid_pixels[self.valid_pixels > 0]
-        if not known.size:
-            return " pixels compared: none"
-        line = f" pixels compared: {known.mean():.0f} an image ({known.min()} to {known.max()})"
-        return f"{line}; {few}" if (few := few_pixels(known)) else line
+        return counted(self.valid_pixels)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as types that `json` writes; null where an image was skipped."""
@@ -157,6 +159,19 @@ class DepthMetrics:
             if self.regions
             else {}
         )
+
+
+def counted(valid_pixels: np.ndarray) -> str:
+    """Words for a table: how many pixels of an image were compared, and a warning where they are few.
+
+    Args:
+        valid_pixels: (N,) of each image.
+    """
+    known = valid_pixels[valid_pixels > 0]
+    if not known.size:
+        return " pixels compared: none"
+    line = f" pixels compared: {known.mean():.0f} an image ({known.min()} to {known.max()})"
+    return f"{line}; {few}" if (few := few_pixels(known)) else line
 
 
 def printed_scales(scales: dict[str, tuple[int, float, float]]) -> str:
@@ -268,8 +283,8 @@ def training_metrics(
         mirrored: whether each prediction is of the mirrored image; of none unless said.
 
     Returns:
-        By their names in the log; None when nothing is compared, unless the protocol counts that as zeros. A run goes
-        on where an evaluation would stop.
+        By their names in the log, and how many pixels of an image were compared; None when nothing is compared, unless
+        the protocol counts that as zeros. A run goes on where an evaluation would stop.
     """
     parts = (
         pixels(disparity, Known.of(truth), protocol, scaling.factor, flip)
@@ -277,10 +292,11 @@ def training_metrics(
     )
     compared = Pixels.joined(parts)
     names = [IN_LOG[name] for name in protocol.rule.metrics]
+    counted = {PIXELS_IN_LOG: compared.truth.size / len(truths)}
     if compared.truth.size == 0:
-        return dict.fromkeys(names, 0.0) if protocol.rule.empty == "zeros" else None
+        return dict.fromkeys(names, 0.0) | counted if protocol.rule.empty == "zeros" else None
     metrics, _ = measure(compared, protocol, scaling)
-    return dict(zip(names, metrics.tolist(), strict=True))
+    return dict(zip(names, metrics.tolist(), strict=True)) | counted
 
 
 def save_json(

@@ -60,14 +60,15 @@ def groups_to_json(metrics: DepthMetrics | Variants, groups: Sequence[str]) -> d
         name: {
             "images": len(part.per_image),
             "mean": dict(zip(part.names, part.mean.tolist(), strict=True)) if _counts(part) else {},
+            "valid_pixels": part.pixels,
         }
         for name, part in by_group(metrics, groups).items()
     }
 
 
 def _row(part: DepthMetrics) -> str:
-    images = f" {len(part.per_image)} images"
-    return latex(part.mean) + images if _counts(part) else f"no truth in{images}"
+    images = f" {len(part.per_image)} images,{part.counted()}"
+    return latex(part.mean) + images if _counts(part) else f"no truth in {len(part.per_image)} images"
 
 
 def _counts(part: DepthMetrics) -> bool:

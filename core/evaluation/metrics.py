@@ -20,6 +20,8 @@ IN_LOG = {
     "abs_diff": "de/abs_diff",
     "log10": "de/log10",
 }
+PIXELS_IN_LOG = "truth/pixels"  # compared, of an image on average
+FEW_IN_LOG = "truth/few_pixels"  # share of the images of which too few were
 LOG_NAMES = tuple(IN_LOG[name] for name in METRIC_NAMES)
 
 

@@ -99,6 +99,11 @@ def _sized_rays(rays: Array, height: int, width: int) -> Array:
     return np.stack([resize_map(component.astype(np.float64), height, width) for component in rays])
 
 
+def compared(truth: Array, valid: Array, cap: float) -> Array:
+    """(H, W) bool, which pixels count."""
+    return np.asarray(valid & (truth > LEAST) & (truth <= cap))
+
+
 def range_metrics(found: Sequence[Array], truths: Sequence[Array], valid: Array, cap: float) -> Array:
     """The seven metrics of range maps (H, W), each scaled by medians, means over the images.
 
@@ -107,7 +112,7 @@ def range_metrics(found: Sequence[Array], truths: Sequence[Array], valid: Array,
     """
     rows = []
     for distance, truth in zip(found, truths, strict=True):
-        counts = valid & (truth > LEAST) & (truth <= cap)
+        counts = compared(truth, valid, cap)
         if counts.any():
             known, guessed = truth[counts].astype(np.float64), distance[counts]
             guessed = np.clip(guessed * np.median(known) / np.median(guessed), LEAST, cap)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from core.errors import UserError
+from core.plausibility.cameras import is_camera
 from core.plausibility.checks import check_names
 
 RESNET_LAYERS = (18, 34, 50, 101, 152)
@@ -168,9 +169,8 @@ def require_intrinsics(values: list[float] | None) -> None:
     if values is None:
         return
     require(len(values) == 4, f"option intrinsics: {values} are not four numbers, fx fy cx cy")
-    plausible = all(0.1 < value < 10 for value in values[:2]) and all(0 < value < 1 for value in values[2:])
     require(
-        plausible,
+        is_camera(values),
         f"option intrinsics: {values} is no camera in units of the image size (KITTI: 0.58 1.92 0.5 0.5); "
         "divide pixels by the width (fx, cx) and the height (fy, cy)",
     )

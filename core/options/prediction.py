@@ -72,7 +72,7 @@ class PredictionOptions:
     )
     png_scale: float | None = option(
         None,
-        "values of the 16-bit png in a unit of depth; none: 256 of metres, as KITTI's; else as fine as they go",
+        "values of the 16-bit png in a unit of depth; none: 256 of metres, more where depth is near; else the most",
     )
     depth_cap: float | None = option(
         None, "points farther than this are left out, in the unit of the depth; none keeps all"

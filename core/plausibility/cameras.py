@@ -6,9 +6,13 @@ from pathlib import Path
 
 from core.plausibility.checks import impossible, unlikely
 
+# In units of width and height: from 168° across to a tele lens of 40 times. Beyond are pixels, most likely.
+FOCAL = 0.05, 20.0
 # Of the image: lenses are mounted before the middle of their sensor, and rectifying and cutting move it a little.
 CENTRE = 0.35, 0.65
-EDGE = 0.2, 0.8  # what is said by hand may be of images that were cut; beyond is K of another size
+# Images may have been cut, mostly in one direction, such as a bonnet or the sky; K of another size is off in both.
+# Where the size that the numbers are of was said, both may be cut.
+EDGE = 0.2, 0.8
 # A camera's pixels are square; images are stretched when they are stored, but hardly so.
 SQUARE, STRETCHED = 1.3, 4.0
 OF_FILES = 2.0  # a calibration knows its images, which may have been stretched
@@ -35,6 +39,12 @@ Intrinsics = Sequence[float]
 Size = tuple[int, int]
 
 
+def is_camera(intrinsics: Intrinsics) -> bool:
+    """Whether fx, fy, cx, cy in units of the image size can be a camera's at all."""
+    inside = all(FOCAL[0] < value < FOCAL[1] for value in intrinsics[:2])
+    return inside and all(0 < value < 1 for value in intrinsics[2:])
+
+
 def check_camera(
     where: Path | str,
     intrinsics: Intrinsics,
@@ -57,15 +67,16 @@ def check_camera(
     """
     fx, fy, cx, cy = intrinsics
     height, width = size
-    least, most = EDGE if by_hand else CENTRE
+    outside = [not CENTRE[0] <= value <= CENTRE[1] for value in (cx, cy)]
+    beyond = [not EDGE[0] <= value <= EDGE[1] for value in (cx, cy)]
     centre = f"{where}: the principal point is at {cx:.4g} of the width and {cy:.4g} of the height"
     like = (
         f"no camera of {width}x{height} has it there, that of an image of about {2 * cx * width:.0f}x"
         f"{2 * cy * height:.0f} has; {cure or 'write K in pixels of these images'}"
     )
-    if not (least <= cx <= most and least <= cy <= most):
+    if any(beyond) or (all(outside) and not by_hand):
         impossible("camera_centre", f"{centre}: {like}")
-    elif not (CENTRE[0] <= cx <= CENTRE[1] and CENTRE[0] <= cy <= CENTRE[1]):
+    elif any(outside):
         unlikely("camera_centre", f"{centre}: was the image cut? else {like}")
     shape = fx * width / (fy * height)
     stretched, long, wide = max(shape, 1 / shape), *(("high", "wide") if shape < 1 else ("wide", "high"))

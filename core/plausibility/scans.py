@@ -13,6 +13,7 @@ LEAST_RANGE = 2.0  # metres to the farthest point: a scanner that sees no farthe
 FAR_SHARE = 0.01  # of the points; fewer are stray echoes
 FEW = 50  # points say nothing of a layout
 FLATNESS = 3.0  # a street is wider than high: z spreads less than x and y, never that much more
+ROOM = 3.0  # metres that z may spread: before a wall of a room a narrow scanner sees no depth
 # Of `_least_spread`: a number of columns that has so much less of it is the right one; so alike are its multiples.
 MIXED, LIKE = 0.5, 1.1
 # Columns of a point in the formats that there are, and what the columns are.
@@ -88,7 +89,7 @@ def check_scan(path: Path, scan: np.ndarray, content: bytes | bytearray) -> None
 
 def _check_axes(path: Path, points: np.ndarray, content: bytes | bytearray) -> None:
     x, y, z = (float(value) for value in points[:, :3].std(axis=0, dtype=np.float64))
-    if z > FLATNESS * min(x, y) > 0:
+    if z > max(FLATNESS * min(x, y), ROOM) and min(x, y) > 0:
         found = other_layout(content) or "looks like a camera's axes; x must be forward, y left, z up"
         impossible(
             "scan_layout",

@@ -21,7 +21,9 @@ FEW_PIXELS = 100  # an image; one scale for each image fits so few by chance
 EQUAL_AT_END, EQUAL = 0.05, 0.3  # share of the pixels with the greatest or the least depth; with another one
 SAMPLE = 1_000_000  # pixels that are looked at of all
 LEAST_SAMPLE = 1000
+LOOKED_AT = 6  # maps of a data set whose maps are read one by one
 SCANNED = 150.0  # metres; KITTI's annotated depth comes of scans, which reach 120
+LEAST_FARTHEST = 1.0  # metres
 BEYOND = 0.05  # share of the pixels
 WORN = 1.02  # of the ratio of sides: rounding of a resize stays below
 TURNED = 1.1
@@ -62,6 +64,16 @@ def check_truth(where: Path | str, maps: Sequence[np.ndarray], names: Sequence[s
         )
 
 
+def check_map(where: Path | str, depths: np.ndarray) -> None:
+    """As `check_unit`, of one map of many, in which few pixels say nothing.
+
+    Raises:
+        UserError: its depths cannot be metres, unless that is accepted.
+    """
+    if depths.size >= FEW_PIXELS:
+        check_unit(where, depths)
+
+
 def check_unit(where: Path | str, depths: np.ndarray) -> bool:
     """Makes sure that depths can be metres; whether they can.
 
@@ -99,6 +111,24 @@ def check_equal(where: Path | str, depths: np.ndarray) -> float | None:
         "unknown? write 0 there",
     )
     return value
+
+
+def check_steps_of_kitti(path: Path, depth: np.ndarray) -> None:
+    """Makes sure that a picture whose unit nothing says, and is taken for 1/256 m, can have it.
+
+    Args:
+        depth: (height, width), metres, 0 where unknown.
+
+    Raises:
+        UserError: it is all nearer than anything before a scanner, unless that is accepted.
+    """
+    farthest = float(depth.max())
+    if 0 < farthest < LEAST_FARTHEST:
+        impossible(
+            "truth_unit",
+            f"{path}: no depth of a metre or more ({farthest:.3g} m at most), so its unit is not 1/256 m; copy or "
+            "make it again",
+        )
 
 
 def check_annotated(path: Path, depth: np.ndarray) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from core.datasets.depth_files import STEP_TEXT
 from core.disparity import STEREO_SCALE_FACTOR, resize_map
 from core.errors import UserError
 from core.evaluation.disparity_files import KITTI_DEPTH_UNIT
@@ -18,12 +19,11 @@ from core.files.colour import colour_map, jet_map, plasma_map
 from core.files.images import COMMENT, resize_array, write_image
 from core.geometry import relative_intrinsics
 from core.options import PredictionOptions
-from core.plausibility.evaluation import check_one_depth, check_steps, is_flat
+from core.plausibility.evaluation import NEAR, check_one_depth, check_steps, fitting_step, is_flat
 from core.prediction.point_cloud import point_cloud, points_along, write_ply
 
 LARGEST_PIXEL = 65535
 NEARLY_CONSTANT = 1.1  # farthest to nearest depth, below which there is nothing to see
-NEAR = 16.0  # metres: where all depth is nearer, steps of KITTI's 1/256 m are coarse, and finer ones fit
 LARGEST_RELATIVE_DEPTH = 100.0  # in 16 bits, of networks without a bound
 AXES = "camera coordinates: x right, y down, z forward"
 RANGE = "range: along the ray of each pixel, not along the camera's axis"
@@ -87,7 +87,9 @@ class PredictionWriter:
         self.pixel_unit = largest / LARGEST_PIXEL if near or not metric else KITTI_DEPTH_UNIT
         if options.png_scale is not None:
             self.pixel_unit = 1 / options.png_scale
-        self._looks_at_steps = options.png_scale is None
+        self._fits_steps = metric and options.png_scale is None
+        self._is_coarse = False
+        self._steps: set[float] = set()  # of the pictures so far
         self.record = depth_record(metric, self.scale_factor, model)
         self.unit = " m" if metric else ", no unit"
         self.nearest, self.farthest = math.inf, 0.0
@@ -99,6 +101,9 @@ class PredictionWriter:
         line = f"depth from {self.nearest:.4g} to {self.farthest:.4g}{self.unit}"
         if self.farthest < NEARLY_CONSTANT * self.nearest:
             line += "; nearly constant: colours show differences that mean nothing. Are the weights trained to the end?"
+        if self._steps - {self.pixel_unit}:
+            steps = sorted({f"{step:.3g}" for step in self._steps}, key=float)
+            line += f"; *_depth.png in steps of {', '.join(steps)} m, as the text of each says"
         return line
 
     def describe(self) -> str:
@@ -177,11 +182,15 @@ class PredictionWriter:
 
     def save_png(self, path: Path, prediction: Prediction) -> None:
         """Depth in 16 bits; the file's text says what one step is. Depth beyond 16 bits has the largest value."""
-        if self._looks_at_steps and self.record["unit"] == "metres":  # the first image speaks for all
-            self._looks_at_steps = False
-            check_steps("16-bit pictures of depth", self.pixel_unit, prediction.depth)
-        pixels = np.clip(np.rint(prediction.depth / self.pixel_unit), 1, LARGEST_PIXEL).astype(np.uint16)
-        text = self._text(prediction, depth=f"value * {self.pixel_unit!r}")
+        step = self.pixel_unit
+        if self._fits_steps:
+            step = fitting_step(step, prediction.depth, LARGEST_PIXEL)
+            self._is_coarse = self._is_coarse or check_steps(
+                path.name, step, prediction.depth
+            )  # once is enough
+        self._steps.add(step)
+        pixels = np.clip(np.rint(prediction.depth / step), 1, LARGEST_PIXEL).astype(np.uint16)
+        text = self._text(prediction, depth=f"{STEP_TEXT}{step!r}")
         text.add_text("limit", f"{LARGEST_PIXEL}: that far or farther")
         write_image(path, Image.fromarray(pixels), pnginfo=text)
 

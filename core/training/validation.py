@@ -12,10 +12,12 @@ from core.datasets.samples import SequenceDataset
 from core.errors import UserError
 from core.evaluation.comparison import Scaling
 from core.evaluation.depth import training_metrics
+from core.evaluation.metrics import FEW_IN_LOG, PIXELS_IN_LOG
 from core.options import Options
 from core.options.base import NAMED_CAMERAS, list_name
 from core.options.needs import Listing
 from core.options.protocols import PROTOCOLS
+from core.plausibility.truth import FEW_PIXELS
 from core.plausibility.weights import lost_tensors
 
 AnyDataset = SequenceDataset | JoinedDataset
@@ -104,9 +106,13 @@ def batch_metrics(
 def image_metrics(
     options: Options, disparities: np.ndarray, truths: Sequence[Truth | None]
 ) -> list[dict[str, float]]:
-    """The same of every image that has truth, each scaled by its own median; see `batch_metrics`."""
+    """The same of every image that has truth, each scaled by its own median; and whether few pixels were compared."""
     metrics = [batch_metrics(options, disparities[[i]], [truths[i]]) for i in range(len(disparities))]
-    return [values for values in metrics if values is not None]
+    return [
+        values | {FEW_IN_LOG: float(0 < values[PIXELS_IN_LOG] < FEW_PIXELS)}
+        for values in metrics
+        if values is not None
+    ]
 
 
 class Means:
@@ -138,8 +144,17 @@ def is_better(options: Options, values: Mapping[str, float], best: Mapping[str, 
 def describe(options: Options, values: Mapping[str, float]) -> str:
     """A validation in a few words."""
     name, value = options.criterion(values)
-    decisive = f"{name.removeprefix('de/')} {value:.5f}"
-    return f"loss {values['loss']:.5f}, {decisive}" if "loss" in values and name != "loss" else decisive
+    words = f"{name.removeprefix('de/')} {value:.5f}"
+    if "loss" in values and name != "loss":
+        words = f"loss {values['loss']:.5f}, {words}"
+    if PIXELS_IN_LOG in values:
+        words += f", pixels compared: {values[PIXELS_IN_LOG]:.0f} an image"
+    if values.get(FEW_IN_LOG):
+        words += (
+            f"; FEW: {values[FEW_IN_LOG]:.0%} of the images with truth have less than {FEW_PIXELS}, to which a scale "
+            "for each image fits by chance; take denser truth"
+        )
+    return words
 
 
 class NotFiniteError(UserError):

@@ -86,7 +86,7 @@ def test_frame_off_the_end_of_a_drive(backend, drive, tmp_path):
         "train.py", *tiny_training(backend.name, data, "runs", "run"), folder=tmp_path, here=True
     )
     missing = image_path(data, DRIVES[0], 4, 3, ".jpg")
-    assert_says(message, missing, "no such image", "line 4 of the split", "leave out the first and last")
+    assert_says(message, missing, "no such image", "train_files.txt, line 4", "leave out the first and last")
 
 
 def test_weights_are_missing(backend, drive, tmp_path):

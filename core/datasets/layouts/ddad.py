@@ -27,7 +27,7 @@ from core.datasets.dgp import (
     read_points,
     read_scene,
 )
-from core.datasets.evaluated_images import EvaluatedImages, OnDemand
+from core.datasets.evaluated_images import EvaluatedImages, OnDemand, checked_truths
 from core.datasets.known_poses import Intrinsics, KnownMotion, MissingPoseError
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
@@ -332,14 +332,13 @@ class DdadImages(EvaluatedImages):
         return Ddad(str(self.path), self.lines, needs, Preparation(1, 1))
 
     def truths(self) -> OnDemand[np.ndarray]:
-        """Of the points; the first is made at once, for what is wrong with it is wrong with all."""
+        """Of the points."""
         dataset = self._measured
         lacking = next((line for line in self.lines if not dataset.has_depth(line, LIDAR)), None)
         if lacking is not None:
             raise UserError(f"{dataset.depth_file(lacking, LIDAR)}: no such points; unpack them again")
         truths = OnDemand(self.lines, lambda line: np.asarray(dataset.measured_depth(line, LIDAR)))
-        _ = truths[0]
-        return truths
+        return checked_truths(f"true depth in {self.path}", truths, self.names)
 
     def samples(self, preparation: Preparation) -> Ddad:
         """By the reader of the data set."""

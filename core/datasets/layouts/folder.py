@@ -151,7 +151,7 @@ class FolderDataset(SequenceDataset):
 
     def _cure(self, index: int) -> str:
         cure = "make_split.py leaves out the ends of sequences and gaps"
-        return f"{self.describe(index)} needs it; {cure}{self.stands(index)}"
+        return f"{self.listed_as(index)} needs it; {cure}"
 
     def _find_root(self, data_path: Path) -> Path:
         self._top = data_path  # where the last `intrinsics.yaml` may lie

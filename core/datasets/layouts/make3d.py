@@ -16,6 +16,7 @@ from core.errors import UserError
 from core.files.images import BadImageError, load_image, resize, to_array
 from core.options import EvaluationOptions
 from core.options.needs import Preparation
+from core.plausibility.truth import check_truth
 
 PUBLISHED_IMAGES = 134
 IMAGE, DEPTH = ("img-", ".jpg"), ("depth_sph_corr-", ".mat")  # before and after the name of a photograph
@@ -96,7 +97,8 @@ class Make3DImages(EvaluatedImages):
     """
 
     def __init__(self, options: EvaluationOptions) -> None:
-        self.photographs = find_photographs(Path(options.data_path))
+        self.root, self.limit = Path(options.data_path), options.chosen_protocol.subject.cap
+        self.photographs = find_photographs(self.root)
         self.names, self.notes = [str(photograph) for photograph in self.photographs], []
         if len(self.photographs) != PUBLISHED_IMAGES:
             self.notes.append(
@@ -106,7 +108,13 @@ class Make3DImages(EvaluatedImages):
 
     def truths(self) -> list[SparseDepth]:
         """The grids of the laser."""
-        return [photograph.ground_truth() for photograph in self.photographs]
+        maps = [photograph.ground_truth() for photograph in self.photographs]
+        # What the scanner did not reach is all of about 80 m, and is not compared.
+        near = [depth.values[depth.values < self.limit] for depth in maps]
+        of_metres = sum(map(np.size, near)) > sum(depth.values.size for depth in maps) / 2
+        values = near if of_metres else [depth.values for depth in maps]
+        check_truth(f"{DEPTH[0]}*{DEPTH[1]} in {self.root}", values, self.names)
+        return maps
 
     def samples(self, preparation: Preparation) -> Make3D:
         """Their middles."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.datasets.evaluated_images import EvaluatedImages, OnDemand
+from core.datasets.evaluated_images import EvaluatedImages, OnDemand, checked_truths
 from core.datasets.preparation import network_images
 from core.datasets.sample import Sample, image_key
 from core.errors import UserError
@@ -116,10 +116,9 @@ class NyuImages(EvaluatedImages):
             )
 
     def truths(self) -> OnDemand[np.ndarray]:
-        """Dense maps, cut; the first is read at once, for what is wrong with it is wrong with all."""
+        """Dense maps, cut."""
         truths = OnDemand(self.files, lambda path: cut(read_depth(path), self.subject))
-        _ = truths[0]
-        return truths
+        return checked_truths(f"true depth in {self.files[0].parent}", truths, self.names)
 
     def samples(self, preparation: Preparation) -> NyuSamples:
         """The images."""

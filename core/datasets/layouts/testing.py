@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from core.datasets.depth_files import find_depth_files, read_depth
-from core.datasets.evaluated_images import EvaluatedImages, OnDemand
+from core.datasets.evaluated_images import EvaluatedImages, OnDemand, checked_truths, size_of
 from core.datasets.known_poses import Intrinsics
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
@@ -85,10 +85,10 @@ class TestingImages(EvaluatedImages):
         return [self._sequence] * len(self.names)
 
     def truths(self) -> OnDemand[np.ndarray]:
-        """Dense maps; the first is read at once, for what is wrong with it is wrong with all."""
+        """Dense maps."""
         truths = OnDemand(self.depths, lambda path: read_depth(path, self.kind))
-        _ = truths[0]
-        return truths
+        sizes = [size_of(file) for file in self.images]
+        return checked_truths(f"true depth in {self.depths[0].parent}", truths, self.names, sizes)
 
     def regions(self) -> OnDemand[np.ndarray] | None:
         """Where the masks have a colour of the list."""

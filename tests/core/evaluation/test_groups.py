@@ -36,10 +36,17 @@ def test_each_group_is_as_if_it_were_alone(maps):
     np.testing.assert_array_equal(parts["a"].mean, alone.mean)
     assert parts["a"].scale_summary() == alone.scale_summary()
     lines = printed_groups(whole, GROUPS).splitlines()
-    assert lines[0].startswith(f" a &{alone.mean[0]:8.3f}") and lines[0].endswith(" 2 images")
+    assert (
+        lines[0].startswith(f" a &{alone.mean[0]:8.3f}")
+        and " 2 images, pixels compared: 30 an image (" in lines[0]
+    )
     assert lines[2] == " c no truth in 1 images"
     found = groups_to_json(whole, GROUPS)
-    assert found["a"]["mean"]["abs_rel"] == alone.mean[0] and found["c"] == {"images": 1, "mean": {}}
+    assert found["a"]["mean"]["abs_rel"] == alone.mean[0] and found["c"] == {
+        "images": 1,
+        "mean": {},
+        "valid_pixels": 0.0,
+    }
     assert (
         by_group(whole, ["a"] * 4) == {}
         and printed_groups(whole, []) == ""

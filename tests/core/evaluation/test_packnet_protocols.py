@@ -163,7 +163,7 @@ def test_the_log_is_by_the_same_rule(recorded: Any, truths: list[Known], plain: 
     assert logged is not None
     expected = dict(zip(SEVEN, recorded["garg_0_80/resize/depth_gt/sample_0"], strict=True))
     assert logged["de/abs_rel"] == pytest.approx(expected["abs_rel"], rel=1e-5)
-    assert list(logged) == [IN_LOG[name] for name in SEVEN]
+    assert list(logged) == [*(IN_LOG[name] for name in SEVEN), "truth/pixels"]
 
 
 def test_a_prediction_larger_than_the_image() -> None:

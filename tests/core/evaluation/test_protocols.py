@@ -275,7 +275,7 @@ def test_metrics_are_chosen_and_ordered() -> None:
     assert_close(found.mean, np.array([1.0, 13.5, 0.0]), "float64")
     assert [word.strip() for word in found.printed().splitlines()[0].split("|")[:-1]] == list(found.names)
     logged = training_metrics([1 / depth], [truth], made_up(metrics=("log10", "a3")), AS_IT_IS)
-    assert logged == pytest.approx({"de/log10": 1.0, "da/a3": 0.0})
+    assert logged == pytest.approx({"de/log10": 1.0, "da/a3": 0.0, "truth/pixels": 2})
 
 
 def test_z_of_a_range_along_rays() -> None:

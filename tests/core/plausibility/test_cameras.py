@@ -18,9 +18,10 @@ from core.datasets.motion import motion
 from core.datasets.scene_folders import read_camera as read_scene_camera
 from core.datasets.splits import SplitLine, load_split
 from core.errors import UserError
+from core.options.base import require_intrinsics
 from core.options.needs import Listing, Needs, Preparation
 from core.plausibility import checks
-from core.plausibility.cameras import check_baseline, check_camera, check_sequence
+from core.plausibility.cameras import check_baseline, check_camera, check_sequence, is_camera
 from tests.core.own_images import numbered, write_images
 from tests.scripts import refused, succeeds
 
@@ -299,3 +300,49 @@ def test_metres_of_kitti_for_another_rig(drive, perfect, tmp_path):
         changed(drive, (camera, f"{camera}: 111.36 0 94.8 {shift} 0 122.88 31.3 0 0 0 1 0"))
     message = refused(*words, folder=tmp_path, here=True)
     assert "a rig of its own: baseline 0.12 (KITTI: 0.54)" in message
+
+
+# ---- cameras that are right --------------------------------------------------------------------------------------
+
+
+def across(degrees: float, width: int, height: int) -> tuple[float, float, float, float]:
+    """A pinhole with square pixels that sees so much along its longer side."""
+    focal = max(width, height) / 2 / np.tan(np.radians(degrees / 2))
+    return focal / width, focal / height, 0.5, 0.5
+
+
+@pytest.mark.parametrize(
+    ("intrinsics", "size"),
+    [
+        (across(68, 1920, 1080), (1080, 1920)),  # a phone
+        (across(68, 1080, 1920), (1920, 1080)),  # upright
+        (across(7, 1080, 1920), (1920, 1080)),  # its tele lens, upright
+        (across(150, 3840, 2160), (2160, 3840)),  # an action camera, undistorted
+        (across(150, 1080, 1920), (1920, 1080)),
+        (across(78, 4000, 3000), (3000, 4000)),  # a drone
+        ((0.8094, 1.081, 0.5094, 0.5292), (480, 640)),  # a depth camera of a room
+        (across(110, 848, 100), (100, 848)),  # a strip
+        ((0.5, 0.9, 0.46, 0.55), (720, 1280)),  # stabilised, so cut a little
+    ],
+)
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_cameras_of_all_kinds_pass_without_a_word(capsys, intrinsics, size, by_hand):
+    assert is_camera(intrinsics)
+    require_intrinsics(list(intrinsics))
+    check_camera("a", intrinsics, size, by_hand=by_hand)
+    assert capsys.readouterr().err == "" and checks.warnings() == []
+
+
+def test_an_image_without_its_bonnet_is_a_warning(capsys):
+    """A street of 2048x1024 without its lowest quarter; K of the whole image under a smaller one is off in both."""
+    check_camera("cam.txt", (1.1, 2.95, 0.5, 0.667), (768, 2048))
+    assert "cy" not in capsys.readouterr().out and len(checks.warnings()) == 1
+    with pytest.raises(UserError, match="no camera of 1536x768 has it there"):
+        check_camera("cam.txt", (1.47, 2.95, 0.667, 0.667), (768, 1536))
+
+
+@pytest.mark.parametrize(
+    "values", [(721.5, 721.5, 609.6, 172.9), (0.01, 0.02, 0.5, 0.5), (0.6, 1.9, 0.5, 1.2)]
+)
+def test_numbers_that_are_no_camera(values):
+    assert not is_camera(values)

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from core.datasets.depth_files import read_map_and_step, read_metric_depth
 from core.datasets.splits import load_split
 from core.errors import UserError
 from core.evaluation.disparity_files import free_path, read_unit, save_unit
@@ -149,27 +151,67 @@ def test_published_lists_in_folders_keep_their_rules(tmp_path):
 # ---- pictures of depth -------------------------------------------------------------------------------------------
 
 
-def picture(tmp_path: Path, depth: np.ndarray, factor: float, largest: float = 100.0) -> np.ndarray:
-    """The metres that a 16-bit picture holds, by its text."""
+def picture(folder: Path, depth: np.ndarray, factor: float, largest: float = 100.0) -> np.ndarray:
+    """The metres that our readers find in a 16-bit picture."""
     options = PredictionOptions(pred_metric_depth=True, save=["depth"])
     files = PredictionWriter(options, ["depth", "png"], "m", largest, factor)
-    image = np.zeros((*depth.shape, 3), np.uint8)
-    files.save(tmp_path / "a", image, (factor / depth).astype(np.float32))
-    with Image.open(tmp_path / "a_depth.png") as opened:
-        unit = float(opened.text["depth"].removeprefix("value * "))
-        return np.asarray(opened).astype(np.float64) * unit
+    files.save(folder / "a", np.zeros((*depth.shape, 3), np.uint8), (factor / depth).astype(np.float32))
+    read = read_metric_depth(folder / "a_depth.png").astype(np.float64)
+    pixels, step = read_map_and_step(folder / "a_depth.png")
+    np.testing.assert_allclose(pixels * step, read, rtol=1e-6)
+    return read
 
 
-def test_steps_of_a_picture_fit_the_rig(tmp_path, capsys):
-    """W10."""
-    depth = np.linspace(0.00975, 0.01025, 64 * 96).reshape(64, 96)
-    near = picture(tmp_path, depth, 0.049, largest=1.0)
-    assert np.abs(near / depth - 1).max() < 1e-3 and capsys.readouterr().err == ""
-    coarse = picture(tmp_path, depth, 0.049)
-    assert np.abs(coarse / depth - 1).max() < 4e-3
-    assert "its steps of 7.48e-05 m are coarse beside depth of 0.01 m" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("nearest", "farthest", "factor", "largest"),
+    [
+        (0.00975, 0.01025, 0.049, 100),  # W10
+        (0.00975, 0.01025, 0.049, 1),
+        (0.02, 0.15, 0.049, 100),  # an endoscope
+        (0.4, 6, 0.6, 100),  # a room
+        (0.8, 60, 1.2, 100),  # from a hand to the end of a street
+        (250, 900, 50, 100),  # from above
+    ],
+)
+def test_pictures_are_right_to_a_thousandth(tmp_path, capsys, nearest, farthest, factor, largest):
+    depth = np.linspace(nearest, farthest, 64 * 96).reshape(64, 96)
+    assert np.abs(picture(tmp_path, depth, factor, largest) / depth - 1).max() < 1e-3
+    assert capsys.readouterr().err == ""
+
+
+def test_where_no_step_fits(tmp_path, capsys):
+    """A few near points of a street are as coarse as KITTI's own; a fly before a mountain is a word."""
+    depth = np.geomspace(0.05, 80, 64 * 96).reshape(64, 96)
+    off = np.abs(picture(tmp_path, depth, 5.4) / depth - 1)
+    warned = capsys.readouterr().err
+    assert (
+        "a_depth.png: its steps of 0.00195 m are coarse beside depth from 0.05 to 80 m: 40% of the" in warned
+    )
+    assert off.max() > 1e-3 and f"{(depth < 0.001953125 / 2e-3).mean():.0%}" == "40%"
+    depth = np.linspace(2.1, 80, 64 * 96).reshape(64, 96)
+    depth[-1, :30] = 0.7
+    assert (picture(tmp_path, depth, 5.4) * 256 % 1).max() == 0 and capsys.readouterr().err == ""
 
 
 def test_kitti_s_pictures_are_as_ever(tmp_path, capsys):
     depth = np.linspace(5, 80, 64 * 96).reshape(64, 96)
     assert np.abs(picture(tmp_path, depth, 5.4) * 256 % 1).max() == 0 and capsys.readouterr().err == ""
+    depth[:20] = 540  # the sky, as far as a network can say
+    assert picture(tmp_path, depth, 5.4).max() == 65535 / 256 and capsys.readouterr().err == ""
+
+
+def test_a_picture_that_says_something_else(tmp_path):
+    image, text = Image.fromarray(np.full((4, 4), 300, np.uint16)), PngInfo()
+    image.save(tmp_path / "kitti.png")
+    assert read_metric_depth(tmp_path / "kitti.png")[0, 0] == 300 / 256
+    for unit, step, said in (
+        ("relative: true up to one unknown scale", "0.001", "so it is no depth in metres"),
+        ("metres", "nan", "which is no step in metres"),
+        ("metres", "-1", "which is no step in metres"),
+    ):
+        text = PngInfo()
+        text.add_text("depth", f"value * {step}")
+        text.add_text("unit", unit)
+        image.save(tmp_path / "a.png", pnginfo=text)
+        with pytest.raises(UserError, match=said):
+            read_metric_depth(tmp_path / "a.png")

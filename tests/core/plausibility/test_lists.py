@@ -182,7 +182,7 @@ def test_list_and_line_are_named(tmp_path):
         Preparation(32, 64),
     )
     with pytest.raises(
-        UserError, match=r"frame 5 of camera 2.*line 2 of the split \(a 4 l\).*val_files\.txt, line 5\)"
+        UserError, match=r"frame 5 of camera 2.*; [^;]*val_files\.txt, line 5 \(a 4 l\) needs it"
     ):
         dataset.check_files()
     assert lines[1] == SplitLine("a", 4, "l")

@@ -43,7 +43,26 @@ def test_images_without_ground_truth_do_not_count() -> None:
     truth[1, 0, 200:300] = rng.uniform(1, 50, (100, 1242))
     metrics = image_metrics(OPTIONS, disparity, [None, Truth(truth[1, 0])])
     assert image_metrics(OPTIONS, disparity, [Truth(depth) for depth in truth[:, 0]]) == metrics
-    assert metrics == [training_metrics(disparity[1], truth[1], PROTOCOLS["monodepth2_log"])]
+    expected = training_metrics(disparity[1], truth[1], PROTOCOLS["monodepth2_log"])
+    assert expected is not None and metrics == [expected | {"truth/few_pixels": 0.0}]
+
+
+@pytest.mark.parametrize(("known", "few"), [(40, True), (99, True), (100, False), (4000, False)])
+def test_how_many_pixels_counted_is_said(known: int, few: bool) -> None:
+    """Of the two images with truth one has plenty; a third has none."""
+    disparity = np.random.default_rng(0).uniform(0.02, 1, (3, 1, 24, 80)).astype(np.float32)
+    truths = [np.zeros((60, 200), np.float32) for _ in disparity]
+    truths[0].ravel()[:known], truths[1][:40] = 10, 20
+    means = Means()
+    for metrics in image_metrics(
+        Monodepth2Options(protocol="eigen_benchmark"), disparity, [Truth(depth) for depth in truths]
+    ):
+        means.add(metrics)
+    values = means.values()
+    assert values["truth/pixels"] == (known + 8000) / 2 and values["truth/few_pixels"] == (0.5 if few else 0)
+    words = describe(OPTIONS, values)
+    assert f"pixels compared: {(known + 8000) / 2:.0f} an image" in words
+    assert ("FEW: 50% of the images with truth have less than 100" in words) == few
 
 
 @pytest.mark.parametrize("name", ["eigen", "make3d"])
@@ -55,8 +74,10 @@ def test_the_protocol_of_the_run_measures(name: str) -> None:
         Monodepth2Options(protocol=name), disparity, [Truth(depth) for depth in truth[:, 0]]
     )
     expected = evaluate_depth(disparity[:, 0], truth[:, 0], PROTOCOLS[name])
-    assert [list(values.values()) for values in found] == expected.per_image.tolist()
-    assert list(found[0]) == [IN_LOG[metric] for metric in PROTOCOLS[name].rule.metrics]
+    logged = [IN_LOG[metric] for metric in PROTOCOLS[name].rule.metrics]
+    assert [[values[name] for name in logged] for values in found] == expected.per_image.tolist()
+    assert [values["truth/pixels"] for values in found] == expected.valid_pixels.tolist()
+    assert list(found[0]) == [*logged, "truth/pixels", "truth/few_pixels"]
 
 
 def test_a_run_may_scale_by_its_unit() -> None:
