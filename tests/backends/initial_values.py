@@ -1,8 +1,8 @@
 """Initial values of large tensors, cheaper than the frameworks draw them, and from the same distribution.
 
 A ResNet-18 is built a hundred times by these tests, each time with 11 million random numbers of the framework's own and
-as many of ours: seconds in PaddlePaddle. Here some thousands are drawn and repeated. Small tensors, all those of `tiny`
-among them, are filled as ever, so that they are the same in a process that a test starts.
+as many of ours: seconds in PaddlePaddle. Here some thousands are drawn and repeated; in a parity request, too. Small
+tensors, all those of `tiny` among them, are filled as ever, so that they are the same in a process that a test starts.
 """
 
 import functools
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.parity import request
 from tests.backends.adapter import Adapter
 
 LARGE = 1 << 14  # elements
@@ -20,10 +21,30 @@ DRAWN = 10007  # a prime, so that rows and kernels differ
 
 def draw_less(backend: Adapter, patch: pytest.MonkeyPatch) -> None:
     """From now on, until the patch is undone."""
+    patch.setattr(request, "_generator", functools.partial(_repeated_request, request._generator))
     if backend.name == "torch":
         _draw_less_torch(backend.framework, patch)
     else:
         _draw_less_paddle(backend.framework, patch)
+
+
+class _Repeated:
+    """A generator of NumPy whose large uniform arrays are few numbers, repeated."""
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self.generator = generator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.generator, name)
+
+    def uniform(self, low: float, high: float, size: Any) -> np.ndarray:
+        if math.prod(np.atleast_1d(size)) < LARGE:
+            return self.generator.uniform(low, high, size)
+        return np.resize(self.generator.uniform(low, high, DRAWN).astype(np.float32), size)
+
+
+def _repeated_request(make: Any, seed: int, name: str) -> Any:
+    return _Repeated(make(seed, name)) if name.startswith("weights/") else make(seed, name)
 
 
 def _draw_less_torch(torch: Any, patch: pytest.MonkeyPatch) -> None:

@@ -364,9 +364,20 @@ def test_a_step_and_a_validation(backend, name, drive, tmp_path):
     assert_close(backend.array(backend.tensors.draw("any", (4,), "uniform")), following, "exact")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def weights(runs, epochs):
     return runs / "whole" / "run" / "models" / f"weights_{epochs - 1 if epochs else 'initial'}"
+
+
+@pytest.fixture(scope="module")
+def predictor(backend, weights):
+    return backend.module("predictor").Predictor(weights, "cpu")
+
+
+@pytest.fixture(scope="module")
+def predicted(options, predictor):
+    """The disparity of the photographs."""
+    return predictor.disparity(photographs(options))
 
 
 def photographs(options):
@@ -389,27 +400,24 @@ def expected_disparity(backend, options, weights):
     return (z_disparity(disparity, found["rays"]) if "rays" in found else disparity)[:, 0]
 
 
-def test_the_predictor_gives_the_same(backend, options, weights):
+def test_the_predictor_gives_the_same(backend, options, weights, predictor, predicted):
     """From the folder that training wrote."""
-    predictor = backend.module("predictor").Predictor(weights, "cpu")
     assert (predictor.height, predictor.width) == (options.height, options.width)
     assert type(predictor.options) is type(options)
-    found = predictor.disparity(photographs(options))
-    assert_close(found, expected_disparity(backend, options, weights), "operator")
+    assert_close(predicted, expected_disparity(backend, options, weights), "operator")
     blended = predictor.disparity(photographs(options), post_process=True)
-    assert blended.shape == found.shape and np.isfinite(blended).all()
+    assert blended.shape == predicted.shape and np.isfinite(blended).all()
 
 
-def test_the_predictor_reads_the_other_backends_files(backend, options, weights, tmp_path):
+def test_the_predictor_reads_the_other_backends_files(backend, options, weights, predicted, tmp_path):
     """Converted by the script."""
-    (other,) = set(BACKENDS) - {backend.name}
+    (another,) = set(BACKENDS) - {backend.name}
     if "torch" not in installed_backends():
         pytest.skip("PyTorch, which writes .pth files, is not installed")
-    succeeds("convert_weights.py", weights, "--to", other, "--output", tmp_path / "other", here=True)
+    succeeds("convert_weights.py", weights, "--to", another, "--output", tmp_path / "other", here=True)
     assert not list((tmp_path / "other").glob(f"*{backend.module('checkpoint').EXTENSION}"))
-    predictor = backend.module("predictor").Predictor(tmp_path / "other", "cpu")
-    expected = backend.module("predictor").Predictor(weights, "cpu").disparity(photographs(options))
-    assert_close(predictor.disparity(photographs(options)), expected, "exact")
+    other = backend.module("predictor").Predictor(tmp_path / "other", "cpu")
+    assert_close(other.disparity(photographs(options)), predicted, "exact")
 
 
 @pytest.mark.parametrize("name", EXPORTED, indirect=True)

@@ -1,11 +1,8 @@
 """Files with the official names: loaded as they are, converted, verified; the recorded outputs come out."""
 
 import importlib.util
-import json
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,7 +16,6 @@ from core.weights.layouts import layer_kinds, read_state
 from core.weights.sources import read_network
 from core.weights.verification import BOUND, compare
 from tests.backends.drive import link_weights
-from tests.conftest import SHARED
 from tests.core.weight_files import write_pth
 from tests.scripts import assert_says, refused, succeeds
 from tests.tolerances import assert_close
@@ -27,21 +23,6 @@ from tests.tolerances import assert_close
 SIZE = 96, 320  # of the recorded images
 LOW, HIGH = 1 / 100, 1 / 0.1
 
-# Official files by PyTorch, `{path: [name in names.json, seed, gain, numbers beside, legacy]}`.
-WRITE = """
-import importlib.util, json, sys, torch
-from pathlib import Path
-shared, jobs = Path(sys.argv[1]), json.loads(sys.argv[2])
-specification = importlib.util.spec_from_file_location("arrays", shared / "golden" / "arrays.py")
-arrays = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(arrays)
-files = json.loads((shared / "golden/monodepth2/names.json").read_text())["files"]
-for path, (file, seed, gain, numbers, legacy) in jobs.items():
-    shapes = {name: tuple(shape) for name, shape, _ in files[file]["tensors"]}
-    state = {name: torch.from_numpy(array) for name, array in arrays.weights(shapes, f"golden/{seed}", gain).items()}
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(state | numbers, path, _use_new_zipfile_serialization=not legacy)
-"""
 NUMBERS = {"height": SIZE[0], "width": SIZE[1], "use_stereo": False}
 
 
@@ -69,21 +50,30 @@ POSES = {
 }
 
 
+def write(backend, path, state, numbers, legacy):
+    """By PyTorch itself, or by hand."""
+    if backend.name != "torch":
+        write_pth(path, state, legacy, **numbers)
+        return
+    tensors = {name: backend.framework.from_numpy(array) for name, array in state.items()}
+    backend.framework.save(tensors | numbers, path, _use_new_zipfile_serialization=not legacy)
+
+
 @pytest.fixture(scope="module")
-def official(shared, tmp_path_factory):
-    """The folder of all releases: `18`, `18_zip`, `50`, `one_scale`, and a folder for each kind of pose network."""
-    if importlib.util.find_spec("torch") is None:
-        pytest.skip("needs torch")
-    folder = tmp_path_factory.mktemp("official")
+def official(backend, golden, arrays, tmp_path_factory):
+    """The folder of all releases: `18`, `18_zip`, `50`, `one_scale`, and a folder for each kind of pose network.
+
+    Official files as PyTorch writes them; where it is not under test, the same made by hand.
+    """
+    folder, files = tmp_path_factory.mktemp("official"), golden("monodepth2/names.json")["files"]
     folders = {"18": release(18), "18_zip": release(18), "50": release(50), **POSES}
     folders["one_scale"] = {"depth": ("depth.pth (ResNet-18, scales 0)", "depth_fewer", 0.8, {})}
-    jobs = {
-        str(folder / name / f"{network}.pth"): [*rule, name != "18_zip"]
-        for name, networks in folders.items()
-        for network, rule in networks.items()
-    }
-    command = [sys.executable, "-c", WRITE, str(SHARED), json.dumps(jobs)]
-    subprocess.run(command, check=True, timeout=120)
+    for name, networks in folders.items():
+        (folder / name).mkdir()
+        for network, (file, seed, gain, numbers) in networks.items():
+            shapes = {key: tuple(shape) for key, shape, _ in files[file]["tensors"]}
+            state = arrays.fresh_weights(shapes, f"golden/{seed}", gain)
+            write(backend, folder / name / f"{network}.pth", state, numbers, legacy=name != "18_zip")
     for name in (*POSES, "one_scale"):
         (folder / name / "encoder.pth").symlink_to(folder / "18" / "encoder.pth")
     for name in POSES:

@@ -7,10 +7,22 @@ from tests.backends.methods import test_epcdepth as epcdepth
 from tests.backends.methods import test_featdepth as featdepth
 from tests.backends.methods import test_packnet as packnet
 from tests.backends.methods.test_featdepth import divisor_of_the_recording
-from tests.backends.methods.test_sc_depth import check_double_steps, check_steps, official, run_steps
+from tests.backends.methods.test_sc_depth import (
+    check_double_steps,
+    check_settings,
+    check_steps,
+    inputs,
+    losses,
+    official,
+    run_steps,
+)
 from tests.tolerances import assert_close
 
-__all__ = ["divisor_of_the_recording"]  # a fixture
+__all__ = ["divisor_of_the_recording", "inputs", "losses"]  # fixtures
+
+
+def test_all_sixteen_settings(losses, inputs):
+    check_settings(losses, inputs, range(len(losses["variant_options"])))
 
 
 @pytest.fixture(scope="module", params=["float32", "float64"])

@@ -53,8 +53,7 @@ def test_after_the_last_comes_the_first(root):
     assert dataset(root)[0, len(LINES) - 1]["index"] == 0
 
 
-@pytest.mark.parametrize("checked", [True, False])
-@pytest.mark.parametrize("num_workers", [0, 1, 4])
+@pytest.mark.parametrize(("num_workers", "checked"), [(0, True), (1, False), (4, True), (4, False)])
 def test_the_same_sequence_whatever_the_number_of_workers(root, num_workers, checked):
     expected = epoch_of(dataset(root), 0) + epoch_of(dataset(root), 0, epoch=1)
     data = dataset(root, cache_images=5)

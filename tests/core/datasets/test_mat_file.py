@@ -124,13 +124,18 @@ def test_hostile_files(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_cut_anywhere_and_changed_anywhere(tmp_path: Path, compress: bool) -> None:
-    """Whatever a disk or a stranger does to a file: an array, or one line."""
+    """Whatever a disk or a stranger does to a file: an array, or one line. In tests/slow at more places."""
+    cut_and_change(tmp_path, compress, step=7, changes=200)
+
+
+def cut_and_change(tmp_path: Path, compress: bool, step: int, changes: int) -> None:
+    """Cuts every `step` bytes, and so many changed files."""
     values = np.random.default_rng(0).uniform(size=(3, 4))
     content, rng = written(compress, grid=values, other=1.0), np.random.default_rng(1)
-    for end in range(136 + struct.unpack_from("<I", content, 132)[0]):  # the first variable
+    for end in range(0, 136 + struct.unpack_from("<I", content, 132)[0], step):  # the first variable
         with pytest.raises(UserError):
             read(tmp_path, content[:end])
-    for _ in range(1500):
+    for _ in range(changes):
         changed = bytearray(content)
         for place in rng.integers(100, len(content), rng.integers(1, 4)):
             changed[place] = rng.integers(256)

@@ -1,9 +1,6 @@
 """`.pth`: what PyTorch writes in both formats, bit for bit, and files made by hand that claim too much."""
 
-import importlib.util
 import struct
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,6 @@ import pytest
 from core.errors import UserError
 from core.weights import format_of, read_weights_file
 from core.weights.pth import read_pth
-from tests.conftest import ROOT
 from tests.core.weight_files import (
     Raw,
     call,
@@ -302,59 +298,3 @@ def test_files_told_by_content(tmp_path: Path) -> None:
         read_weights_file(tmp_path / "absent.pth")
     with pytest.raises(UserError, match="regular file"):
         read_weights_file(tmp_path)
-
-
-# ---- made by PyTorch -------------------------------------------------------------------------------------
-
-TORCH = """
-import sys, numpy, torch
-from collections import OrderedDict
-folder = sys.argv[1]
-torch.manual_seed(0)
-base = torch.randn(4, 5, 6)
-network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 4))
-network[2].weight = torch.nn.Parameter(network[2].weight.t())
-tensors = {
-    "base": base, "permuted": base.permute(2, 0, 1), "part": base[1:3, ::2, 3], "expanded": base[:1].expand(3, 5, 6),
-    "half": base.half(), "bfloat16": base.bfloat16(), "double": base.double(), "parameter": torch.nn.Parameter(base),
-    "bool": base > 0, "uint8": base.byte(), "int8": torch.tensor([-3], dtype=torch.int8), "int16": base.short(),
-    "int32": base.int(), "int64": torch.tensor(2**40), "empty": torch.zeros(0, 3), "nan": torch.tensor([float("nan")]),
-}
-files = {
-    "flat": tensors | {"height": 192, "use_stereo": True, "text": "x", "list": [1, base]},
-    "module": network.state_dict(),
-    "nested": {"state_dict": network.state_dict(), "epoch": 3, "best": numpy.float64(0.5), "step": base.sum(),
-               "optimizer": torch.optim.Adam(network.parameters()).state_dict()},
-    "model": {"model": OrderedDict(network.state_dict())},
-}
-def array(tensor):
-    tensor = tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()
-    return numpy.ascontiguousarray(tensor.numpy()).reshape(tensor.shape)
-for name, content in files.items():
-    state = tensors if name == "flat" else network.state_dict()
-    numpy.savez(f"{folder}/{name}.npz", **{key: array(value) for key, value in state.items()})
-    for kind, new in (("zip", True), ("legacy", False)):
-        torch.save(content, f"{folder}/{name}.{kind}", _use_new_zipfile_serialization=new)
-torch.save(tensors, f"{folder}/flat4.zip", pickle_protocol=4)
-"""
-
-
-@pytest.fixture(scope="module")
-def torch_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if importlib.util.find_spec("torch") is None:
-        pytest.skip("needs torch")
-    folder = tmp_path_factory.mktemp("torch")
-    subprocess.run([sys.executable, "-c", TORCH, str(folder)], cwd=ROOT, check=True)
-    return folder
-
-
-@pytest.mark.parametrize("file", ["flat", "module", "nested", "model"])
-def test_what_torch_writes(torch_files: Path, file: str, legacy: bool) -> None:
-    expected = dict(np.load(torch_files / f"{file}.npz"))
-    if file == "flat":
-        expected |= {"height": np.array(192), "use_stereo": np.array(True)}
-    assert_same(read_weights_file(torch_files / f"{file}.{'legacy' if legacy else 'zip'}"), expected)
-
-
-def test_another_pickle_protocol(torch_files: Path) -> None:
-    assert_same(read_pth(torch_files / "flat4.zip"), dict(np.load(torch_files / "flat.npz")))
