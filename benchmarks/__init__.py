@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-HEADS = ("job", "plain", "ours", "ratio", "largest difference")
+HEADS = ("job", "plain", "ours", "ratio", "wanted", "largest difference")
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,9 @@ class Row:
         ratio: how many times better ours is, above 1 where it is faster or smaller.
         largest_difference: between the results, relative; None where there is nothing to compare.
         unit: of `plain` and `ours`.
+        wanted: the ratio to be reached; None where none is promised.
+        unsteadiness: how far the ratios of two halves of the rounds are apart, relative; None where there were none.
+        remark: what stands in the way of what is wanted, and the measured floor.
     """
 
     job: str
@@ -27,6 +30,9 @@ class Row:
     ratio: float | None
     largest_difference: float | None = None
     unit: str = ""
+    wanted: float | None = None
+    unsteadiness: float | None = None
+    remark: str = ""
 
     @classmethod
     def of_rates(
@@ -50,7 +56,13 @@ class Row:
         """The texts of its columns, in the order of `HEADS`."""
         unit = f" {self.unit}" if self.unit else ""
         plain, ours = (_number(value) + unit * (value is not None) for value in (self.plain, self.ours))
-        return self.job, plain, ours, _number(self.ratio), _number(self.largest_difference)
+        numbers = (self.ratio, self.wanted, self.largest_difference)
+        return self.job, plain, ours, *map(_number, numbers)
+
+    @property
+    def met(self) -> bool:
+        """Whether what is wanted is reached; so is what nobody promised."""
+        return self.wanted is None or (self.ratio is not None and self.ratio >= self.wanted)
 
     def as_json(self) -> dict[str, Any]:
         """What JSON keeps of it."""

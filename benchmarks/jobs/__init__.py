@@ -1,0 +1,31 @@
+"""The benchmarks of `python -m benchmarks`, in the order of its table.
+
+Each is a module of this package with a function `measure()` that returns or yields `benchmarks.Row`s; it runs in a
+process of its own, on one thread, with the root of the checkout as its folder. `benchmarks/timing.py` times two
+versions in turns.
+"""
+
+from dataclasses import dataclass
+
+WHOLE_SECONDS = 900  # of all benchmarks together, without those of growth
+
+
+@dataclass(frozen=True)
+class Job:
+    """A module of this package with a function `measure()`.
+
+    Attributes:
+        seconds: after which it is stopped; what it had by then counts.
+        subject: what it measures.
+        package: that it cannot do without, such as a framework.
+    """
+
+    seconds: int
+    subject: str
+    package: str = ""
+
+
+JOBS: dict[str, Job] = {}
+
+# How cost grows with size: rows without a plain version, and without a limit of time for all of them.
+GROWTH: dict[str, Job] = {}
