@@ -25,7 +25,9 @@ class Job:
     package: str = ""
 
 
-JOBS: dict[str, Job] = {}
+JOBS: dict[str, Job] = {
+    "warp_and_loss": Job(120, "warp and loss of a training step, and bytes to floats", "torch"),
+}
 
 # How cost grows with size: rows without a plain version, and without a limit of time for all of them.
 GROWTH: dict[str, Job] = {}
