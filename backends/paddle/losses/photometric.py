@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import paddle
-import paddle.nn.functional as F
 from paddle import Tensor
 from paddle.autograd import PyLayer
 
@@ -26,12 +25,12 @@ class WindowStatistics:
 def window_mean(image: Tensor) -> Tensor:
     """Means over 3×3 windows, reflected at the borders, (B, C, H, W): along columns, then rows. It has no gradient.
 
-    On a CPU two convolutions take a third of the time of slices that are added, and a sixth of that of `avg_pool2d`.
+    On a CPU it takes half the time of `avg_pool2d`. Two convolutions take a third of its, but round otherwise: where
+    images are flat, variances are rounding alone, and the auto-mask changes at two pixels of a thousand.
     """
-    channels = image.shape[1]
-    with paddle.no_grad(), paddle.amp.auto_cast(enable=False):  # it would round the factors of convolutions
-        columns, rows = (paddle.full([channels, 1, *size], 1 / 3, image.dtype) for size in ((3, 1), (1, 3)))
-        return F.conv2d(F.conv2d(reflect_pad(image), columns, groups=channels), rows, groups=channels)
+    padded = reflect_pad(image)
+    rows = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
+    return (rows[:, :, :, :-2] + rows[:, :, :, 1:-1] + rows[:, :, :, 2:]) / 9
 
 
 def border_weights(image: Tensor) -> Tensor:
@@ -70,8 +69,8 @@ class PhotometricFunction(PyLayer):
         mean = target.mean
         own_mean = window_mean(prediction)
         own_square = paddle.square(own_mean)
-        contrast = window_mean(paddle.square(prediction)) - own_square + (target.variance + C2)
-        light = own_square + (paddle.square(mean) + C1)
+        contrast = window_mean(paddle.square(prediction)) - own_square + target.variance + C2
+        light = own_square + paddle.square(mean) + C1
         product = own_mean * mean
         covariance = (window_mean(prediction * target.image) - product).scale_(2, C2)
         product = product.scale_(2, C1)
