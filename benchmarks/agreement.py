@@ -34,7 +34,7 @@ def draw_inputs(options: Monodepth2Options, device: torch.device) -> dict[str, t
     generator = torch.Generator().manual_seed(0)
     inputs = {}
     for scale in options.scales:
-        shape = (COUNT, 1, HEIGHT >> scale, WIDTH >> scale)
+        shape = (COUNT, 1, options.height >> scale, options.width >> scale)
         inputs[f"sigmoid_{scale}"] = 0.05 + 0.4 * torch.rand(shape, generator=generator, dtype=torch.float64)
     for source in options.frame_ids[1:]:
         for kind in ("axisangle", "translation"):
@@ -46,10 +46,12 @@ def draw_inputs(options: Monodepth2Options, device: torch.device) -> dict[str, t
 
 def batch_of(options: Monodepth2Options, device: torch.device) -> dict[str, torch.Tensor]:
     """Three frames, and the target at every scale."""
-    batch = {f"image_{f}_0": image(f + 1, HEIGHT, WIDTH, device) for f in options.frame_ids}
+    batch = {f"image_{f}_0": image(f + 1, options.height, options.width, device) for f in options.frame_ids}
     for scale in options.scales[1:]:
-        batch[f"image_0_{scale}"] = image(1, HEIGHT >> scale, WIDTH >> scale, device)
-    batch["K"] = to_tensor(nominal_intrinsics(HEIGHT, WIDTH)[None].repeat(COUNT, 0), device).double()
+        batch[f"image_0_{scale}"] = image(1, options.height >> scale, options.width >> scale, device)
+    batch["K"] = to_tensor(
+        nominal_intrinsics(options.height, options.width)[None].repeat(COUNT, 0), device
+    ).double()
     return batch
 
 

@@ -75,8 +75,8 @@ def to_image(
     dtype: paddle.dtype = paddle.float32,
 ) -> Tensor:
     """uint8 (B, H, W, 3), or float32 in [0, 1] → (B, 3, H, W) in [0, 1]."""
-    greatest = 255 if array.dtype == np.uint8 else 1
-    return to_tensor(array, device).transpose([0, 3, 1, 2]).astype(dtype) / greatest
+    image = to_tensor(array, device).transpose([0, 3, 1, 2]).astype(dtype)
+    return image.divide_(paddle.full([], 255, dtype)) if array.dtype == np.uint8 else image
 
 
 def to_batch(

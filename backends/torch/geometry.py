@@ -86,24 +86,42 @@ def backproject(depth: Tensor, K: Tensor) -> Tensor:
     return depth.flatten(2) * (invert_intrinsics(K) @ pixels)
 
 
+def projected(
+    points: Tensor, K: Tensor, T_source_target: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Target camera points (B, 3, H · W) as the source camera sees them, in half sides of its view.
+
+    Returns:
+        Numerators (B, 2, H · W) and depth z (B, 1, H · W): numerators / z are x and y from the optical axis; and where
+        that lies, (B, 2, 1), 0 at the centre of the first pixel and 2 at that of the last. See `grid_of`.
+    """
+    # In single precision the grid is as exact as it can be: the principal point is added last, so large terms do not
+    # cancel, and what does not depend on the pixel is multiplied beforehand.
+    half = torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=K.dtype, device=K.device)[:, None]
+    rotation, translation = T_source_target[:, :3, :3], T_source_target[:, :3, 3:]
+    focal = torch.cat([K[:, :2, :2] / half, torch.zeros_like(K[:, :2, :1])], dim=2)
+    axes = torch.cat([focal, T_source_target.new_tensor([0, 0, 1]).expand(len(K), 1, 3)], dim=1)
+    seen = (axes @ rotation) @ points + axes @ translation
+    return seen[:, :2], seen[:, 2:], K[:, :2, 2:] / half
+
+
+def grid_of(numerators: Tensor, z: Tensor, axis: Tensor, divisor: Tensor, height: int, width: int) -> Tensor:
+    """What `projected` returns → sampling grid (B, H, W, 2), corner centres at ±1.
+
+    Args:
+        divisor: what is divided by in place of z, (B, 1, H · W).
+    """
+    grid = (numerators + axis * (z - divisor)) / divisor + (axis - 1)
+    return grid.transpose(1, 2).reshape(-1, height, width, 2)
+
+
 def project(points: Tensor, K: Tensor, T_source_target: Tensor, height: int, width: int) -> Tensor:
-    """Target camera points (B, 3, H · W) → pixels (x, y) in the source view, (B, H, W, 2) float64.
+    """Target camera points (B, 3, H · W) → sampling grid (B, H, W, 2) of the source view, corner centres at ±1.
 
     Points behind the source camera are not masked, as published (Godard et al. 2019).
     """
-    # In double precision: sampling has kinks at pixel centres, and a rounded pixel may fall on their other side.
-    T, K = T_source_target.double(), K.double()
-    P = K @ T[:, :3]
-    homogeneous = P[:, :, :3] @ points.double() + P[:, :, 3:]
-    numerator, z = homogeneous.split([2, 1], dim=1)
-    pixels = numerator / (z + 1e-7)
-    return pixels.transpose(1, 2).reshape(-1, height, width, 2)
-
-
-def normalize(pixels: Tensor, height: int, width: int) -> Tensor:
-    """Pixels (B, H, W, 2) of a view height × width → sampling grid with the corner centres at ±1."""
-    size = torch.tensor([width - 1, height - 1], dtype=pixels.dtype, device=pixels.device)
-    return (pixels / size - 0.5) * 2
+    numerators, z, axis = projected(points, K, T_source_target, height, width)
+    return grid_of(numerators, z, axis, z + 1e-7, height, width)
 
 
 def sample(source: Tensor, grid: Tensor, align_corners: bool = True, padding: str = "border") -> Tensor:
@@ -111,7 +129,7 @@ def sample(source: Tensor, grid: Tensor, align_corners: bool = True, padding: st
 
     `padding` is border or zeros.
 
-    `align_corners` True puts the corner centres at ±1, as `normalize` does. False is what the published program does on
+    `align_corners` True puts the corner centres at ±1, as `project` does. False is what the published program does on
     PyTorch ≥ 1.3, by a changed default: its warp is off by up to half a pixel.
     """
     # A NaN in the grid crashes the CPU kernel's backward; the sample there is NaN instead, for the loss to show.
@@ -144,10 +162,7 @@ def warp_points(
 ) -> Tensor:
     """`warp` for target points (B, 3, H · W) back-projected once for several sources."""
     height, width = source.shape[2:]
-    pixels = project(points, K, T_source_target, height, width)
-    # In double precision as well, for the same reason: it brings the pose's gradient three digits closer to the truth.
-    grid = normalize(pixels, height, width)
-    return sample(source.double(), grid, align_corners).to(source.dtype)
+    return sample(source, project(points, K, T_source_target, height, width), align_corners)
 
 
 def resize(x: Tensor, height: int, width: int) -> Tensor:

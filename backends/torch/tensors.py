@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.datasets.sample import is_image
+from core.datasets.sample import augmented_key, is_image
 from core.errors import UserError
 
 # Name, shape and "normal" or "uniform" (in [0, 1)) to float32 numbers on a device.
@@ -69,8 +69,15 @@ def to_image(
     array: np.ndarray, device: torch.device | None = None, dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """uint8 (B, H, W, 3), or float32 in [0, 1] → (B, 3, H, W) in [0, 1]."""
-    greatest = 255 if array.dtype == np.uint8 else 1
-    return to_tensor(array, device).permute(0, 3, 1, 2).to(dtype).contiguous() / greatest
+    # Bytes are moved before they are four times as many.
+    planes = to_tensor(array, device).permute(0, 3, 1, 2).contiguous()
+    return _unit(planes, dtype)
+
+
+def _unit(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """A copy as floats; bytes in units of 255."""
+    greatest = 255 if values.dtype == torch.uint8 else 1
+    return values.to(dtype, copy=True).div_(greatest)
 
 
 def to_batch(
@@ -80,7 +87,12 @@ def to_batch(
     tensors = {}
     for name, array in batch.items():
         if is_image(name):
-            tensors[name] = to_image(array, device, dtype)
+            last = name.startswith(augmented_key(""))  # what networks see has the layout of their kernels
+            tensors[name] = (
+                _unit(to_tensor(array, device), dtype).permute(0, 3, 1, 2)
+                if last
+                else to_image(array, device, dtype)
+            )
         elif np.issubdtype(array.dtype, np.floating):
             tensors[name] = to_tensor(array, device).to(dtype)
         else:

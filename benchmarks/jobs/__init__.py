@@ -29,6 +29,7 @@ JOBS: dict[str, Job] = {
     "loading": Job(120, "training samples from files and from memory"),
     "truth": Job(60, "ground truth of scans"),
     "evaluation": Job(30, "depth metrics of an image"),
+    "warp_and_loss": Job(120, "warp and loss of a training step, and bytes to floats", "torch"),
 }
 
 # How cost grows with size: rows without a plain version, and without a limit of time for all of them.

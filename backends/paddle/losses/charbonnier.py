@@ -3,7 +3,7 @@
 import paddle
 from paddle import Tensor
 
-from backends.paddle.losses.photometric import SSIM_WEIGHT, ssim_loss, window_statistics
+from backends.paddle.losses.photometric import SSIM_WEIGHT, weighted_error, window_statistics
 
 SMOOTHING = 1e-6
 
@@ -25,5 +25,5 @@ class CharbonnierError:
 
     def __call__(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) → 0.85 · SSIM loss + 0.15 · smooth absolute difference of each pixel, (B, 1, H, W)."""
-        structure = ssim_loss(window_statistics(image), self.statistics).mean(axis=1, keepdim=True)
-        return SSIM_WEIGHT * structure + (1 - SSIM_WEIGHT) * charbonnier(image, self.target)
+        structure = weighted_error(image, self.statistics, SSIM_WEIGHT, 0)
+        return structure + (1 - SSIM_WEIGHT) * charbonnier(image, self.target)

@@ -114,31 +114,25 @@ def warp(
         K: (B, 3, 3) of both, pixels, without skew.
     """
     height, width = depth_A.shape[2:]
-    # In double precision: sampling has kinks at pixel centres, and a rounded pixel may fall on their other side.
-    T, wide_K = T_B_A.astype("float64"), K.astype("float64")
-    points = T[:, :3, :3] @ geometry.backproject(depth_A, K).astype("float64") + T[:, :3, 3:]
-    homogeneous, z = wide_K @ points, points[:, 2:]
-    in_front = None
+    points = geometry.backproject(depth_A, K)
+    numerators, z, axis = geometry.projected(points, K, T_B_A, height, width)
+    in_front, computed = None, z
     if switches.behind_camera == "clamp":
-        z = paddle.clip(z, min=CLAMPED_DEPTH)
-        pixels = homogeneous[:, :2] / z
+        computed = divisor = paddle.clip(z, min=CLAMPED_DEPTH)
     elif switches.behind_camera == "keep":
-        pixels = homogeneous[:, :2] / (z + switches.projection_epsilon)
+        divisor = z + switches.projection_epsilon
     else:
         in_front = z > 0
-        safe = paddle.where(in_front, z + switches.projection_epsilon, paddle.ones_like(z))
-        pixels = homogeneous[:, :2] / safe
-    grid = geometry.normalize(pixels.transpose([0, 2, 1]).reshape([-1, height, width, 2]), height, width)
-    grid = paddle.clip(grid, -FARTHEST, FARTHEST)
+        divisor = paddle.where(in_front, z + switches.projection_epsilon, paddle.ones_like(z))
+    grid = paddle.clip(geometry.grid_of(numerators, z, axis, divisor, height, width), -FARTHEST, FARTHEST)
     if switches.outside == "far":
         grid = paddle.where(paddle.abs(grid) > 1, paddle.full_like(grid, FAR), grid)
     if in_front is not None:
         grid = paddle.where(in_front.reshape([-1, height, width, 1]), grid, paddle.full_like(grid, FAR))
         in_front = in_front.reshape(depth_A.shape)
-    stacked = paddle.concat([image, depth_B], axis=1).astype("float64")
-    sampled = geometry.sample(stacked, grid, switches.align_corners, padding="zeros").astype(image.dtype)
-    computed = z.reshape(depth_A.shape).astype(depth_A.dtype)
-    return Warped(sampled[:, :3], sampled[:, 3:], computed, in_front)
+    stacked = paddle.concat([image, depth_B], axis=1)
+    sampled = geometry.sample(stacked, grid, switches.align_corners, padding="zeros")
+    return Warped(sampled[:, :3], sampled[:, 3:], computed.reshape(depth_A.shape), in_front)
 
 
 def relative_depth_difference(warped: Warped, epsilon: float = 0.0) -> Tensor:

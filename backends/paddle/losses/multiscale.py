@@ -10,7 +10,7 @@ import paddle
 from paddle import Tensor
 
 from backends.paddle.losses.means import mean_of_all
-from backends.paddle.losses.photometric import WindowStatistics, ssim_loss, window_statistics
+from backends.paddle.losses.photometric import WindowStatistics, weighted_error, window_statistics
 from backends.paddle.losses.reprojection import minimum_error
 from backends.paddle.losses.view_synthesis import inverse, resize_corners, scaled_intrinsics, warp
 
@@ -124,11 +124,9 @@ def error_maps(views: list[Tensor], view: View, settings: PhotometricSettings) -
 
 def photometric_error(image: Tensor, view: View, ssim_weight: float) -> Tensor:
     """(B, 3, H, W) against the target → (B, 1, H, W), or the three channels where SSIM has no weight (eq. 3)."""
-    difference = paddle.abs(image - view.image)
     if view.statistics is None:
-        return difference
-    structure = ssim_loss(window_statistics(image), view.statistics).mean(axis=1, keepdim=True)
-    return ssim_weight * structure + (1 - ssim_weight) * difference.mean(axis=1, keepdim=True)
+        return paddle.abs(image - view.image)
+    return weighted_error(image, view.statistics, ssim_weight, 1 - ssim_weight)
 
 
 def clipped(error: Tensor, clip: float) -> Tensor:

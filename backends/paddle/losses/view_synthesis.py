@@ -40,16 +40,13 @@ def scaled_intrinsics(K: Tensor, x_scale: float, y_scale: float) -> Tensor:
 
 
 def normalized_pixels(points: Tensor, K: Tensor, T: Tensor, height: int, width: int) -> Tensor:
-    """Points (B, 3, H · W) of the target's camera → where they lie in the source, (B, H, W, 2), float64.
+    """Points (B, 3, H · W) of the target's camera → where they lie in the source, (B, H, W, 2).
 
     x, then y: −1 and 1 are the centres of the corners. z is at least 1e-5, which puts points behind the camera far
     outside.
     """
-    # In double precision: sampling has kinks at pixel centres, and a rounded pixel may fall on their other side.
-    T, K = T.astype("float64"), K.astype("float64")
-    projected = K @ (T[:, :3, :3] @ points.astype("float64") + T[:, :3, 3:])
-    pixels = projected[:, :2] / paddle.clip(projected[:, 2:], min=LEAST_Z)
-    return geometry.normalize(pixels.transpose([0, 2, 1]).reshape([-1, height, width, 2]), height, width)
+    numerators, z, axis = geometry.projected(points, K, T, height, width)
+    return geometry.grid_of(numerators, z, axis, paddle.clip(z, min=LEAST_Z), height, width)
 
 
 def warp(source: Tensor, depth: Tensor, K: Tensor, T: Tensor, padding: str = "zeros") -> Tensor:
@@ -64,7 +61,7 @@ def warp(source: Tensor, depth: Tensor, K: Tensor, T: Tensor, padding: str = "ze
     """
     points = geometry.backproject(depth, K)
     grid = paddle.clip(normalized_pixels(points, K, T, *depth.shape[2:]), -FARTHEST, FARTHEST)
-    return geometry.sample(source.astype("float64"), grid, padding=padding).astype(source.dtype)
+    return geometry.sample(source, grid, padding=padding)
 
 
 def resize_corners(image: Tensor, height: int, width: int) -> Tensor:

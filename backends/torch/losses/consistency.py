@@ -114,31 +114,25 @@ def warp(
         K: (B, 3, 3) of both, pixels, without skew.
     """
     height, width = depth_A.shape[2:]
-    # In double precision: sampling has kinks at pixel centres, and a rounded pixel may fall on their other side.
-    T, wide_K = T_B_A.double(), K.double()
-    points = T[:, :3, :3] @ geometry.backproject(depth_A, K).double() + T[:, :3, 3:]
-    homogeneous, z = wide_K @ points, points[:, 2:]
-    in_front = None
+    points = geometry.backproject(depth_A, K)
+    numerators, z, axis = geometry.projected(points, K, T_B_A, height, width)
+    in_front, computed = None, z
     if switches.behind_camera == "clamp":
-        z = z.clamp(min=CLAMPED_DEPTH)
-        pixels = homogeneous[:, :2] / z
+        computed = divisor = z.clamp(min=CLAMPED_DEPTH)
     elif switches.behind_camera == "keep":
-        pixels = homogeneous[:, :2] / (z + switches.projection_epsilon)
+        divisor = z + switches.projection_epsilon
     else:
         in_front = z > 0
-        safe = torch.where(in_front, z + switches.projection_epsilon, torch.ones_like(z))
-        pixels = homogeneous[:, :2] / safe
-    grid = geometry.normalize(pixels.transpose(1, 2).reshape(-1, height, width, 2), height, width)
-    grid = grid.clamp(-FARTHEST, FARTHEST)
+        divisor = torch.where(in_front, z + switches.projection_epsilon, torch.ones_like(z))
+    grid = geometry.grid_of(numerators, z, axis, divisor, height, width).clamp(-FARTHEST, FARTHEST)
     if switches.outside == "far":
         grid = torch.where(grid.abs() > 1, torch.full_like(grid, FAR), grid)
     if in_front is not None:
         grid = torch.where(in_front.reshape(-1, height, width, 1), grid, torch.full_like(grid, FAR))
         in_front = in_front.reshape(depth_A.shape)
-    stacked = torch.cat([image, depth_B], dim=1).double()
-    sampled = geometry.sample(stacked, grid, switches.align_corners, padding="zeros").to(image.dtype)
-    computed = z.reshape(depth_A.shape).to(depth_A.dtype)
-    return Warped(sampled[:, :3], sampled[:, 3:], computed, in_front)
+    stacked = torch.cat([image, depth_B], dim=1)
+    sampled = geometry.sample(stacked, grid, switches.align_corners, padding="zeros")
+    return Warped(sampled[:, :3], sampled[:, 3:], computed.reshape(depth_A.shape), in_front)
 
 
 def relative_depth_difference(warped: Warped, epsilon: float = 0.0) -> Tensor:

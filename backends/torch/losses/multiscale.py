@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from backends.torch.losses.means import mean_of_all
-from backends.torch.losses.photometric import WindowStatistics, ssim_loss, window_statistics
+from backends.torch.losses.photometric import WindowStatistics, weighted_error, window_statistics
 from backends.torch.losses.reprojection import minimum_error
 from backends.torch.losses.view_synthesis import inverse, resize_corners, scaled_intrinsics, warp
 
@@ -124,11 +124,9 @@ def error_maps(views: list[Tensor], view: View, settings: PhotometricSettings) -
 
 def photometric_error(image: Tensor, view: View, ssim_weight: float) -> Tensor:
     """(B, 3, H, W) against the target → (B, 1, H, W), or the three channels where SSIM has no weight (eq. 3)."""
-    difference = (image - view.image).abs()
     if view.statistics is None:
-        return difference
-    structure = ssim_loss(window_statistics(image), view.statistics).mean(dim=1, keepdim=True)
-    return ssim_weight * structure + (1 - ssim_weight) * difference.mean(dim=1, keepdim=True)
+        return (image - view.image).abs()
+    return weighted_error(image, view.statistics, ssim_weight, 1 - ssim_weight)
 
 
 def clipped(error: Tensor, clip: float) -> Tensor:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 C1, C2 = 0.01**2, 0.03**2
 SSIM_WEIGHT = 0.85
@@ -13,51 +13,130 @@ SSIM_WEIGHT = 0.85
 
 @dataclass
 class WindowStatistics:
-    """An image reflect-padded by one pixel, (B, C, H + 2, W + 2); its 3×3 means and variances, (B, C, H, W)."""
+    """An image (B, C, H, W), and its means and variances over 3×3 windows, which are reflected at the borders."""
 
-    padded: Tensor
+    image: Tensor
     mean: Tensor
     variance: Tensor
 
 
-class WindowMean(torch.autograd.Function):
-    """Mean over 3×3 windows, stride 1: rows, then columns.
+def window_mean(image: Tensor) -> Tensor:
+    """Means over 3×3 windows, reflected at the borders, (B, C, H, W): along columns, then rows. It has no gradient.
 
-    The filter is its own adjoint, so its gradient is the same filter over the zero-padded gradient. On a CPU both take
-    a tenth to a fifth of the time of `avg_pool2d`.
+    On a CPU it takes a sixth of the time of `avg_pool2d` over a padded image.
+    """
+    for axis in (2, 3):
+        last = image.shape[axis] - 1
+        total = torch.empty_like(image, memory_format=torch.contiguous_format)
+        inner = total.narrow(axis, 1, last - 1)
+        torch.add(image.narrow(axis, 0, last - 1), image.narrow(axis, 1, last - 1), out=inner)
+        inner.add_(image.narrow(axis, 2, last - 1))
+        for end, neighbour in ((0, 1), (last, last - 1)):
+            both = image.select(axis, end), image.select(axis, neighbour)
+            torch.add(*both, alpha=2, out=total.select(axis, end))
+        image = total
+    return image.div_(9)
+
+
+def border_weights(image: Tensor) -> Tensor:
+    """(1, 1, H, W): 1, halved in the first and the last row and column.
+
+    With them the adjoint of `window_mean`, what a gradient of its result is to its image, is `window_mean` itself:
+    weights · window_mean(gradient / weights). A reflected border counts in the windows twice, an inner pixel once.
+    """
+    weights = torch.ones_like(image[:1, :1])
+    for axis in (2, 3):
+        for end in (0, image.shape[axis] - 1):
+            weights.select(axis, end).div_(2)
+    return weights
+
+
+class PhotometricFunction(torch.autograd.Function):
+    """SSIM loss and absolute difference in one step, with the gradient written out.
+
+    Beside the images the backward pass keeps three maps, in place of the dozen that the formula leaves behind: how
+    SSIM moves with a window's mean (half of it), its mean of squares, and its mean of products (half). Where x is the
+    prediction and y the target, SSIM / 2 has as its gradient the first spread over the windows, plus x times the
+    second, plus y times the third.
     """
 
     @staticmethod
-    def forward(context: Any, padded: Tensor) -> Tensor:
-        """(B, C, H + 2, W + 2) → (B, C, H, W)."""
-        rows = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
-        return (rows[:, :, :, :-2] + rows[:, :, :, 1:-1] + rows[:, :, :, 2:]) / 9
+    def forward(
+        context: Any,
+        prediction: Tensor,
+        target: WindowStatistics,
+        ssim_weight: float,
+        difference_weight: float,
+    ) -> Tensor:
+        """See `weighted_error`."""
+        mean = target.mean
+        own_mean = window_mean(prediction)
+        own_square = own_mean.square()
+        contrast = window_mean(prediction.square()).sub_(own_square).add_(target.variance).add_(C2)
+        light = own_square.addcmul_(mean, mean).add_(C1)
+        product = own_mean * mean
+        covariance = window_mean(prediction * target.image).sub_(product).mul_(2).add_(C2)
+        product.mul_(2).add_(C1)
+        divisor = light * contrast
+        ssim = (product * covariance).div_(divisor)
+        loss = ssim.neg().add_(1).div_(2)
+        error = loss.clamp(0, 1).mean(dim=1, keepdim=True).mul_(ssim_weight)
+        if difference_weight != 0:
+            difference = (target.image - prediction).abs_().mean(dim=1, keepdim=True)
+            error.add_(difference, alpha=difference_weight)
+        if context.needs_input_grad[0]:
+            outside = (loss < 0).logical_or_(loss > 1)  # where `clamp` lets no gradient through
+            by_mean = covariance.sub_(product).mul_(mean)
+            by_mean.sub_(own_mean.mul_(ssim).mul_(contrast - light)).div_(divisor).masked_fill_(outside, 0)
+            by_product = product.div_(divisor).masked_fill_(outside, 0)
+            by_square = ssim.div_(contrast).neg_().masked_fill_(outside, 0)
+            context.save_for_backward(prediction, target.image, by_mean, by_square, by_product)
+            context.weights = ssim_weight, difference_weight
+        return error
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        """(B, C, H, W) → (B, C, H + 2, W + 2)."""
-        return WindowMean.forward(context, F.pad(gradient, (2, 2, 2, 2)))
-
-
-def window_mean(padded: Tensor) -> Tensor:
-    """Mean over 3×3 windows, stride 1: (B, C, H + 2, W + 2) → (B, C, H, W)."""
-    return WindowMean.apply(padded)
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Of the error, (B, 1, H, W) → of the prediction, (B, C, H, W)."""
+        prediction, target, by_mean, by_square, by_product = context.saved_tensors
+        ssim_weight, difference_weight = context.weights
+        channels, weights = prediction.shape[1], border_weights(prediction)
+        share = gradient * (-ssim_weight / channels) / weights  # of the loss by SSIM / 2
+        result = window_mean(by_mean * share)
+        result.addcmul_(prediction, window_mean(by_square * share))
+        result.addcmul_(target, window_mean(by_product * share)).mul_(weights)
+        if difference_weight != 0:
+            result.addcmul_((prediction - target).sign_(), gradient * (difference_weight / channels))
+        return result, None, None, None
 
 
 def window_statistics(image: Tensor) -> WindowStatistics:
-    """What the SSIM loss needs of one image; computed once for a target that is compared with many predictions."""
-    padded = F.pad(image, (1, 1, 1, 1), mode="reflect")
-    mean = window_mean(padded)
-    return WindowStatistics(padded, mean, window_mean(padded**2) - mean**2)
+    """What the error needs of a target; computed once for all that are compared with it. It has no gradient."""
+    image = image.detach()
+    mean = window_mean(image)
+    return WindowStatistics(image, mean, window_mean(image.square()).sub_(mean.square()))
 
 
-def ssim_loss(prediction: WindowStatistics, target: WindowStatistics) -> Tensor:
-    """clamp((1 − SSIM) / 2, 0, 1) per channel, (B, C, H, W), with plain 3×3 means (Wang et al. 2004, eq. 13)."""
-    product = prediction.mean * target.mean
-    covariance = window_mean(prediction.padded * target.padded) - product
-    numerator = (2 * product + C1) * (2 * covariance + C2)
-    denominator = (prediction.mean**2 + target.mean**2 + C1) * (prediction.variance + target.variance + C2)
-    return torch.clamp((1 - numerator / denominator) / 2, 0, 1)
+def weighted_error(
+    prediction: Tensor,
+    target: WindowStatistics,
+    ssim_weight: float = SSIM_WEIGHT,
+    difference_weight: float = 1 - SSIM_WEIGHT,
+) -> Tensor:
+    """ssim_weight · clamp((1 − SSIM) / 2, 0, 1) + difference_weight · |x − y|, both averaged over the channels.
+
+    SSIM is that of Wang et al. (2004, eq. 13) with plain 3×3 means. The gradient is the prediction's alone, and has
+    none itself.
+
+    Args:
+        prediction: (B, C, H, W), each side at least 2.
+        target: of the same shape.
+
+    Returns:
+        (B, 1, H, W).
+    """
+    prediction = prediction.to(target.image.dtype)
+    return PhotometricFunction.apply(prediction, target, ssim_weight, difference_weight)
 
 
 class PhotometricError:
@@ -74,8 +153,6 @@ class PhotometricError:
 
     def __call__(self, prediction: Tensor) -> Tensor:
         """(B, 3, H, W) → error per pixel, (B, 1, H, W)."""
-        difference = torch.abs(self.target - prediction).mean(dim=1, keepdim=True)
         if self.statistics is None:
-            return difference
-        structure = ssim_loss(window_statistics(prediction), self.statistics).mean(dim=1, keepdim=True)
-        return SSIM_WEIGHT * structure + (1 - SSIM_WEIGHT) * difference
+            return torch.abs(self.target - prediction).mean(dim=1, keepdim=True)
+        return weighted_error(prediction, self.statistics)

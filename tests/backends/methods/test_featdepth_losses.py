@@ -104,16 +104,21 @@ def test_stereo(geometry):
             assert_close(found, geometry[f"stereo/T_source_target_{side}_flip{flip}"], GEOMETRY)
 
 
-def test_warping(backend, arrays, geometry):
-    """Points, where they lie, and what is sampled there by either reading of the grid."""
+def test_warping(backend, arrays, geometry, monkeypatch):
+    """Points, where they lie, and what is sampled there by either reading of the grid.
+
+    From the recorded inverse of K: it is a pseudo-inverse of single precision, which by itself moves samples by 9e-6.
+    """
     module = backend.module("geometry")
+    inverse = backend.tensor(geometry["K_inverse"][:, :3, :3])
+    monkeypatch.setattr(module, "invert_intrinsics", lambda K: inverse)
     depth = geometry["warp_depth"]
     np.testing.assert_array_equal(depth, arrays.smooth(f"{P}/warp_depth", (2, 1, 48, 64), (4, 5), 1.5, 20))
     K, T = backend.tensor(geometry["K"][:, :3, :3]), backend.tensor(geometry["warp_T"])
     points = module.backproject(backend.tensor(depth), K)
     found = backend.array(points)[:, :, ::17]
     assert_close(found, geometry["points"][:, :3], GEOMETRY)
-    grid = module.normalize(module.project(points, K, T, 48, 64), 48, 64)
+    grid = module.project(points, K, T, 48, 64)
     assert_close(backend.array(grid), geometry["normalised_pixels"], GEOMETRY)
     source = image_of(backend, geometry["source"], "float32")
     for align in (True, False):
