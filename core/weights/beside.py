@@ -11,39 +11,22 @@ from core.weights.stand_ins import Unknown
 
 STATE = "save only the state_dict of the network"
 # Modules that lead to the system, to other files or to programs.
-HARMFUL = frozenset(
-    (
-        *("_codecs", "_ctypes", "_operator", "_pickle", "_socket", "antigravity", "asyncio", "bdb"),
-        *(
-            "builtins",
-            "cPickle",
-            "cProfile",
-            "cloudpickle",
-            "code",
-            "codecs",
-            "codeop",
-            "commands",
-            "copyreg",
-        ),
-        *("ctypes", "dill", "distutils", "ftplib", "functools", "gc", "http", "imp", "importlib", "inspect"),
-        *("io", "marshal", "multiprocessing", "nt", "ntpath", "operator", "os", "pdb", "pickle", "pip"),
-        *("platform", "popen2", "posix", "posixpath", "profile", "pty", "requests", "runpy", "shutil"),
-        *("signal", "site", "smtplib", "socket", "subprocess", "sys", "tempfile", "threading", "timeit"),
-        *("types", "urllib", "webbrowser", "yaml"),
-    )
-)
+_HARMFUL = """
+    _codecs _ctypes _operator _pickle _socket antigravity asyncio bdb builtins cPickle cProfile
+    cloudpickle code codecs codeop commands copyreg ctypes dill distutils ftplib functools gc http imp
+    importlib inspect io marshal multiprocessing nt ntpath operator os pdb pickle pip platform popen2
+    posix posixpath profile pty requests runpy shutil signal site smtplib socket subprocess sys tempfile
+    threading timeit types urllib webbrowser yaml
+"""
+HARMFUL = frozenset(_HARMFUL.split())
 OLD_NAMES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # in pickles that Python 2 can read
 # What of such modules lies beside weights all the same.
-PLAIN = frozenset(
-    (
-        *(
-            f"builtins.{name}"
-            for name in ("bool", "bytearray", "complex", "dict", "float", "frozenset", "int")
-        ),
-        *(f"builtins.{name}" for name in ("list", "object", "range", "set", "slice", "str", "tuple")),
-        *("copyreg._reconstructor", "functools.partial", "types.SimpleNamespace"),
-    )
-)
+_PLAIN = """
+    builtins.bool builtins.bytearray builtins.complex builtins.dict builtins.float builtins.frozenset
+    builtins.int builtins.list builtins.object builtins.range builtins.set builtins.slice builtins.str
+    builtins.tuple copyreg._reconstructor functools.partial types.SimpleNamespace
+"""
+PLAIN = frozenset(_PLAIN.split())
 # Of the libraries that make tensors: what does so, or reads files.
 TENSORS = (
     "numpy",
