@@ -374,9 +374,12 @@ def kept_record(loaded: Any, name: str) -> dict[str, Any]:
         {} where there is none.
 
     Raises:
-        pickle.UnpicklingError: it is deeper or larger than options are, or refers to itself.
+        pickle.UnpicklingError: it is deeper or larger than options are, refers to itself, or is an object whose values
+            are not known, for options that count must not be passed over in silence.
     """
     value = loaded.get(name) if isinstance(loaded, dict) else None
+    if isinstance(value, Thing):
+        raise ContentError(f"its {name!r} is an object, which asks for {value.kind}", STATE)
     return _plain(value, [MAX_RECORD], MAX_DEPTH) if isinstance(value, dict) else {}
 
 

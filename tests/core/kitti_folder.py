@@ -1,9 +1,12 @@
 """A tiny folder in KITTI raw layout for tests: a stereo drive with scans, calibration, annotated depth."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from core.datasets.ground_truth import SparseDepth
 
 DATE = "2011_09_26"
 DRIVE = f"{DATE}/{DATE}_drive_0001_sync"
@@ -62,3 +65,16 @@ def write_annotated(root: Path, frame: int, camera: int = 2) -> np.ndarray:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
     return pixels
+
+
+def write_first_version(path: Path, maps: Sequence[SparseDepth]) -> None:
+    """Ground truth as it was written before its numbers were packed."""
+    np.savez_compressed(
+        path,
+        version=np.int32(1),
+        shapes=np.array([depth.shape for depth in maps], np.int32),
+        counts=np.array([depth.index.size for depth in maps], np.int32),
+        index=np.concatenate([depth.index for depth in maps]),
+        values=np.concatenate([depth.values for depth in maps]),
+        lines=np.array([depth.line for depth in maps]),
+    )

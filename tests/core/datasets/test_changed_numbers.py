@@ -1,6 +1,7 @@
 """Numbers of a file that are not those that were written: changed bits, and what single precision cannot hold."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 from PIL import Image
 
 from core.datasets.depth_files import read_depth, read_map, read_named_depth
-from core.datasets.ground_truth import SparseDepth, load_ground_truth, save_ground_truth
+from core.datasets.ground_truth import SparseDepth, load_ground_truth
 from core.datasets.hints.files import Coded, read_hint, write_hint
 from core.datasets.kitti import read_annotated_depth
 from core.errors import UserError
 from core.files.arrays import as_float32
 from core.files.images import load_image
+from tests.core.kitti_folder import write_first_version
 
 PIXELS = np.random.default_rng(0).integers(1, 1 << 14, (6, 9)).astype(np.uint16)
 READERS = {
@@ -100,10 +102,8 @@ def hint(path: Path) -> object:
 
 
 def truth(path: Path) -> object:
-    save_ground_truth(path, [SparseDepth.from_dense(np.ones((6, 9)), "a 1 l")])
-    with np.load(path) as file:
-        arrays = dict(file)
-    np.savez(path, **arrays | {"values": huge((54,))})
+    depth = SparseDepth.from_dense(np.ones((6, 9)), "a 1 l")
+    write_first_version(path, [replace(depth, values=huge((54,)))])  # later ones hold float32 alone
     return load_ground_truth(path)
 
 

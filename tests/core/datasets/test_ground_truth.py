@@ -22,7 +22,7 @@ from core.errors import UserError
 from core.evaluation.comparison import Known, mirror, resized_truth
 from core.options.needs import Listing, Needs, Preparation
 from core.options.protocols import PROTOCOLS
-from tests.core.kitti_folder import DRIVE, write_annotated, write_drive
+from tests.core.kitti_folder import DRIVE, write_annotated, write_drive, write_first_version
 from tests.tolerances import assert_close
 
 REAL_DRIVE = "2011_09_26/2011_09_26_drive_9001_sync"
@@ -179,19 +179,6 @@ def test_what_is_written_is_read(file, maps):
         np.testing.assert_array_equal(depth.dense(), original.dense())
     assert loaded[0].dense().shape == (6, 9) and (loaded[0].dense() > 0).sum() == loaded[0].index.size > 0
     assert [path.name for path in file.parent.iterdir()] == ["gt_depths.npz"]
-
-
-def write_first_version(path, maps):
-    """The file as it was written before its numbers were packed."""
-    np.savez_compressed(
-        path,
-        version=np.int32(1),
-        shapes=np.array([depth.shape for depth in maps], np.int32),
-        counts=np.array([depth.index.size for depth in maps], np.int32),
-        index=np.concatenate([depth.index for depth in maps]),
-        values=np.concatenate([depth.values for depth in maps]),
-        lines=np.array([depth.line for depth in maps]),
-    )
 
 
 def test_an_older_file_is_read_as_the_new_one(file, tmp_path, maps):

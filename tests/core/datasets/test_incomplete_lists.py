@@ -118,7 +118,7 @@ def test_validation_without_neighbours_keeps_the_ends(root):
 
 def test_otherwise_nothing_is_left_out(root):
     strict = dataclasses.replace(listing(root), drop_incomplete=False)
-    with pytest.raises(UserError, match=r"0000000005\.png: no such image .*line 5 of the split"):
+    with pytest.raises(UserError, match=r"0000000005\.png: no such image .*list\.txt, line 5"):
         open_dataset(options(Needs(frames=(0, 1)), strict), "train")
     strict = dataclasses.replace(strict, depth="annotated")
     dataset = open_dataset(options(Needs(depth=True), strict), "train")

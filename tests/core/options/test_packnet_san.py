@@ -124,4 +124,4 @@ def test_on_the_street(tmp_path, monkeypatch, arguments):
     last = f"{training.model_name}/models/weights_{training.num_epochs - 1}"
     assert evaluated.load_weights_folder.endswith(last) and rows.load_weights_folder.endswith(last)
     assert evaluated.load_weights_folder in report.disparities
-    assert rows.input_depth_points == [0.1, 1.0] and rows.output != evaluated.output
+    assert rows.input_depth_points == [0.1, 0.3, 1.0] and rows.output != evaluated.output

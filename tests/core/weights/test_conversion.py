@@ -109,13 +109,13 @@ def test_pth_needs_torch(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", ["f2", "f8"])
 @pytest.mark.parametrize("to", WRITERS)
 def test_types_and_strides(tmp_path: Path, to: str, dtype: str) -> None:
-    """Arrays that are views, as transposed ones are, and values that are no numbers."""
+    """Arrays that are views, as transposed ones are, and the smallest numbers and -0.0."""
     state = {
         name: np.asfortranarray(array.astype(dtype)) if array.ndim else array
         for name, array in random_state(ImageNetResNet(18)).items()
         if not name.startswith(("layer2.", "layer3.", "layer4."))  # larger, and of the same kinds
     }
-    state["fc.weight"][0, 0] = np.nan
+    state["fc.weight"][0, :3] = np.finfo(dtype).smallest_subnormal, -0.0, np.finfo(np.float16).max
     WRITERS[to](tmp_path / "a", state)
     assert_same_bits(read_state(tmp_path / "a")[0], state)
 

@@ -102,7 +102,7 @@ def test_pose_networks_are_found_in_the_folder(tmp_path: Path) -> None:
     options = model_options(tmp_path, {"encoder": OFFICIAL}, {})
     assert (options.pose_model_type, options.pose_model_input) == ("posecnn", "all")
     (tmp_path / "pose.safetensors").write_bytes(b"damaged")
-    with pytest.raises(UserError, match=r"pose\.safetensors: not a readable"):
+    with pytest.raises(UserError, match=r"pose\.safetensors: no file of weights"):
         model_options(tmp_path, {"encoder": OFFICIAL}, {})
     save_options(Monodepth2Options(), tmp_path / OPTIONS_FILE)  # then nobody asks the file
     assert model_options(tmp_path, {"encoder": OFFICIAL}, {}) == Monodepth2Options()

@@ -26,6 +26,7 @@ from core.weights.families.packnet import (
 )
 from core.weights.files import MAX_CHECKPOINT_BYTES
 from core.weights.folder import Folder, model_options
+from core.weights.pth import read_record
 from core.weights.sources import read_source
 from tests.core.packnet_files import Checkpoint, configuration, node
 from tests.core.payloads import PAYLOADS
@@ -373,4 +374,5 @@ def test_hostile_configurations(tmp_path: Path, kept: Raw) -> None:
     checkpoint.content["config"] = kept
     path = checkpoint.write(tmp_path / "bad.ckpt")
     with pytest.raises(UserError, match=r"bad\.ckpt: not a readable"):
+        read_record(path, "config")
         model_options(path, {}, {})

@@ -127,7 +127,7 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
     [
         [np.zeros(2)],
         {"w": [np.zeros(2)]},
-        {"w": {"deep": np.zeros(2)}},
+        {"w": {"deep": np.zeros(2)}, "v": {"deep": np.zeros(2)}},
         {"w": 3},
         {3: np.zeros(2)},
         {"w": np.array(["text"])},
