@@ -18,12 +18,12 @@ def check_weights(where: str, arrays: Mapping[str, np.ndarray]) -> None:
 
     Args:
         where: the file.
-        arrays: tensors alone: no counters, and none of the plain numbers beside them.
+        arrays: tensors; whole numbers alone (0-d) are counters.
 
     Raises:
         UserError: a tensor is not, unless that is accepted.
     """
-    whole = [name for name, array in arrays.items() if array.dtype.kind != "f"]
+    whole = [name for name, array in arrays.items() if array.dtype.kind != "f" and array.ndim > 0]
     if whole:
         impossible(
             "weight_values",

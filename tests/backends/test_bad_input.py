@@ -16,7 +16,7 @@ from core.datasets.splits import load_split
 from core.errors import UserError
 from core.weights.releases import VARIABLE
 from tests.backends.drive import STEPS, link_weights, tiny_training, training
-from tests.scripts import assert_says, listing, refused
+from tests.scripts import assert_says, listing, refused, run_here
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -142,14 +142,10 @@ def test_loss_is_not_a_number(backend, drive, tiny_trained, tmp_path, extension)
     state = checkpoint.read_weights(tiny_trained / name)
     bad = {key: array * np.float32("nan") for key, array in state.items() if array.dtype == np.float32}
     checkpoint.write_weights(weights / name, state | bad, {})
-    more = ["--load_weights_folder", weights]
-    message = refused(
-        "train.py",
-        *tiny_training(backend.name, drive, "runs", "run", *more),
-        folder=tmp_path,
-        here=True,
-        made="runs",
-    )
+    more = ["--load_weights_folder", weights, "--accept", "weight_values"]
+    done = run_here("train.py", *tiny_training(backend.name, drive, "runs", "run", *more), cwd=tmp_path)
+    accepted, message = done.stderr.splitlines()
+    assert done.returncode == 2 and accepted.startswith("accepted (weight_values): ")
     assert_says(message, "step 0", "colour nan", "change nan", "lower --learning_rate")
     lines = (drive / "splits" / "train_files.txt").read_text().splitlines()
     first = {lines[index] for index in drawn(drive)[:BATCH]}
@@ -274,4 +270,4 @@ def test_no_result_of_weights_with_nan(backend, drive, spoilt_weights, tmp_path)
         ("evaluate_depth.py", [*given, "--save_pred_disps", "--no_eval"]),
     ):
         message = refused(script, *where, *words, folder=tmp_path, here=True)
-        assert_says(message, spoilt_weights, "disparity", "values are not finite", "the weights are damaged")
+        assert_says(message, spoilt_weights, "depth.body.weight holds numbers that are not finite (1 of ")

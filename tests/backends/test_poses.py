@@ -180,7 +180,9 @@ def test_evaluation_of_a_drive(backend, drive, sequence, trained, tmp_path):
     """Weights → motions, trajectory, errors, picture; the saved motions and trajectory give the same errors."""
     folder = link_weights(trained, tmp_path / "weights")
     printed = succeeds("evaluate_pose.py", *evaluation(backend, sequence, folder), here=True)
-    assert_says(printed, "sequence 09 | 4 frames", "Trajectory error: ", "scale_7dof |")
+    # A network that has hardly been trained may drive backwards, to which no scale fits.
+    assert "Trajectory error: " in printed or "there is no trajectory error" in printed
+    assert_says(printed, "sequence 09 | 4 frames", "scale_7dof |")
     new = {path.name for path in folder.iterdir()} - {path.name for path in trained.iterdir()}
     assert new == {"poses.npy", "trajectory_09.txt", "odometry_09.json", "path_09.png"}
 
@@ -199,9 +201,9 @@ def test_evaluation_of_a_drive(backend, drive, sequence, trained, tmp_path):
     assert again["alignments"] == report["alignments"] and again["snippet_ate"] == report["snippet_ate"]
     evaluate_pose.main([str(w) for w in ("--trajectory", folder / "trajectory_09.txt", *truth)])
     again = json.loads((tmp_path / "again" / "odometry_trajectory_09.json").read_text())
-    assert again["alignments"]["scale"]["ate"] == pytest.approx(
-        report["alignments"]["scale"]["ate"], rel=1e-6
-    )
+    for name, errors in report["alignments"].items():
+        found, expected = again["alignments"][name]["ate"], errors["ate"]
+        assert found == (expected if expected is None else pytest.approx(expected, rel=1e-6))
 
 
 def test_the_renderers_own_poses_have_no_error(drive, tmp_path):

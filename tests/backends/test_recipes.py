@@ -21,6 +21,7 @@ HEIGHT, WIDTH = 64, 64
 # What the tests replace; the reader of the data set is a real one's own.
 REPLACED = (
     "model_name",
+    "keep_moments",
     "split",
     "height",
     "width",

@@ -195,7 +195,9 @@ def test_a_batch_that_gives_no_finite_loss_is_kept(backend, drive, runs, monkeyp
     dataset = trainer.train_set if where == "training" else trainer.val_set
     said = [dataset.describe(int(index)) for index in kept["index"]]
     assert all(line in found[1] for line in said), (said, found[1])
-    again = tiny_trainer(backend, drive, runs, "again", "--load_weights_folder", folder)
+    again = tiny_trainer(
+        backend, drive, runs, "again", "--load_weights_folder", folder, "--accept", "weight_values"
+    )
     with pytest.raises(UserError, match=re.escape(found[1])):
         if where == "training":
             again.train_step(1, [kept])
@@ -232,4 +234,5 @@ def test_a_stuck_scale_is_said(backend, drive, runs, capsys):
     trainer.method.losses = far
     trainer.run()
     warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
-    assert len(warnings) == 1 and "scale 1 predicts max_depth for every pixel" in warnings[0]
+    assert len(warnings) == 2 and "scale 1 predicts max_depth for every pixel" in warnings[0]
+    assert "scale 0 predicts one depth (sigmoid 0.500) for every pixel" in warnings[1]
