@@ -17,12 +17,14 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
+import numpy as np
 from PIL import Image
 
 import train
 from core.files import plain_yaml
 from core.files.whole import EXTENSIONS
 from tests.backends.drive import make_drive, training
+from tests.core.cameras.test_calibration import KALIBR
 from tests.core.streets import short
 from tests.readmes import READMES, ROOT, Command, commands
 from tests.scripts import run_here
@@ -52,6 +54,17 @@ ABSENT = {
     "--precision": "16 bits",
     "--known_poses": "poses of own images: tests/backends/test_known_poses.py",
 }
+# Options that name what must be there.
+NEEDED = ("--data_path", "--load_weights_folder", "--image_path", "--calibration", "--config", "--trajectory")
+NEEDED += (
+    "--ground_truth",
+    "--ext_poses_to_eval",
+    "--ext_disp_to_eval",
+    "--gt_depth",
+    "--seg_mask",
+    "--input_depth",
+)
+ALONE = ("convert_weights.py", "visualize_disparities.py")  # whose first word does
 SCRIPTS_LEFT_OUT = {"check_parity.py": "both backends: tests/slow/test_certificate.py"}
 
 
@@ -75,6 +88,13 @@ def make_world(folder: Path, backend: str) -> None:
     shutil.copytree(folder / "made" / "both" / "models" / "weights_initial", folder / "WEIGHTS")
     for name in ("configs", "splits"):
         (folder / name).symlink_to(ROOT / name)
+    (folder / "camchain.yaml").write_text(KALIBR)
+    (folder / "poses").mkdir()
+    for name in ("result.txt", "poses/09.txt"):
+        (folder / name).write_text("".join(f"1 0 0 {n * n / 100} 0 1 0 0 0 0 1 {n}\n" for n in range(30)))
+    motions = np.tile(np.eye(4), (29, 1, 1))
+    motions[:, 2, 3] = -1  # T_next_current of a camera that goes ahead
+    np.save(folder / "poses.npy", motions)
 
 
 def missing(command: Command, world: Path) -> str:
@@ -86,21 +106,11 @@ def missing(command: Command, world: Path) -> str:
     for word, reason in ABSENT.items():
         if word in command.words or any(Path(one).name == word for one in command.words[:1]):
             return reason
+    alone = command.arguments[:1] if command.script in ALONE else []
+    if alone and not alone[0].startswith("-") and not (world / alone[0]).exists():
+        return f"{alone[0]}: not here"
     for option, value in zip(command.words, command.words[1:], strict=False):
-        needed = option in (
-            "--data_path",
-            "--load_weights_folder",
-            "--image_path",
-            "--calibration",
-            "--config",
-        )
-        needed = needed or option in (
-            "--trajectory",
-            "--ground_truth",
-            "--ext_poses_to_eval",
-            "--ext_disp_to_eval",
-        )
-        if needed and not value.startswith("runs/") and not (world / value).exists():
+        if option in NEEDED and not value.startswith("runs/") and not (world / value).exists():
             return f"{value}: not here"
     if "--model_name" in command.words and command.script == "predict.py":
         return "weights from the network"
@@ -130,12 +140,10 @@ def shortened(command: Command, backend: str, world: Path) -> list[str]:
         else:
             words += [option, value]
     started = [start for word in words if word.endswith(".yml") for start in _starts(world / word)]
-    for number, word in [*enumerate(words), *((len(words), start) for start in started)]:
+    for word in [*words, *started]:
         weights = word.startswith("runs/") and "/models/" in word
         if weights and not (world / word).is_dir():  # the line that trains it was short, or left out
             shutil.copytree(world / "WEIGHTS", world / word)
-        if word == "WEIGHTS/disps_eigen_split.npy":
-            words[number] = "WEIGHTS/disps_splits_split.npy"
     return words
 
 
@@ -152,7 +160,7 @@ def main() -> int:
         "--readme", default="README.md", help="such as configs/packnet/README.md; all: every one"
     )
     parser.add_argument("--backend", choices=list(EXTENSIONS), default="torch")
-    parser.add_argument("--script", help="only the lines of this one, such as predict.py")
+    parser.add_argument("--script", nargs="+", help="only the lines of these, such as predict.py")
     options = parser.parse_args()
     names = [path for path in READMES if options.readme in ("all", str(path.relative_to(ROOT)))]
     done, faults = Counter[str](), 0
@@ -161,7 +169,7 @@ def main() -> int:
             world = Path(name)
             make_world(world, options.backend)
             for command in commands(readme):
-                if not command.whole or (options.script and command.script != options.script):
+                if not command.whole or (options.script and command.script not in options.script):
                     continue
                 where = f"{readme.relative_to(ROOT)}:{command.number}: {' '.join(command.words)}"
                 if reason := missing(command, world):
