@@ -25,6 +25,7 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 # Names of images: a number, with zeros up to its width, and text around it.
 NAME_FORMAT = re.compile(r"(?P<before>[^{}]*)\{(?::(?:0(?P<width>[0-9]{1,2}))?d?)?\}(?P<after>[^{}]*)")
 # Of the two cameras, below the folder of a sequence; the first pair that is there counts.
+MOST_FOLDERS = 100_000  # below a data folder; the largest collections have a fifth
 STEREO_FOLDERS = (
     ("left", "right"),
     ("Left", "Right"),
@@ -230,14 +231,26 @@ def _name_pattern(name_format: str) -> re.Pattern[str]:
 
 
 def folders_below(root: Path) -> Iterator[Path]:
-    """A folder and all below it in natural order; hidden ones are left out, links followed once."""
-    seen = set()
+    """A folder and all below it in natural order; hidden ones are left out, links followed once.
+
+    A link to a folder that the root lies in, such as `/`, is not followed: what is there does not belong to it.
+
+    Raises:
+        UserError: there are far more folders than data have.
+    """
+    seen: set[str] = set()
+    around = {str(folder) for folder in Path(os.path.realpath(root)).parents}
     for name, folders, _ in os.walk(root, followlinks=True):
         folders[:] = sorted((f for f in folders if not f.startswith(".")), key=natural_key)
         real = os.path.realpath(name)
-        if real in seen:
+        if real in seen or real in around:
             folders.clear()
             continue
+        if len(seen) == MOST_FOLDERS:
+            raise UserError(
+                f"{root}: more than {MOST_FOLDERS} folders, such as {name}; name the folder of the data, "
+                "or remove the link that leads out of it"
+            )
         seen.add(real)
         yield Path(name)
 

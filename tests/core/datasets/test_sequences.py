@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 import make_split
+from core.datasets import sequences
 from core.datasets.frame_names import frame_numbers
 from core.datasets.sequences import find_sequences, read_sequence
 from core.datasets.splits import SplitLine, load_split
@@ -282,3 +283,25 @@ def test_the_size_of_a_photo_held_upright(tmp_path):
     for name in ("1.jpg", "2.png"):
         Image.fromarray(noise(20, 40, 0)).save(tmp_path / name, exif=exif)
     assert read_sequence(tmp_path).image_size() == (40, 20)
+
+
+@pytest.mark.parametrize("target", ["/", "..", "../..", "../ride", "."])
+def test_links_that_lead_around(tmp_path, target):
+    """Whatever a data set's archive holds: the way through the whole disk would take minutes or never end."""
+    data = tmp_path / "above" / "data"
+    write_images(data / "ride", ["1.png", "2.png"])
+    write_images(tmp_path / "above" / "others", ["1.png"])
+    write_images(tmp_path / "elsewhere", ["1.png"])
+    (data / "ride" / "link").symlink_to(target)
+    (data / "far").symlink_to(tmp_path / "elsewhere")
+    assert sorted(find_sequences(data)) == ["far", "ride"]
+
+
+def test_far_too_many_folders(tmp_path, monkeypatch):
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+    monkeypatch.setattr(sequences, "MOST_FOLDERS", 4)
+    with pytest.raises(
+        UserError, match=r"more than 4 folders, such as .*; name the folder of the data, or remove"
+    ):
+        find_sequences(tmp_path)
