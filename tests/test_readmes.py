@@ -122,6 +122,31 @@ def test_every_training_has_a_run_of_its_own(name: str, monkeypatch: pytest.Monk
         trained[run] = command.words
 
 
+# What refuses to write where something is, and the option, or the first of them, that says where.
+REFUSING = {
+    "make_rays.py": ("output",),
+    "make_split.py": ("output", "data_path"),
+    "convert_weights.py": ("output",),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_line_is_refused_what_an_earlier_one_wrote(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    written: dict[tuple[str, object], int] = {}
+    for command in of_scripts(name):
+        if not command.whole or command.script not in REFUSING or "--force" in command.words:
+            continue
+        found = settings(command)
+        place = next(
+            (found[option] for option in REFUSING[command.script] if found[option] is not None), None
+        )
+        if place is not None:
+            where = f"{name}:{command.number}: {' '.join(command.words)}"
+            before = written.setdefault((command.script, place), command.number)
+            assert before == command.number, f"{where}: also line {before}"
+
+
 def test_there_are_many() -> None:
     found = [command for readme in READMES for command in commands(readme)]
     assert len(found) > 250 and sum(command.whole for command in found) > 100
