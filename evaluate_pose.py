@@ -36,6 +36,7 @@ def evaluate_weights(options: PoseEvaluationOptions, folder: Path) -> None:
     """Predicts the motions of a sequence, writes them and their path into a folder, and compares."""
     import numpy as np
 
+    from core.files.inputs import require_no_input
     from core.odometry.report import match_frames, numbered_alike
     from core.odometry.trajectories import Trajectory, chain, save_motions, write_trajectory
 
@@ -50,6 +51,8 @@ def evaluate_weights(options: PoseEvaluationOptions, folder: Path) -> None:
             read_truth(ground_truth_file(options, lines[0].folder), sequence, len(frames)), standing
         )
         match_frames(name, standing, truth)
+    results = [folder / file for file in ("poses.npy", f"trajectory_{name}.txt", f"odometry_{name}.json")]
+    require_no_input(options, results=results)
     T_next_current = predict(options, lines)
     trajectory = Trajectory(frames, chain(T_next_current))
     save_motions(folder / "poses.npy", T_next_current)

@@ -10,6 +10,9 @@ from core.options.parsing import parse
 def main(argv: list[str] | None = None) -> None:
     """Parses, computes, writes, reports."""
     options = parse(RayOptions, argv, __doc__ or "")
+    from core.files.inputs import require_no_input
+
+    require_no_input(options, "output", "picture")
     output = Path(options.output)
     picture = Path(options.picture or output.with_suffix(".png"))
     for path in (output, picture):

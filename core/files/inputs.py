@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.errors import UserError, say
+from core.faults import why_not_read
 from core.files.regular import read_text
 
 VIDEO_EXTENSIONS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
@@ -111,7 +112,7 @@ def _listed_images(path: Path) -> list[Path]:
     try:
         lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a list of images: {error}") from None
+        raise UserError(f"{path}: cannot be read as a list of images: {why_not_read(error)}") from None
     images: dict[Path, None] = {}  # each once, in their order
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -193,12 +194,13 @@ def numbered_stems(images: list[Path], output: str | None) -> dict[Path, Path]:
     return {image: Path(output or image.parent) / name for image, name in zip(images, names, strict=True)}
 
 
-def require_no_input(options: Any, *names: str) -> None:
+def require_no_input(options: Any, *names: str, results: Iterable[Path] = ()) -> None:
     """Makes sure that no result replaces what the same command reads.
 
     Args:
         options: a dataclass; every text in it that is a file, or a folder of weights, counts as read.
         names: of the options that name files to write.
+        results: files in the folder that `output` names.
 
     Raises:
         UserError: two options name one file, or one the file of a checkpoint in the folder that another names.
@@ -207,9 +209,9 @@ def require_no_input(options: Any, *names: str) -> None:
     read = {
         name: Path(value) for name, value in values.items() if isinstance(value, str) and name not in names
     }
-    for name in names:
-        path = None if values[name] is None else Path(values[name])
-        if path is None or not path.is_file():
+    named = [(name, Path(values[name])) for name in names if values[name] is not None]
+    for name, path in [*named, *(("output", path) for path in results)]:
+        if not path.is_file():
             continue
         for other, source in read.items():
             inside = source.is_dir() and path.resolve().parent == source.resolve() and _is_of_checkpoint(path)

@@ -149,6 +149,8 @@ def _open_scalars(path: Path, first_step: int) -> TextIO:
     """`scalars.jsonl`, to be continued after so many steps."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: is no regular file; remove it")
         if first_step and path.is_file():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
             write_text(path, "".join(line for line in lines if _is_before(line, first_step)))
@@ -165,7 +167,12 @@ def _is_before(line: str, step: int) -> bool:
     """Whether a line of `scalars.jsonl` is whole and of an earlier step."""
     try:
         return line.endswith("\n") and json.loads(line)["step"] < step
-    except (ValueError, TypeError, KeyError):  # the process was killed while it wrote the line
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        RecursionError,
+    ):  # the process was killed while it wrote the line
         return False
 
 

@@ -135,3 +135,18 @@ def test_colours() -> None:
     assert (
         shown[1, 1].tolist() == [128, 128, 128] and shown[0, 0].sum() < shown[0, 1].sum() < shown[1, 0].sum()
     )
+
+
+@pytest.mark.parametrize("option", ["output", "picture"])
+def test_what_is_read_is_not_replaced(tmp_path: Path, option: str) -> None:
+    """Not even with --force."""
+    path = tmp_path / "rays.npz"
+    make("--camera pinhole --parameters 80 80 31.5 23.5 --height 48 --width 64 --output {}", path)
+    before = path.read_bytes()
+    written = path if option == "output" else tmp_path / "other.npz"
+    with pytest.raises(UserError, match=rf"option {option}: .*rays\.npz belongs to --template"):
+        make(
+            "--template {} --height 48 --width 64 --force --output {} --picture {}",
+            *(path, written, path if option == "picture" else tmp_path / "a.png"),
+        )
+    assert path.read_bytes() == before

@@ -230,6 +230,18 @@ def test_true_poses_of_unclear_images(video: Path) -> None:
         )
 
 
+def test_the_truth_is_not_replaced_by_the_path(video: Path) -> None:
+    """It may lie where results go, and be called as one."""
+    truth = video / "weights" / "trajectory_ride.txt"
+    truth.write_text((video / "ride/poses.txt").read_text())
+    before = truth.read_text()
+    with pytest.raises(
+        UserError, match=r"trajectory_ride\.txt belongs to --ground_truth, and the result would"
+    ):
+        evaluate_pose.main([*words(video), "--ground_truth", str(truth)])
+    assert truth.read_text() == before and list(truth.parent.iterdir()) == [truth]
+
+
 def broken(video: Path, what: str) -> None:
     """Breaks the video in one way."""
     folder = video / "ride"

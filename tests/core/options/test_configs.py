@@ -124,6 +124,27 @@ def test_kitti_recipe(tmp_path, monkeypatch, mode):
     assert evaluations[1].load_weights_folder.endswith("1024x320/models/weights_4")
 
 
+@pytest.mark.parametrize("script", ["monodepthv2/mdp.sh", "sc_depth/train.sh", "packnet/train.sh"])
+def test_a_script_again_goes_on_with_the_runs_that_are_there(tmp_path, script):
+    """On the street: what has begun is resumed, which leaves what is finished as it is."""
+    logs = tmp_path / "logs"
+
+    def trainings():
+        recorded = commands(tmp_path, script=ROOT / "configs" / script, LOG_DIR=str(logs))
+        return [words for words in recorded if words[0] == "train.py"]
+
+    first = trainings()
+    names = [words[words.index("--model_name") + 1] for words in first]
+    assert names and not any("--resume" in words or "--overwrite" in words for words in first)
+    (tmp_path / "commands").unlink()
+    (logs / names[0]).mkdir(parents=True)
+    (logs / names[0] / "run.json").touch()
+    again = trainings()
+    assert len(again) == len(first) and ["--resume" in words for words in again] == [
+        name == names[0] for name in names
+    ]
+
+
 @pytest.mark.parametrize("arguments", [[], ["--long"]])
 @pytest.mark.parametrize("backend", ["torch", "paddle"])
 def test_demo(tmp_path, monkeypatch, backend, arguments):

@@ -1,6 +1,7 @@
 """The log of a run: lines, files, a board's writer."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,27 @@ def test_a_continued_log_reads_as_one_run(tmp_path: Path) -> None:
         for step in (3, 4):
             log.scalars(step, "train", {"loss": step})
     assert [(line["step"], line["values"]["loss"]) for line in lines(tmp_path)] == [(n, n) for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    "odd", ["\0" * 5000, "[" * 20_000, "7", "[1]", '{"step": null}', '{"step": ' + "9" * 5000 + "}"]
+)
+def test_what_a_power_cut_left_in_the_middle(tmp_path: Path, odd: str) -> None:
+    """Zero bytes where lines were, as a disk leaves them, or what no log says."""
+    with RunLog(tmp_path, total_steps=9) as log:
+        log.scalars(0, "train", {"loss": 0})
+    with (tmp_path / "scalars.jsonl").open("a") as file:
+        file.write(f"{odd}\n")
+    with RunLog(tmp_path, total_steps=9, first_step=3) as log:
+        log.scalars(3, "train", {"loss": 3})
+    assert [line["step"] for line in lines(tmp_path)] == [0, 3]
+
+
+@pytest.mark.parametrize("first_step", [0, 3])
+def test_a_pipe_in_place_of_the_numbers(tmp_path: Path, first_step: int) -> None:
+    os.mkfifo(tmp_path / "scalars.jsonl")
+    with pytest.raises(UserError, match=r"scalars\.jsonl: is no regular file; remove it"):
+        RunLog(tmp_path, 9, first_step=first_step)
 
 
 def test_a_process_that_helps_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
