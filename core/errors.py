@@ -25,12 +25,27 @@ def run(main: Callable[[list[str] | None], None]) -> NoReturn:
     """
     with contextlib.suppress(AttributeError, ValueError):
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # any name can be printed
-    code = _run(main)
+    with contextlib.redirect_stdout(_Shown(sys.stdout) if sys.stdout else sys.stdout):
+        code = _run(main)
     try:
         sys.stdout.flush()
     except OSError as error:
         code = _output_failed(error)
     sys.exit(code)
+
+
+class _Shown:
+    """Standard output without what a terminal obeys: what is in files, and their names, may hold it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Writes it, its lines and tabs as they are."""
+        return int(self._stream.write(faults.harmless(text)))
 
 
 def _run(main: Callable[[list[str] | None], None]) -> Any:

@@ -21,6 +21,8 @@ REQUIREMENTS = ("requirements.txt", "requirements-extras.txt", "requirements-onn
 ENVIRONMENTS = (ROOT / ".venv" / "bin" / "python", ROOT / ".venv" / "Scripts" / "python.exe")
 DISTRIBUTIONS = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "PyYAML", "paddle": "paddlepaddle"}
 OURS = ("core", "backends", "benchmarks", "tests")
+# What moves a cursor, changes colours, or turns the direction of text; not the ends of lines, and tabs.
+OBEYED = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")
 
 # The cure of what the system says of a file.
 CURES = {
@@ -72,6 +74,11 @@ def printable(text: str, line: int = LINE) -> str:
     text = _shortened(text, 100 * line)
     text = re.sub(rf"\S{{{WORD + 1},}}", lambda word: _shortened(word[0], WORD), " ".join(text.splitlines()))
     return "".join(c if c.isprintable() else "?" for c in _shortened(text.replace("\t", " "), line))
+
+
+def harmless(text: str) -> str:
+    """A text of any length, with a question mark for what a terminal would obey."""
+    return OBEYED.sub("?", text)
 
 
 def _shortened(text: str, length: int) -> str:
@@ -130,6 +137,12 @@ def in_words(error: BaseException) -> tuple[str, str]:
     text = (found.strerror if found is not None else None) or str(error) or type(error).__name__
     network = isinstance(error, ConnectionError | TimeoutError) or type(error).__module__ in NETWORK
     return printable(text, WORD), "check the network" if network else "check the path and the disk"
+
+
+def why_not_read(error: BaseException) -> str:
+    """The rest of "FILE: cannot be read: ": what the system says comes in its words, with the cure."""
+    of_system = isinstance(error, OSError) and error.errno is not None
+    return "; ".join(in_words(error)) if of_system else str(error)
 
 
 def why_not_written(error: BaseException, place: Path, needed: int | None = None) -> str:

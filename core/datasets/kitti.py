@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files.images import open_image
 from core.files.regular import open_regular, read_text
 from core.plausibility.cameras import check_projections, check_rotation
@@ -103,7 +104,7 @@ class CalibrationFile:
         except FileNotFoundError as error:
             raise UserError(f"{path}: no such calibration; {cure}") from error
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read as a calibration: {error}") from error
+            raise UserError(f"{path}: cannot be read as a calibration: {why_not_read(error)}") from error
         self.entries: dict[str, str] = {}
         for line in text.splitlines():
             key, colon, values = line.partition(":")
@@ -158,7 +159,7 @@ def read_scan(path: Path) -> np.ndarray:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such scan; unpack the velodyne_points of that drive there") from error
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+        raise UserError(f"{path}: cannot be read: {why_not_read(error)}") from error
     if size == 0 or size % (4 * FLOATS_PER_POINT) != 0:
         cure = other_layout(content) or "copy it again"
         raise UserError(f"{path}: truncated scan: {size} bytes are no whole number of points; {cure}")

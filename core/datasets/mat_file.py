@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files.regular import open_regular
-from core.weights.files import CURE, reason_of, unreadable
+from core.weights.files import CURE, unreadable
 
 MAX_BYTES = 16 << 20  # of a file, and of what it unpacks to
 HEADER_BYTES = 128
@@ -45,7 +46,7 @@ def read_mat_array(path: Path, name: str, cure: str = CURE) -> np.ndarray:
         with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {reason_of(error)}; {cure}") from None
+        raise UserError(f"{path}: cannot be read: {why_not_read(error)}") from None
     try:
         return _find(content, name)
     except (ValueError, struct.error, zlib.error, MemoryError) as error:

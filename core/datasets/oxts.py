@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files.regular import read_text
 
 EARTH_RADIUS = 6378137.0  # metres, of KITTI's Mercator projection
@@ -27,7 +28,9 @@ def read_packet(path: Path) -> np.ndarray:
     try:
         values = np.array([float(word) for word in read_text(path, "utf-8").split()])
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as an oxts packet: {error}; copy it again") from None
+        raise UserError(
+            f"{path}: cannot be read as an oxts packet: {why_not_read(error)}; copy it again"
+        ) from None
     pose = values[:6]
     if len(values) != PACKET_NUMBERS or not (np.isfinite(pose) & (np.abs(pose) <= PACKET_LIMITS)).all():
         raise UserError(

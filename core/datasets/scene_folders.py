@@ -22,6 +22,7 @@ from core.datasets.known_poses import Intrinsics
 from core.datasets.sequences import images_in
 from core.datasets.splits import LISTS
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files.images import BadImageError, image_size
 from core.files.regular import open_regular, read_text
 from core.files.whole import write_text
@@ -89,7 +90,7 @@ def read_scenes(path: Path, folder: Path) -> list[str]:
             f"{path}: no such list; write the name of a scene per line; check --data_path"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a list of scenes: {error}") from None
+        raise UserError(f"{path}: cannot be read as a list of scenes: {why_not_read(error)}") from None
     names: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not (name := line.strip()):
@@ -246,7 +247,9 @@ def read_frame_index(path: Path, count: int) -> list[int]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such index of frames; {INDEX_CURE}, or leave the index out") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as an index of frames: {error}; {INDEX_CURE}") from None
+        raise UserError(
+            f"{path}: cannot be read as an index of frames: {why_not_read(error)}; {INDEX_CURE}"
+        ) from None
     for word in words:
         if not (word.isascii() and word.isdigit() and len(word) < 10 and int(word) < count):
             raise UserError(

@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files import plain_yaml
 from core.files.regular import read_text
 
@@ -199,7 +200,7 @@ def read_split_file(path: Path) -> Lines:
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a split list: {error}") from error
+        raise UserError(f"{path}: cannot be read as a split list: {why_not_read(error)}") from error
     rows = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
     lines = [_parse_line(path, number, words) for number, words in rows if words]
     if not lines:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from PIL import Image
 
 from core.disparity import resize_map
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files.arrays import save_array, write_json
 from core.files.images import encoded
 from core.files.regular import read_text
@@ -73,7 +73,7 @@ def _read_unit(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(read_text(path, "utf-8", 1 << 20))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read: {error}; remove it") from None
+        raise UserError(f"{path}: cannot be read: {why_not_read(error)}; remove it") from None
     return content if isinstance(content, dict) else {}
 
 
@@ -86,7 +86,7 @@ def load_disparities(path: Path, mapped: bool = False) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, or holds something else.
     """
-    if not os.path.exists(path):
+    if not Path(path).exists():
         raise UserError(f"{path}: no such file; evaluate_depth.py --save_pred_disps writes one")
     disparities = map_npy(path, CURE) if mapped else read_npy(path, CURE, MAX_BYTES)
     maps = disparities.ndim == 3 and 0 not in disparities.shape[1:]

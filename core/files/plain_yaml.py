@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files.regular import open_regular
 
 MAX_BYTES = 64 << 10  # all options take four thousand
@@ -45,7 +46,7 @@ def read(path: Path, what: str = "not valid YAML", cure: str = "") -> Any:
     try:
         return parse(read_text(path))
     except OSError as error:
-        raise UserError(f"{path}: {what}: {error.strerror}{cure}") from None
+        raise UserError(f"{path}: {what}: {why_not_read(error)}{cure}") from None
     except NotPlainError as error:
         raise UserError(f"{path}: {what}: {error}{cure}") from None
 

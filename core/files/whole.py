@@ -342,6 +342,9 @@ def find_weights(
     files = {name: find_file(folder, name, extension) or others.get(name) for name in names}
     missing = [f"{name}{extension}" for name, path in files.items() if path is None]
     if missing:
+        odd = next((path for path in map(folder.joinpath, missing) if path.exists()), None)
+        if odd is not None:
+            raise UserError(f"{odd}: is no regular file; write or download it again")
         inside = (path.name for path in folder.iterdir()) if folder.is_dir() else others
         present = sorted(name for name in inside if not name.startswith("."))
         raise UserError(f"{folder}: lacks {', '.join(missing)}; it holds {', '.join(present) or 'nothing'}")

@@ -4,13 +4,13 @@ A trajectory is `T_world_camera`: the pose of each frame, camera to world. A mot
 points of camera t to camera t + 1, which is T_source_target of the target t and the source t + 1.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files.arrays import require_finite, save_array
 from core.files.regular import read_text
 from core.files.whole import write_text
@@ -89,7 +89,7 @@ def read_trajectory(path: Path) -> Trajectory:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file of poses; KITTI's lie in poses/ of the odometry set") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a file of poses: {error}") from None
+        raise UserError(f"{path}: cannot be read as a file of poses: {why_not_read(error)}") from None
     lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
     lines = [(number, words) for number, words in lines if words]
     if not lines:
@@ -190,7 +190,7 @@ def load_motions(path: Path) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, or holds something else.
     """
-    if not os.path.exists(path):
+    if not Path(path).exists():
         raise UserError(f"{path}: no such file; evaluate_pose.py writes poses.npy")
     array = read_npy(path, "save it with np.save", MAX_MOTIONS_BYTES)
     if array.dtype.kind != "f":

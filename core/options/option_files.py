@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files import plain_yaml
 
 PLAIN = (".txt", ".ini", ".cfg", ".conf")
@@ -41,7 +42,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         text = plain_yaml.read_text(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot read the options: {error.strerror}") from None
+        raise UserError(f"{path}: cannot read the options: {why_not_read(error)}") from None
     except plain_yaml.NotPlainError as error:
         raise UserError(f"{path}: cannot be options: {error}; check the path") from None
     return _plain(path, text) if is_plain(path) else _yaml(path, text)

@@ -339,6 +339,8 @@ def _hint(name: str, options_class: type, more: Iterable[str] = (), prefix: str 
     if plain in shaping and "load_weights_folder" in fields:
         return ": an option of train.py; here it follows from the weights folder: leave it out"
     nearest = difflib.get_close_matches(name, [*fields, *more], n=1)
+    if nearest and prefix and nearest[0] in fields and fields[nearest[0]].positional:
+        return f": {nearest[0].upper()} is given alone, without a name before it"
     if nearest:
         return f": did you mean {prefix}{nearest[0]}?"
     for script, known in (

@@ -4,12 +4,11 @@ What a command accepts holds for its whole process; `core.options.parsing` says 
 Imports no NumPy, for the options name the checks.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from core.errors import UserError
+from core.errors import UserError, say
 
 # By name: what is looked at.
 CHECKS = {
@@ -135,11 +134,11 @@ def impossible(check: str, message: str) -> None:
         raise UserError(message + (f"; or --accept {check}" if _current.offered else ""))
     said = any(other.check == check and other.accepted for other in _current.found)
     if _current.add(finding) and not _current.collects and not said:
-        print(f"accepted ({check}): {message}", file=sys.stderr)
+        say(f"accepted ({check}): {message}")
 
 
 def unlikely(check: str, message: str) -> None:
     """What data hardly are: a warning, printed once; not where it is accepted."""
     finding = Finding(check, message, False, check in _current.accepted)
     if _current.add(finding) and not finding.accepted and not _current.collects:
-        print(f"warning: {message}" + (f" (--accept {check})" if _current.offered else ""), file=sys.stderr)
+        say(f"warning: {message}" + (f" (--accept {check})" if _current.offered else ""))

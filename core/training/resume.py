@@ -20,6 +20,7 @@ from typing import Any
 
 from core.datasets.splits import Lines
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files.whole import move_aside, restore_folders, write_text
 from core.training.processes import Processes
 
@@ -126,7 +127,7 @@ class Run:
             ) from None
         except UNREADABLE as error:
             raise UserError(
-                f"{path}: not the record of a run ({error}); start anew without --resume"
+                f"{path}: not the record of a run ({why_not_read(error)}); start anew without --resume"
             ) from None
 
     def write(self, run_folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import UserError
+from core.faults import why_not_read
 
 # Of one file: the largest networks here have half a GiB. Some formats are held in memory three times.
 MAX_FILE_BYTES = 1088 << 20
@@ -50,8 +51,10 @@ def open_plain(path: Path, limit: int | None = None) -> tuple[BinaryIO, int]:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file of weights; {CHECK_PATH}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot read the weights: {reason_of(error)}; {CHECK_PATH}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {why_not_read(error)}") from None
+    except ValueError:  # a zero byte
+        raise UserError(f"{printable(str(path))}: is no name of a file; {CHECK_PATH}") from None
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)

@@ -14,6 +14,7 @@ import pytest
 from core import faults
 from core.errors import NO_READER, UserError, run
 from core.files.whole import write_atomically, write_bytes, write_folder_atomically
+from core.plausibility import checks
 from core.training.log import RunLog
 from core.weights.h5 import write_h5
 from core.weights.safetensors_file import write_safetensors
@@ -444,6 +445,24 @@ def test_messages_are_a_line_of_printable_text(ended, name: str, kind: type[Exce
     said = ended(fail(error), 130 if kind is KeyboardInterrupt else 2)
     assert said.startswith("file ")
     assert said.endswith("or take another" if kind is OSError else "damaged; copy it")
+
+
+@pytest.mark.parametrize("name", HOSTILE[:7], ids=lambda name: repr(name[:10]))
+def test_what_is_printed_is_obeyed_by_no_terminal(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """Tables and summaries name drives and images, too, and warnings of checks say what is in lists."""
+
+    def main(argv: list[str] | None) -> None:
+        print(f"640×192\t{name}\nlast")
+        checks.begin(None)
+        checks.unlikely("kitti_rig", f"{name}: odd")
+
+    with pytest.raises(SystemExit) as exit_:
+        run(main)
+    said = capsys.readouterr()
+    first, last = said.out.rstrip("\n").split("\n")
+    assert exit_.value.code == 0 and first.startswith("640×192\t") and last == "last"
+    assert all(c.isprintable() or "\ud800" <= c <= "\udfff" for c in first.replace("\t", ""))
+    assert said.err.startswith("warning: ") and said.err.rstrip("\n").isprintable()
 
 
 def test_short_messages_stay_as_they_are() -> None:

@@ -166,6 +166,8 @@ QUOTES = "put a pattern in quotes, so that the shell leaves it alone: --image_pa
         ("train.py", ["--use-stereo", "1"], "unknown option --use-stereo: did you mean --use_stereo?"),
         ("train.py", ["--no_mirroring", "1"], "--no_mirroring takes no value: give it alone, or --no_mirroring"),
         ("predict.py", ["--post_process", "yes"], "--post_process takes no value"),
+        ("visualize_disparities.py", ["--disparities", "d.npy"], "DISPARITIES is given alone, without a name"),
+        ("convert_weights.py", ["--sources", "w"], "SOURCE is given alone, without a name before it"),
         ("predict.py", ["nonsense"], "options start with -- (see --help)"),
     ],
 )  # fmt: skip

@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from core.datasets.kitti import MAX_IMAGE_SIDE
 from core.datasets.splits import LEFT, SplitLine
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files.arrays import as_float32
 from core.files.images import UNREADABLE, check_png, encoded
 from core.files.regular import open_regular
@@ -187,7 +188,7 @@ def _opened(path: Path, exact: bool = False) -> Iterator[PngImageFile]:
                 raise ValueError(f"it has {image.width}x{image.height} pixels")
             yield image
     except UNREADABLE as error:
-        raise UserError(f"{path}: not a readable depth hint ({error}); {CURE}") from None
+        raise UserError(f"{path}: not a readable depth hint ({why_not_read(error)}); {CURE}") from None
 
 
 def _number(image: PngImageFile, name: str) -> float:

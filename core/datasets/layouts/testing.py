@@ -16,6 +16,7 @@ from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
 from core.datasets.splits import SplitLine
 from core.errors import UserError
+from core.faults import why_not_read
 from core.files.images import load_image
 from core.files.regular import read_text
 from core.options import EvaluationOptions
@@ -164,7 +165,9 @@ def read_colours(path: Path) -> np.ndarray:
     try:
         lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a list of colours: {error}; {COLOURS_CURE}") from None
+        raise UserError(
+            f"{path}: cannot be read as a list of colours: {why_not_read(error)}; {COLOURS_CURE}"
+        ) from None
     rows = []
     for number, line in enumerate(lines, 1):
         words = line.replace(",", " ").split()

@@ -1,6 +1,7 @@
 """Pipes and devices in the place of data: refused at once, where they would be waited for."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,7 +50,30 @@ def test_a_pipe_or_device_as_data(tmp_path: Path, read: Callable[[Path], object]
     for name in ("data", "link"):
         with pytest.raises(UserError, match=rf"{name}: .*no regular file") as error:
             read(tmp_path / name)
-        assert "\n" not in str(error.value)
+        assert "\n" not in str(error.value) and "[Errno" not in str(error.value)
+        assert str(error.value).count(str(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_data_one_may_not_read(read: Callable[[Path], object]) -> None:
+    """Said as of a photograph: not that it is damaged or not there, and whose permission is needed."""
+    with tempfile.TemporaryDirectory() as folder:  # whoever asks may look into it
+        os.chmod(folder, 0o755)
+        refuse(read, Path(folder) / "data")
+
+
+def refuse(read: Callable[[Path], object], path: Path) -> None:
+    path.write_bytes(b"content")
+    user = os.geteuid()
+    path.chmod(0)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(UserError, match=r"data: .*Permission denied; let its owner permit it") as error:
+            read(path)
+    finally:
+        os.seteuid(user)
+    assert "\n" not in str(error.value) and "[Errno" not in str(error.value)
 
 
 def test_a_pipe_as_intrinsics(tmp_path: Path) -> None:
