@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-DRAWS = {"uniform_", "normal_", "kaiming_uniform_"}  # that layers and the functions below fill tensors by
+_DRAWS = {"uniform_", "normal_", "kaiming_uniform_"}  # that layers and the functions below fill tensors by
 
 
 class Undrawn(TorchFunctionMode):
@@ -17,7 +17,7 @@ class Undrawn(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Leaves a tensor that would be drawn as it is; all else as ever."""
-        if getattr(function, "__name__", "") in DRAWS:
+        if getattr(function, "__name__", "") in _DRAWS:
             tensor: Tensor = args[0] if args else kwargs["tensor"]
             return tensor
         return function(*args, **(kwargs or {}))
