@@ -54,6 +54,8 @@ def costs_of(words: Sequence[str], root: str = str(ROOT)) -> Costs:
         errors="replace",
     )
     if done.returncode != 0:
-        raise UserError(f"{words[0]}: exit code {done.returncode}: {' '.join(done.stdout.split())[-LAST:]}")
+        raise UserError(
+            f"{' '.join(words[:2])}: exit code {done.returncode}: {' '.join(done.stdout.split())[-LAST:]}"
+        )
     seconds, kibibytes = done.stdout.split()[-2:]
     return Costs(float(seconds), int(kibibytes) / 1024)

@@ -19,7 +19,7 @@ STEPS = 3  # that count
 def measure() -> Iterator[Row]:
     """A process for each batch and size."""
     with TemporaryDirectory() as name:
-        make_frames(Path(name), small=False, count=2 * max(BATCHES))
+        make_frames(Path(name), small=False, count=2 + 2 * max(BATCHES))
         for height, width in SIZES:
             for batch in BATCHES:
                 seconds = Path(name) / "seconds"
