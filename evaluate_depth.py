@@ -1,7 +1,7 @@
 """Depth metrics of a weights folder, or of saved disparities (then no framework is imported)."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from core.datasets.evaluated_images import EvaluatedImages, Truths
     from core.datasets.sample import Sample
+    from core.weights.npz import NpyRows
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -207,12 +208,9 @@ def trained_lines(options: EvaluationOptions) -> "tuple[str, list[tuple[str, int
 
 
 def predicted_sizes(disparities: "Sequence[np.ndarray] | np.ndarray") -> list[tuple[int, int] | None]:
-    """(height, width) of each prediction where all are in memory; None of those that are read one by one."""
-    import numpy as np
-
-    if not isinstance(disparities, np.ndarray):
-        return [None] * len(disparities)
-    return [(disparities.shape[1], disparities.shape[2])] * len(disparities)
+    """(height, width) of each prediction where all are in one array; None of those that have a file each."""
+    shape = getattr(disparities, "shape", None)
+    return [None if shape is None else (shape[1], shape[2])] * len(disparities)
 
 
 def origin(options: EvaluationOptions, images: "EvaluatedImages") -> dict[str, object]:
@@ -283,13 +281,15 @@ def saved_depth(folder: Path, images: int) -> "Sequence[np.ndarray]":
     return OnDemand(find_predictions(folder, images), read_prediction)
 
 
-def saved_disparities(options: EvaluationOptions, images: int) -> "np.ndarray":
+def saved_disparities(options: EvaluationOptions, images: int) -> "np.ndarray | NpyRows":
     """Disparities (N, height, width) of `--ext_disp_to_eval`, one for each of the split's images."""
+    import numpy as np
+
     from core.datasets.splits import eigen_benchmark_rows, load_split
-    from core.evaluation.disparity_files import load_disparities
+    from core.evaluation.disparity_files import open_disparities
 
     path = Path(options.ext_disp_to_eval or "")
-    disparities = load_disparities(path)
+    disparities = open_disparities(path)
     if options.eval_eigen_to_benchmark:
         eigen = len(load_split("eigen", "test"))
         if len(disparities) != eigen:
@@ -297,7 +297,8 @@ def saved_disparities(options: EvaluationOptions, images: int) -> "np.ndarray":
                 f"{path}: holds {len(disparities)} predictions, but --eval_eigen_to_benchmark chooses from the "
                 f"{eigen} of split eigen; leave it out for predictions of eigen_benchmark"
             )
-        disparities = disparities[eigen_benchmark_rows()]
+        rows = eigen_benchmark_rows()
+        disparities = disparities[rows] if isinstance(disparities, np.ndarray) else disparities.take(rows)
     if len(disparities) != images:
         raise UserError(
             f"{path}: holds {len(disparities)} predictions but the split lists {images} images; "
@@ -327,7 +328,6 @@ def predict(options: EvaluationOptions, images: "EvaluatedImages") -> "tuple[dic
     Raises:
         UserError: images are missing or damaged, or metres are asked of a model that does not know them.
     """
-    import numpy as np
 
     from backends import load_predictor
     from core.datasets.input_depth import INPUT_DEPTH, require_input_depth
@@ -364,20 +364,36 @@ def predict(options: EvaluationOptions, images: "EvaluatedImages") -> "tuple[dic
             say(note)
     samples = images.samples(preparation)
     if options.variants:
-        pairs = [predictor.disparity_pair(batch[image_key(0)]) for batch in all_batches(options, samples)]
-        plain, blended = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        pairs = (predictor.disparity_pair(batch[image_key(0)]) for batch in all_batches(options, samples))
+        plain, blended = joined(pairs, len(samples))
         return {"": plain, BLENDED: blended}, factor or 1.0
-    alone = [predictor.disparity(batch[image_key(0)], blend) for batch in all_batches(options, samples)]
+    parts = ((predictor.disparity(batch[image_key(0)], blend),) for batch in all_batches(options, samples))
+    (alone,) = joined(parts, len(samples))
     if options.input_depth is None:
-        return {"": np.concatenate(alone)}, factor or 1.0
-    rows = {PREDICTION: np.concatenate(alone)}
+        return {"": alone}, factor or 1.0
+    rows = {PREDICTION: alone}
     for name, completed in depths.items():
-        parts = [
-            predictor.disparity(batch[image_key(0)], blend, {INPUT_DEPTH: batch[INPUT_DEPTH]})
+        parts = (
+            (predictor.disparity(batch[image_key(0)], blend, {INPUT_DEPTH: batch[INPUT_DEPTH]}),)
             for batch in all_batches(options, completed, name)
-        ]
-        rows[name] = np.concatenate(parts)
+        )
+        (rows[name],) = joined(parts, len(samples))
     return rows, factor or 1.0
+
+
+def joined(parts: "Iterable[tuple[np.ndarray, ...]]", count: int) -> "list[np.ndarray]":
+    """Arrays of batches, `count` images in all, in one array each, without ever being there twice."""
+    import numpy as np
+
+    whole: list[np.ndarray] = []
+    filled = 0
+    for arrays in parts:
+        whole = whole or [np.empty((count, *array.shape[1:]), array.dtype) for array in arrays]
+        for target, array in zip(whole, arrays, strict=True):
+            target[filled : filled + len(array)] = array
+        filled += len(arrays[0])
+    assert filled == count
+    return whole
 
 
 def all_batches(options: EvaluationOptions, dataset: Any, title: str = "predict") -> "Iterator[Sample]":

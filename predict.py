@@ -2,6 +2,8 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,6 @@ from core.options.parsing import parse
 if TYPE_CHECKING:
     import numpy as np
 
-    from core.files.video import VideoReader
     from core.prediction.files import PredictionWriter
 
 
@@ -67,8 +68,8 @@ def predict_images(options: PredictionOptions, image_path: str) -> None:
     """Writes the files of each image."""
     from tqdm import tqdm
 
-    from core.files.images import load_image, to_array
-    from core.files.inputs import find_images, in_batches, numbered_stems, output_stems
+    from core.files.inputs import find_images, numbered_stems, output_stems
+    from core.prediction.beside import Afterwards, ahead
     from core.prediction.files import IN_FOLDERS
     from core.prediction.overwriting import files_of, require_replaceable
 
@@ -84,17 +85,45 @@ def predict_images(options: PredictionOptions, image_path: str) -> None:
     given = GivenDepth(options, images)
     predictor, writer = load_model(options, kinds)
     given.require(predictor)
-    with tqdm(total=len(images), desc="predict", unit="image", disable=None) as progress:
-        for paths in in_batches(images, options.batch_size):
-            arrays = [to_array(load_image(path)) for path in paths]
-            inputs = given.inputs(paths, arrays, predictor)
-            found = predictor.predictions(arrays, options.post_process, inputs)
-            for path, array, maps in zip(paths, arrays, found, strict=True):
-                writer.save(stems[path], array, **maps)
-                progress.update()
+    batches = ahead(read_batches(options, images, given, predictor))
+    with (
+        tqdm(total=len(images), desc="predict", unit="image", disable=None) as progress,
+        closing(batches),
+        Afterwards() as later,
+    ):
+        for batch in batches:
+            found = predictor.predictions(batch.arrays, options.post_process, batch.inputs)
+            for path, array, maps in zip(batch.paths, batch.arrays, found, strict=True):
+                later.call(writer.save, stems[path], array, **maps)
+                later.call(progress.update)
     made = f"{writer.describe()} in {stems[images[0]].parent}"
     print(f"{len(images)} images{given.describe()}: {made}{replaced(foreign)}")
     print(writer.range())
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images as they came, and what the network takes beside them."""
+
+    paths: list[Path]
+    arrays: "list[np.ndarray]"
+    inputs: "dict[str, np.ndarray]"
+
+
+def read_batches(
+    options: PredictionOptions, images: list[Path], given: "GivenDepth", predictor: Any
+) -> Iterator[Batch]:
+    """The images, as many at once as the options say.
+
+    Raises:
+        UserError: one is missing or damaged.
+    """
+    from core.files.images import load_image, to_array
+    from core.files.inputs import in_batches
+
+    for paths in in_batches(images, options.batch_size):
+        arrays = [to_array(load_image(path)) for path in paths]
+        yield Batch(paths, arrays, given.inputs(paths, arrays, predictor))
 
 
 class GivenDepth:
@@ -163,7 +192,9 @@ def predict_video(options: PredictionOptions, source: Path | int) -> None:
     """Writes a video of frames and colour maps, and the files of each frame; Ctrl-C ends a camera's video."""
     from tqdm import tqdm
 
+    from core.files.inputs import in_batches
     from core.files.video import VideoReader, write_video
+    from core.prediction.beside import ahead
     from core.prediction.overwriting import files_of_frames, require_replaceable
 
     reader = VideoReader(source)
@@ -179,7 +210,11 @@ def predict_video(options: PredictionOptions, source: Path | int) -> None:
     limits = [number for number in (options.frames, reader.length) if number is not None]
     total = min(limits, default=None)
     with tqdm(total=total, desc="predict", unit="frame", disable=None) as progress:
-        pairs = predicted_frames(options, reader, predictor, writer, stem, progress)
+        batches = in_batches(islice(reader, options.frames), options.batch_size)
+        # A camera's frames should be those of now.
+        pairs = predicted_frames(
+            options, batches if camera else ahead(batches), predictor, writer, stem, progress
+        )
         if "colour" in kinds:
             made = [f"{stem}_disp.mp4"]
             count, interrupted = write_video(Path(made[0]), pairs, reader.frame_rate)
@@ -207,20 +242,19 @@ def exhaust(frames: "Iterator[np.ndarray]") -> tuple[int, bool]:
 
 def predicted_frames(
     options: PredictionOptions,
-    reader: "VideoReader",
+    batches: "Iterator[list[np.ndarray]]",
     predictor: Any,
     writer: "PredictionWriter",
     stem: Path,
     progress: Any,
 ) -> "Iterator[np.ndarray]":
-    """Predicts a video; writes the files of each frame and gives it beside its colour map, (H, 2 W, 3) uint8."""
+    """Predicts frames; writes the files of each frame and gives it beside its colour map, (H, 2 W, 3) uint8."""
     import numpy as np
 
     from core.files.colour import SteadyLimits, colour_map
-    from core.files.inputs import in_batches
 
     limits, number = SteadyLimits(), 0
-    for frames in in_batches(islice(reader, options.frames), options.batch_size):
+    for frames in batches:
         found = predictor.predictions(frames, options.post_process)
         for frame, maps in zip(frames, found, strict=True):
             writer.save(stem.with_name(f"{stem.name}_predictions") / f"{number:06d}", frame, **maps)

@@ -29,8 +29,13 @@ JOBS: dict[str, Job] = {
     "loading": Job(120, "training samples from files and from memory"),
     "truth": Job(60, "ground truth of scans"),
     "evaluation": Job(30, "depth metrics of an image"),
+    "prediction": Job(180, "predict.py on one image and on more, and the network alone", "torch"),
     "warp_and_loss": Job(120, "warp and loss of a training step, and bytes to floats", "torch"),
 }
 
 # How cost grows with size: rows without a plain version, and without a limit of time for all of them.
-GROWTH: dict[str, Job] = {}
+GROWTH: dict[str, Job] = {
+    "grown_evaluation": Job(600, "evaluation of 100 and 700 saved predictions"),
+    "grown_prediction": Job(1800, "prediction of 10, 100 and 1,000 images", "torch"),
+    "grown_step": Job(1800, "a training step of several batches and sizes", "torch"),
+}

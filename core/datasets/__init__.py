@@ -144,6 +144,8 @@ def open_listing(options: Options, part: str, listing: Listing) -> "SequenceData
         check_baseline("option baseline", options.baseline)
     dataset.notes[:0] = notes
     dataset.may_keep = not options.dry_run
+    if options.cache is not None:
+        dataset.keep_images(Path(options.cache))
     dataset.skipping = "; or train without such images: --bad_images skip"
     dataset.check_files()
     dataset.check_rig(options.baseline)

@@ -1,4 +1,4 @@
-"""Images in memory."""
+"""Images in memory, and behind it in a folder."""
 
 import threading
 import weakref
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.datasets.disk_cache import DiskCache
 from core.datasets.memory import ALLOWANCE
 
 Key = tuple[
@@ -20,10 +21,11 @@ class ImageCache:
     Args:
         size: how many at most: what was not used for longest is forgotten. None: as many as `ALLOWANCE` lets, of which
             none is forgotten: an epoch uses each once, so the newest is no better than the oldest.
+        disk: what keeps all of them, too, and has those of former runs.
     """
 
-    def __init__(self, size: int | None) -> None:
-        self._size = size
+    def __init__(self, size: int | None, disk: DiskCache | None = None) -> None:
+        self._size, self._disk = size, disk
         self._arrays: OrderedDict[Key, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
         self._taken: list[int] = []
@@ -35,10 +37,20 @@ class ImageCache:
             array = self._arrays.get(key)
             if array is not None:
                 self._arrays.move_to_end(key)
-            return array
+                return array
+        array = None if self._disk is None else self._disk.get(*key)
+        if array is not None:
+            self._keep(key, array)
+        return array
 
     def put(self, key: Key, array: np.ndarray) -> None:
         """Keeps an array, if it may."""
+        self._keep(key, array)
+        if self._disk is not None:
+            self._disk.put(*key, array)
+
+    def _keep(self, key: Key, array: np.ndarray) -> None:
+        """Keeps an array in memory, if it may."""
         if self._size == 0:
             return
         with self._lock:

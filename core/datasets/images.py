@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from core.datasets.bad_images import BadImages
+from core.datasets.disk_cache import DiskCache
 from core.datasets.image_cache import ImageCache
 from core.datasets.preparation import IMAGES, View
 from core.datasets.sample import Frame
@@ -87,7 +88,9 @@ class SequenceImages(ABC):
         self.notes: list[str] = []
         self.bad_images = BadImages(len(lines)) if bad_images == "skip" else None
         self.skipping = ""  # ends messages on such an image, where it may be skipped
-        self._cache = ImageCache(cache_images if preparation.zoom == 1 else 0)  # a zoom never comes again
+        self._again = preparation.zoom == 1  # a zoom never comes again
+        self._cache = ImageCache(cache_images if self._again else 0)
+        self._cache_images = cache_images
         self.root = self._find_root(Path(self.listing.path))
         if not self.root.is_dir():
             raise UserError(no_data(str(self.root)))
@@ -98,6 +101,16 @@ class SequenceImages(ABC):
         if self.frames[:1] != [0]:
             raise UserError(f"frames {self.frames}: the first must be 0, the target")
         self._open(png)
+
+    def keep_images(self, folder: Path) -> None:
+        """From now on resized images are kept in a folder, and those of former runs are taken from it.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        if self._again and self.may_keep:
+            disk = DiskCache(folder, self.preparation, lambda note: self.notes.append(note))
+            self._cache = ImageCache(self._cache_images, disk)
 
     @abstractmethod
     def image_path(self, line: SplitLine, frame: Frame) -> Path:

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -17,8 +17,9 @@ from core.files.images import encoded
 from core.files.regular import read_text
 from core.files.whole import write_folder_atomically
 from core.options.protocols import PROTOCOLS
-from core.weights.npz import map_npy, read_npy
+from core.weights.npz import NpyRows, is_column_major, map_npy, read_npy
 
+Maps = TypeVar("Maps", np.ndarray, NpyRows)
 BENCHMARK_FOLDER = "benchmark_predictions"
 MAX_BYTES = 8 << 30  # the Eigen test at the size of its images has 1.3
 UNIT = ".json"  # beside disparities
@@ -88,8 +89,22 @@ def load_disparities(path: Path, mapped: bool = False) -> np.ndarray:
     """
     if not Path(path).exists():
         raise UserError(f"{path}: no such file; evaluate_depth.py --save_pred_disps writes one")
-    disparities = map_npy(path, CURE) if mapped else read_npy(path, CURE, MAX_BYTES)
-    maps = disparities.ndim == 3 and 0 not in disparities.shape[1:]
+    return _maps(path, map_npy(path, CURE) if mapped else read_npy(path, CURE, MAX_BYTES))
+
+
+def open_disparities(path: Path) -> np.ndarray | NpyRows:
+    """As `load_disparities`, but each is read when it is asked for and not kept, where the file's order allows it.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds something else.
+    """
+    if not os.path.exists(path) or is_column_major(path):
+        return load_disparities(path)
+    return _maps(path, NpyRows(path, CURE))
+
+
+def _maps(path: Path, disparities: Maps) -> Maps:
+    maps = len(disparities.shape) == 3 and 0 not in disparities.shape[1:]
     if not maps or disparities.dtype.kind not in "fiu":
         raise UserError(f"{path}: expected one array (images, height, width); save it with np.save")
     return disparities

@@ -181,6 +181,11 @@ class Options:
     cache_images: int | None = option(
         None, "resized images to keep in memory; 0: none; none: as many as a fourth of the free memory holds"
     )
+    cache: str | None = option(
+        None,
+        "folder that keeps resized images for later epochs and runs: H x W x 3 bytes each, 15 GB for KITTI at 640x192",
+        path=True,
+    )
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto takes a GPU if there is one")
     seed: int = option(0, "of weights, order and augmentation")
     wandb: bool = option(

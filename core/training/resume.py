@@ -30,7 +30,7 @@ RECORD_FILE = "checkpoint.json"
 # What may differ on --resume: it changes neither the weights at a step nor what a step is.
 HARMLESS = {
     *("data_path", "train_path", "validation_path", "log_dir", "model_name", "device"),  # where things lie
-    *("num_workers", "cache_images"),  # how fast they come
+    *("num_workers", "cache_images", "cache"),  # how fast they come
     "deterministic",  # in which order a GPU adds: without it, in none that is known
     "overwrite",  # no word to a run that goes on
     "accept",  # what it accepts of its data does not change them

@@ -3,11 +3,13 @@
 The ground truth that Godard et al. 2019 export is one array of objects, each a depth map.
 """
 
+import copy
 import math
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, overload
 
 import numpy as np
 
@@ -93,6 +95,75 @@ def map_npy(path: Path, cure: str = CURE) -> np.ndarray:
         raise
     except Exception as error:  # a damaged file can raise nearly anything
         raise unreadable(path, ".npy file of an array", error, cure) from None
+
+
+class NpyRows(Sequence[np.ndarray]):
+    """The parts of a file of one array along its first side, each read when it is asked for, and not kept.
+
+    Attributes:
+        shape: of all parts together.
+        dtype: of their numbers.
+
+    Raises:
+        UserError: unreadable, damaged, holding objects, or numbers whose first side runs fastest.
+    """
+
+    def __init__(self, path: Path, cure: str = CURE) -> None:
+        self._path, self._cure = path, cure
+        try:
+            stream, size = open_file(path, limit=None)
+            with stream:
+                self.dtype, column_major, self.shape = _read_header(stream)
+                self._start = stream.tell()
+            self._bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
+            if self.dtype.hasobject or not self.shape or column_major:
+                raise ValueError("it holds objects, one number, or columns before rows")
+            if self.shape[0] * self._bytes != size - self._start:
+                raise ValueError("it holds another number of bytes than its shape")
+        except UserError:
+            raise
+        except Exception as error:  # a damaged file can raise nearly anything
+            raise unreadable(path, ".npy file of an array", error, cure) from None
+        self._rows: Sequence[int] = range(self.shape[0])
+
+    def take(self, rows: Sequence[int]) -> "NpyRows":
+        """Some of the parts, by their numbers."""
+        chosen = copy.copy(self)
+        chosen._rows = [self._rows[row] for row in rows]
+        chosen.shape = (len(chosen._rows), *self.shape[1:])
+        return chosen
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "NpyRows": ...
+
+    def __getitem__(self, index: int | slice) -> "np.ndarray | NpyRows":
+        """A part; raises UserError where the file has become another."""
+        if isinstance(index, slice):
+            return self.take(range(len(self))[index])
+        row = self._rows[index]
+        stream, _ = open_file(self._path, limit=None)
+        with stream:
+            stream.seek(self._start + row * self._bytes)
+            content = bytearray(stream.read(self._bytes))
+        if len(content) != self._bytes:
+            error = ValueError("it has become shorter")
+            raise unreadable(self._path, ".npy file of an array", error, self._cure)
+        return np.frombuffer(content, self.dtype).reshape(self.shape[1:])
+
+
+def is_column_major(path: Path) -> bool:
+    """Whether the first side of a file's array runs fastest; False for what is no such file."""
+    try:
+        with open_file(path, limit=None)[0] as stream:
+            return _read_header(stream)[1]
+    except (UserError, OSError, ValueError):
+        return False
 
 
 def read_object_maps(path: Path, name: str, cure: str = CURE) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ from core.datasets.oxts import read_packet
 from core.datasets.scene_folders import read_frame_index, read_scenes
 from core.datasets.splits import read_split_file
 from core.errors import UserError
-from core.evaluation.disparity_files import load_disparities
+from core.evaluation.disparity_files import load_disparities, open_disparities
 from core.files.images import image_size, load_image
 from core.files.inputs import find_images
 from core.files.regular import read_text
@@ -34,6 +34,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "motions": load_motions,
     "disparities": load_disparities,
     "disparities, mapped": lambda path: load_disparities(path, mapped=True),
+    "disparities, one by one": open_disparities,
     "packet": read_packet,
     "list": read_split_file,
     "scenes": lambda path: read_scenes(path, path.parent),

@@ -1,6 +1,7 @@
 """Damaged heads of `.npy` files, wherever one is read: one line, and nothing is evaluated."""
 
 import io
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 from core.datasets.depth_files import read_depth
 from core.datasets.hints.files import read_hint
 from core.errors import UserError
-from core.evaluation.disparity_files import load_disparities
+from core.evaluation.disparity_files import load_disparities, open_disparities
 from core.odometry.trajectories import load_motions
+from core.weights.npz import NpyRows
 
 READERS: dict[str, Callable[[Path], object]] = {
     "disparities": load_disparities,
     "disparities, mapped": lambda path: load_disparities(path, mapped=True),
+    "disparities, one by one": open_disparities,
     "motions": load_motions,
     "depth": lambda path: read_depth(path, "nyu"),
     "hint": read_hint,
@@ -84,3 +87,40 @@ def test_right_ones_as_before(tmp_path: Path) -> None:
             assert np.array_equal(found, array) and found.dtype.itemsize == array.dtype.itemsize
     np.save(tmp_path / "a.npy", np.zeros((0, 4, 5)))
     assert load_disparities(tmp_path / "a.npy", mapped=True).shape == (0, 4, 5)
+
+
+@pytest.mark.parametrize("kind", ["<f4", ">f8", "<u2"])
+def test_one_by_one(tmp_path: Path, kind: str) -> None:
+    """The same maps, of which no two are in memory."""
+    array = np.random.default_rng(0).integers(1, 99, (40, 50, 60)).astype(kind)
+    np.save(tmp_path / "a.npy", array)
+    tracemalloc.start()
+    rows = open_disparities(tmp_path / "a.npy")
+    sums = [int(row.sum()) for row in rows]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sums == array.sum((1, 2)).tolist() and peak < array.nbytes / 4
+    assert rows.shape == array.shape and all(
+        row.dtype == array.dtype and np.array_equal(row, expected)
+        for row, expected in zip(rows, array, strict=True)
+    )
+    assert isinstance(rows, NpyRows)
+    chosen = rows.take([3, 30])
+    assert chosen.shape == (2, 50, 60) and np.array_equal(chosen[1], array[30])
+    assert np.array_equal(np.asarray(chosen[1:]), array[[30]]) and np.array_equal(rows[-1], array[-1])
+
+
+def test_columns_before_rows_are_read_whole(tmp_path: Path) -> None:
+    array = np.asfortranarray(np.random.default_rng(0).random((3, 4, 5)))
+    np.save(tmp_path / "a.npy", array)
+    assert np.array_equal(open_disparities(tmp_path / "a.npy"), array)
+
+
+def test_a_file_that_becomes_shorter(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones((3, 4, 5)))
+    rows = open_disparities(tmp_path / "a.npy")
+    with (tmp_path / "a.npy").open("r+b") as file:
+        file.truncate(300)
+    assert rows[0].sum() == 20
+    with pytest.raises(UserError, match=r"a\.npy: .*shorter"):
+        rows[2]
