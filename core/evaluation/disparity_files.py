@@ -98,7 +98,7 @@ def open_disparities(path: Path) -> np.ndarray | NpyRows:
     Raises:
         UserError: the file is missing, damaged, or holds something else.
     """
-    if not os.path.exists(path) or is_column_major(path):
+    if not Path(path).exists() or is_column_major(path):
         return load_disparities(path)
     return _maps(path, NpyRows(path, CURE))
 
