@@ -187,7 +187,7 @@ def check_sources(root: Path, lines: Sequence[SplitLine], source: str) -> None:
         what = "image; merge KITTI's annotated depth" if annotated else "scan; unpack the velodyne_points"
         counted = by_folder([lines[number].folder for number in lacking], [line.folder for line in lines])
         raise UserError(
-            f"{files[lacking[0]]}: no such {what} there, or give a list of what is here ({counted} lack it)"
+            f"{files[lacking[0]]}: no such {what} there, or give a list of what is here (lack it: {counted})"
         )
 
 

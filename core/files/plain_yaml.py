@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
-from core.files.regular import open_regular
+from core.files.regular import open_regular, refuse_utf_16
 
 MAX_BYTES = 64 << 10  # all options take four thousand
 MAX_DEPTH = 16  # lists and mappings in each other
@@ -61,6 +61,7 @@ def read_text(path: Path) -> str:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise NotPlainError(f"it has more than {MAX_BYTES >> 10} KiB")
+    refuse_utf_16(path, content)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -144,7 +144,7 @@ def test_the_export_counts_before_it_begins(drive, tmp_path):
     folder = load_split(drive / "splits", "test")[0].folder
     shutil.rmtree(drive / folder / "velodyne_points")
     with pytest.raises(
-        UserError, match=r"no such scan; .*\(2 of 2 lines; of 1 of 1 folders, such as .* lack it"
+        UserError, match=r"no such scan; .*\(lack it: 2 of 2 lines; of 1 of 1 folders, such as"
     ):
         export_gt_depth.main(
             ["--data_path", str(drive), "--split", str(drive / "splits"), "--source", "velodyne"]
@@ -198,7 +198,7 @@ def test_there_is_no_frame_before_the_first(drive):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a 1 l\n".encode("utf-16"), "it is UTF-16; save it as UTF-8"),
+        ("a 1 l\n".encode("utf-16"), ": it is UTF-16; save it as UTF-8$"),
         (b"\xfe\xff\0a\0 \x001", "it is UTF-16"),
         (b"a\\b 1 l\n", r"line 1: .* has backslashes; write the folder with /"),
     ],
