@@ -138,8 +138,13 @@ def impossible(check: str, message: str) -> None:
         print(f"accepted ({check}): {message}", file=sys.stderr)
 
 
-def unlikely(check: str, message: str) -> None:
-    """What data hardly are: a warning, printed once; not where it is accepted."""
+def unlikely(check: str, message: str, once: bool = False) -> None:
+    """What data hardly are: a warning, printed once; not where it is accepted.
+
+    Args:
+        once: of one file of many that are alike: only the first of this check is printed, and all are kept.
+    """
     finding = Finding(check, message, False, check in _current.accepted)
-    if _current.add(finding) and not finding.accepted and not _current.collects:
+    said = once and any(other.check == check for other in _current.found)
+    if _current.add(finding) and not (said or finding.accepted or _current.collects):
         print(f"warning: {message}" + (f" (--accept {check})" if _current.offered else ""), file=sys.stderr)
