@@ -25,6 +25,8 @@ CHECKS = {
     "baseline": "the cameras of a stereo pair are between 1 mm and 10 m apart",
     "calibration": "rotations of a calibration are rotations, and focal lengths above 0",
     "kitti_rig": "a calibration in KITTI's tree is KITTI's, and of its own sequence",
+    "frame_numbers": "a path's frames have the numbers of the truth's",
+    "list_lines": "lists of validation and test have each image once",
     "validation_overlap": "no validation line is trained on",
     "test_overlap": "no test image is trained on, and none beside one",
     "depth_direction": "predicted and true depth grow in the same direction",
