@@ -23,6 +23,7 @@ CHECKS = {
     "camera_centre": "the principal point lies between 0.35 and 0.65 of the image",
     "camera_pixels": "pixels are square, or the stored images were stretched a little",
     "baseline": "the cameras of a stereo pair are between 1 mm and 10 m apart",
+    "stereo_sides": "the left image of a stereo pair is that of the left camera",
     "calibration": "rotations of a calibration are rotations, and focal lengths above 0",
     "kitti_rig": "a calibration in KITTI's tree is KITTI's, and of its own sequence",
     "frame_numbers": "a path's frames have the numbers of the truth's",
