@@ -175,9 +175,10 @@ def check_kitti_baseline(options: EvaluationOptions, images: "EvaluatedImages") 
 
 def seen_in_training(options: EvaluationOptions, images: "EvaluatedImages") -> str | None:
     """Words for the report where the weights were trained on test images, by the `options.yaml` beside them."""
-    from core.plausibility.lists import check_test
+    from core.plausibility.lists import check_lines, check_test
 
     lines = getattr(images, "lines", [])
+    check_lines(f"split {options.split}, test", [line.place for line in lines])
     trained = trained_lines(options) if lines else None
     if trained is None or not check_test(*trained, [line.place for line in lines]):
         return None

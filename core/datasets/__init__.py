@@ -13,7 +13,7 @@ from core.options import Options
 from core.options.base import is_name_format, no_data
 from core.options.needs import Listing
 from core.plausibility.cameras import check_baseline
-from core.plausibility.lists import check_test, check_validation
+from core.plausibility.lists import check_lines, check_test, check_validation
 
 if TYPE_CHECKING:
     from core.datasets.joined import JoinedDataset
@@ -113,6 +113,7 @@ def check_overlap(options: Options, part: str, datasets: "list[SequenceDataset]"
         if part == "train":
             check_test(where, lines, [line.place for line in tests_beside(listing.split, listing.dataset)])
             continue
+        check_lines(f"{where}, {part}", lines)
         for other in options.listings("train"):
             same = (other.dataset, other.path) == (listing.dataset, listing.path)
             if same and options.validation and not is_name_format(other.split):

@@ -89,18 +89,19 @@ def read_camera(path: Path, image_size: tuple[int, int]) -> Camera:
     values = _read_numbers(path)
     fx, fy, cx, cy, width, height = (values[name] for name in NEEDED)
     h, w = image_size
-    if abs(math.log((width / height) / (w / h))) > 0.02:  # rounding of a resize stays far below
-        raise UserError(
-            f"{path}: is for images of {width:g}x{height:g}, but these are {w}x{h}: cropped, not only resized; "
-            "calibrate again, or give --intrinsics"
-        )
     relative = (fx / width, fy / height, (cx + 0.5) / width, (cy + 0.5) / height)
+    if abs(math.log((width / height) / (w / h))) > 0.02:  # rounding of a resize stays far below
+        stretched = " ".join(f"{number:.4g}" for number in relative)
+        raise UserError(
+            f"{path}: is for images of {width:g}x{height:g}, but these are {w}x{h}: cropped, then calibrate again, or "
+            f"stretched, then give --intrinsics {stretched}"
+        )
     if not is_camera(relative):
         raise UserError(f"{path}: no possible camera for an image of {width:g}x{height:g}; {CURE}")
     check_camera(
         path,
         relative,
-        image_size,
+        (round(height), round(width)),
         by_hand=True,
         cure="width and height are those of the image that K is of",
         square=OF_FILES,

@@ -12,7 +12,7 @@ from core.options import CheckOptions
 from core.options.needs import Frame, Listing, Needs, Preparation
 from core.plausibility.cameras import check_baseline
 from core.plausibility.checks import Finding, Findings, collecting
-from core.plausibility.lists import check_test, check_validation
+from core.plausibility.lists import check_lines, check_test, check_validation
 from core.plausibility.truth import check_shapes, check_unit
 
 FILES = "files"  # of a finding that no check has a name for: something is missing or damaged
@@ -100,6 +100,8 @@ def _check_lists(options: CheckOptions, lists: dict[str, list[SplitLine]]) -> No
     where = f"split {options.split}"
     if options.split.endswith(".txt"):
         return  # one list is all parts
+    for part in ("val", "test"):
+        check_lines(f"{where}, {part}", places.get(part, []))
     check_validation(where, places.get("train", []), places.get("val", []))
     check_test(where, places.get("train", []), places.get("test", []))
 

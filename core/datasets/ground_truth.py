@@ -187,7 +187,7 @@ def check_sources(root: Path, lines: Sequence[SplitLine], source: str) -> None:
         what = "image; merge KITTI's annotated depth" if annotated else "scan; unpack the velodyne_points"
         counted = by_folder([lines[number].folder for number in lacking], [line.folder for line in lines])
         raise UserError(
-            f"{files[lacking[0]]}: no such {what} there, or give a list of what is here ({counted} lack it)"
+            f"{files[lacking[0]]}: no such {what} there, or give a list of what is here (lack it: {counted})"
         )
 
 
@@ -359,7 +359,11 @@ def _published_maps(path: Path, lines: Sequence[SplitLine] | None) -> list[Spars
                 f"{path}: holds whole numbers ({depth.dtype}, up to {depth.max()}), so its unit is not known; save "
                 f"metres as float32, or {REMAKE}"
             )
-        if not sides or depth.dtype.kind != "f" or np.isinf(depth).any():
+        if sides and depth.dtype.kind == "f" and np.isinf(depth).any():
+            raise UserError(
+                f"{path}: has infinite depths; write 0 or nan where depth is unknown, or {REMAKE}"
+            )
+        if not sides or depth.dtype.kind != "f":
             raise UserError(f"{path}: damaged: holds something else than depth maps; {REMAKE}")
     if maps and all(np.isnan(depth).all() for depth in maps):
         raise UserError(f"{path}: damaged: all its depths are nan, which is unknown; {REMAKE}")

@@ -1,5 +1,6 @@
 """How much two images differ: the typical motion between neighbours, and which camera of a pair is the left one."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -77,6 +78,20 @@ def check_stereo(left: Path, right: Path) -> StereoCheck:
     better = max(plain, exchanged, key=lambda found: found.size)
     median = float(np.median(better)) / WIDTH if better.size else 0.0
     return StereoCheck(plain.size / one.size, exchanged.size / one.size, median)
+
+
+def exchanged_pairs(pairs: Iterable[tuple[Path, Path]]) -> tuple[int, int]:
+    """In how many pairs of a left and a right image the two look exchanged, and of how many.
+
+    Unreadable ones do not count; those of which too little matches count as right.
+    """
+    checks = []
+    for left, right in pairs:
+        try:
+            checks.append(check_stereo(left, right))
+        except UserError:  # whoever reads the images says so
+            continue
+    return sum(check.is_right is False for check in checks), len(checks)
 
 
 def _disparities(left: np.ndarray, right: np.ndarray) -> np.ndarray:

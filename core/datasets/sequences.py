@@ -146,8 +146,9 @@ def read_sequence(folder: Path) -> ImageSequence:
     if pair is not None:
         pairs = find_pairs(*names)
         if not pairs.paired:
+            left, right = (camera.relative_to(folder) for camera in pair)
             raise UserError(
-                f"{folder}: no two images of {pair[0].name} and {pair[1].name} have the same name, number or time (to "
+                f"{folder}: no two images of {left} and {right} have the same name, number or time (to "
                 f"{ONE_MOMENT:.0%} of the usual step); give the two images of a moment the same name"
             )
         moments[1] = pairs.names

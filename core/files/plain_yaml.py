@@ -12,7 +12,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.faults import why_not_read
-from core.files.regular import open_regular
+from core.files.regular import open_regular, refuse_utf_16
 
 MAX_BYTES = 64 << 10  # all options take four thousand
 MAX_DEPTH = 16  # lists and mappings in each other
@@ -62,6 +62,7 @@ def read_text(path: Path) -> str:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise NotPlainError(f"it has more than {MAX_BYTES >> 10} KiB")
+    refuse_utf_16(path, content)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -16,6 +16,10 @@ MAX_TEXT_BYTES = 256 << 20  # of lists, calibrations, trajectories: the longest 
 class NoPlainFileError(OSError):
     """A file that cannot be data: a pipe, a device, a socket, a folder, or one that is far too large."""
 
+    def __str__(self) -> str:
+        """Why, without a number: the readers say the file before it."""
+        return str(self.strerror)
+
 
 def open_regular(path: Path, limit: int | None = None) -> BinaryIO:
     """Opens a file for reading, in bytes.
@@ -52,7 +56,12 @@ def read_text(path: Path, encoding: str = "utf-8-sig", limit: int = MAX_TEXT_BYT
     """
     with open_regular(path, limit) as file:
         content = file.read()
-    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # as PowerShell's > writes it
-        raise NoPlainFileError(errno.EILSEQ, "it is UTF-16; save it as UTF-8", str(path))
+    refuse_utf_16(path, content)
     text = content.decode(encoding)
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def refuse_utf_16(path: Path, content: bytes) -> None:
+    """Raises NoPlainFileError for text as PowerShell's > writes it."""
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise NoPlainFileError(errno.EILSEQ, "it is UTF-16; save it as UTF-8", str(path))

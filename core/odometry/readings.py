@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core.geometry import invert_rigid
+from core.geometry import invert_rigid, rotation_angles
 from core.odometry.metrics import umeyama
 from core.odometry.trajectories import Trajectory
 from core.plausibility.motion import (
@@ -18,6 +18,7 @@ from core.plausibility.motion import (
     STRAYS,
     axes_of,
     check_axes,
+    check_frame_numbers,
     permutations,
 )
 
@@ -53,6 +54,26 @@ def check_readings(
     strays = float(_strays(_ways(trajectory.T_world_camera), _ways(truth), np.eye(3)[None])[0])
     if strays > STRAYS:
         check_axes(name, beside, strays, _best(trajectory, truth, T_next_current, strays))
+
+
+def check_numbers(name: str, trajectory: Trajectory, truth: Trajectory, rows: np.ndarray) -> None:
+    """Says where the turns of a path are those of the true frames beside its own.
+
+    Args:
+        truth: every frame of the sequence.
+        rows: (N,) of the truth, one for each frame of the trajectory.
+    """
+    first = np.flatnonzero(
+        (np.diff(trajectory.frames) == 1) & (rows[:-1] > 0) & (rows[:-1] + 2 < len(truth.frames))
+    )
+    if len(first) < LEAST_FRAMES or not (np.diff(truth.frames) == 1).all():
+        return
+    turns, true = (_turns_of(path.T_world_camera) for path in (trajectory, truth))
+    back = np.swapaxes(turns[first], 1, 2)
+    own, earlier, later = (
+        float(np.degrees(rotation_angles(back @ true[rows[first] + shift])).mean()) for shift in (0, -1, 1)
+    )
+    check_frame_numbers(name, own, earlier, later)
 
 
 def _best(
@@ -128,6 +149,12 @@ def _strays(ways: np.ndarray, true: np.ndarray, axes: np.ndarray) -> np.ndarray:
         )
         off = np.linalg.norm(scale[:, None, None] * turned - true, axis=2).sum(axis=1)
         return np.asarray(np.nan_to_num(off / np.linalg.norm(true, axis=1).sum(), nan=np.inf))
+
+
+def _turns_of(T_world_camera: np.ndarray) -> np.ndarray:
+    """Rotations (N − 1, 3, 3) from each frame to the next."""
+    R = T_world_camera[:, :3, :3]
+    return np.asarray(np.swapaxes(R[:-1], 1, 2) @ R[1:])
 
 
 def _turns(truth: np.ndarray) -> bool:

@@ -24,7 +24,7 @@ from core.odometry.metrics import (
     trajectory_errors,
 )
 from core.odometry.part import Part, metres
-from core.odometry.readings import check_readings
+from core.odometry.readings import check_numbers, check_readings
 from core.odometry.scale import PathScale, finite, path_scale
 from core.odometry.trajectories import Trajectory, motions
 from core.plausibility import checks
@@ -144,6 +144,7 @@ def evaluate_odometry(
     check_steps(name, part.steps)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows is "-"
         check_readings(name, trajectory, truth.T_world_camera[rows], T_next_current, predicted)
+        check_numbers(name, trajectory, truth, rows)
         snippets = _snippets(trajectory, truth.T_world_camera[rows], T_next_current)
         errors, scales = {}, {}
         for alignment in ALIGNMENTS:

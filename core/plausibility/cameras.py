@@ -16,6 +16,7 @@ EDGE = 0.2, 0.8
 # A camera's pixels are square; images are stretched when they are stored, but hardly so.
 SQUARE, STRETCHED = 1.3, 4.0
 OF_FILES = 2.0  # a calibration knows its images, which may have been stretched
+LEAST_PAIRS = 2  # of which something is said
 BASELINE = 1e-3, 10.0  # metres: an endoscope's, and that of a truck with outriggers
 RIGID = 1e-3  # of R R^T - 1: calibrations have five digits and more
 # KITTI's own cameras, of all days and sequences: fx over the width, fy over the height, metres between the colour
@@ -89,6 +90,21 @@ def check_camera(
             impossible("camera_pixels", f"{pixels}: no camera's; are the sides exchanged?")
         else:
             unlikely("camera_pixels", f"{pixels}; right only where the images were stretched")
+
+
+def check_sides(where: Path | str, exchanged: int, pairs: int) -> None:
+    """Says where in all of some stereo pairs near things lie farther left in the left image.
+
+    Args:
+        exchanged: pairs in which they do.
+        pairs: that were looked at.
+    """
+    if exchanged == pairs >= LEAST_PAIRS:
+        unlikely(
+            "stereo_sides",
+            f"{where}: the left and the right images look exchanged (all of {pairs} stereo pairs): depth would lie "
+            "behind the camera; exchange the two folders",
+        )
 
 
 def check_baseline(where: Path | str, metres: float) -> None:

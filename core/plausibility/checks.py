@@ -22,8 +22,11 @@ CHECKS = {
     "camera_centre": "the principal point lies between 0.35 and 0.65 of the image",
     "camera_pixels": "pixels are square, or the stored images were stretched a little",
     "baseline": "the cameras of a stereo pair are between 1 mm and 10 m apart",
+    "stereo_sides": "the left image of a stereo pair is that of the left camera",
     "calibration": "rotations of a calibration are rotations, and focal lengths above 0",
     "kitti_rig": "a calibration in KITTI's tree is KITTI's, and of its own sequence",
+    "frame_numbers": "a path's frames have the numbers of the truth's",
+    "list_lines": "lists of validation and test have each image once",
     "validation_overlap": "no validation line is trained on",
     "test_overlap": "no test image is trained on, and none beside one",
     "depth_direction": "predicted and true depth grow in the same direction",
@@ -137,8 +140,13 @@ def impossible(check: str, message: str) -> None:
         say(f"accepted ({check}): {message}")
 
 
-def unlikely(check: str, message: str) -> None:
-    """What data hardly are: a warning, printed once; not where it is accepted."""
+def unlikely(check: str, message: str, once: bool = False) -> None:
+    """What data hardly are: a warning, printed once; not where it is accepted.
+
+    Args:
+        once: of one file of many that are alike: only the first of this check is printed, and all are kept.
+    """
     finding = Finding(check, message, False, check in _current.accepted)
-    if _current.add(finding) and not finding.accepted and not _current.collects:
+    said = once and any(other.check == check for other in _current.found)
+    if _current.add(finding) and not (said or finding.accepted or _current.collects):
         say(f"warning: {message}" + (f" (--accept {check})" if _current.offered else ""))

@@ -38,7 +38,8 @@ def check_direction(where: str, correlations: np.ndarray | None) -> None:
         unlikely(
             "depth_direction",
             f"{where}: prediction and truth run in opposite directions in all {known.size} images (rank correlation "
-            f"{np.median(known):.2f}): depth in place of disparity, 1 / depth? save 1 / depth, or use --pred_depth",
+            f"{np.median(known):.2f}): depth in place of disparity, 1 / depth? save 1 / depth, or use --pred_depth; or "
+            "is it the truth that holds disparity?",
         )
 
 

@@ -9,6 +9,19 @@ NEIGHBOUR = 1  # frames; a tenth of a second farther the image is nearly the sam
 Place = tuple[str, int, int | None]  # folder, frame and camera of a line; None where there is one camera
 
 
+def check_lines(where: str, places: Sequence[Place]) -> None:
+    """Says how many lines of a validation or test stand there before: their images count more than others."""
+    counts = Counter(places)
+    again = len(places) - len(counts)
+    if again:
+        folder, frame, _ = counts.most_common(1)[0][0]
+        unlikely(
+            "list_lines",
+            f"{where}: {again} of {len(places)} lines stand there before, such as {folder} {frame}: their images count "
+            "more than others; keep each line once",
+        )
+
+
 def check_validation(where: str, trained: Collection[Place], validated: Sequence[Place]) -> None:
     """Says how many lines of a validation are trained on."""
     known = set(trained)

@@ -29,6 +29,8 @@ RIGHT, CLEARLY_RIGHT = (
     0.2,
     1 / 4,
 )  # another reading may stray so far, and by that share of what the path strays
+SHIFTED = 0.6  # turns that fit the truth a frame beside so much better, and by at least so much, are of other numbers
+LEAST_SHIFT = 0.01  # degrees
 PIECES = 10  # of a path, whose ways are compared
 
 
@@ -198,3 +200,19 @@ def check_axes(where: str, beside: float, strays: float, reading: str | None) ->
         f": it looks like {reading}" if reading else ": are the poses T_world_camera, and of the same camera?"
     )
     unlikely("motion_axes", f"{where}: {found}{like}; needed is T_world_camera, {AXES} (or the truth is so)")
+
+
+def check_frame_numbers(where: str, own: float, earlier: float, later: float) -> None:
+    """Says where a path turns as the truth does a frame before or after.
+
+    Args:
+        own: degrees, the mean difference of its turns, from frame to frame, from the true ones of its frames.
+        earlier, later: the same from those a frame before and after.
+    """
+    best, way, cure = min((earlier, "earlier", "too high"), (later, "later", "too low"))
+    if best < SHIFTED * own and own - best > LEAST_SHIFT:
+        unlikely(
+            "frame_numbers",
+            f"{where}: turns as the truth does a frame {way} ({best:.3g} degrees off it, and {own:.3g} off its own "
+            f"frames): its frame numbers look one {cure}; number path and truth alike, from 0 as KITTI does",
+        )

@@ -13,6 +13,8 @@ LEAST_RANGE = 2.0  # metres to the farthest point: a scanner that sees no farthe
 FAR_SHARE = 0.01  # of the points; fewer are stray echoes
 FEW = 50  # points say nothing of a layout
 FLATNESS = 3.0  # a street is wider than high: z spreads less than x and y, never that much more
+GROUND = 0.5  # metres above and below a scanner: a street is below it
+MOST_ABOVE, LEAST_BELOW = 0.5, 0.05  # share of the points, of KITTI 0.02 and 0.63
 ROOM = 3.0  # metres that z may spread: before a wall of a room a narrow scanner sees no depth
 # Of `_least_spread`: a number of columns that has so much less of it is the right one; so alike are its multiples.
 MIXED, LIKE = 0.5, 1.1
@@ -95,6 +97,17 @@ def _check_axes(path: Path, points: np.ndarray, content: bytes | bytearray) -> N
             "scan_layout",
             f"{path}: its points spread {z:.3g} m in z, which is up, and {x:.3g} and {y:.3g} m in x and y: {found}",
         )
+        return
+    above, below = (
+        np.count_nonzero(side) / len(points) for side in (points[:, 2] > GROUND, points[:, 2] < -GROUND)
+    )
+    if above > MOST_ABOVE and below < LEAST_BELOW:
+        unlikely(
+            "scan_layout",
+            f"{path}: {above:.0%} of its points lie more than {GROUND:g} m above the scanner, {below:.0%} below: "
+            "does its z point down? x must be forward, y left, z up",
+            once=True,
+        )
 
 
 def _check_range(path: Path, points: np.ndarray, content: bytes | bytearray) -> None:
@@ -114,6 +127,7 @@ def _check_range(path: Path, points: np.ndarray, content: bytes | bytearray) -> 
         unlikely(
             "scan_range",
             f"{path}: {far} of {len(points)} points are farther than 200 m, up to {farthest:.4g} m",
+            once=True,
         )
     elif farthest < LEAST_RANGE:
         impossible(

@@ -19,6 +19,7 @@ UNITS = {
 USUAL = 0.5, 100.0  # metres; of such units those are named that give a median in it
 FEW_PIXELS = 100  # an image; one scale for each image fits so few by chance
 EQUAL_AT_END, EQUAL = 0.05, 0.3  # share of the pixels with the greatest or the least depth; with another one
+LEAST_DISTINCT = 20  # numbers, of which one can say what they look like
 SAMPLE = 1_000_000  # pixels that are looked at of all
 LEAST_SAMPLE = 1000
 LOOKED_AT = 6  # maps of a data set whose maps are read one by one
@@ -49,6 +50,7 @@ def check_truth(where: Path | str, maps: Sequence[np.ndarray], names: Sequence[s
         sample = sample[sample != unknown]
     if not check_unit(where, sample):
         return
+    _check_numbers(where, sample, max(float(values.max()) for values in known))
     whole, wrong = float(np.median(sample)), []
     for number, values in enumerate(maps):
         values = values if unknown is None else values[values != unknown]
@@ -62,6 +64,20 @@ def check_truth(where: Path | str, maps: Sequence[np.ndarray], names: Sequence[s
             f"{where}: map {number}{name} has a median of {_metres(median)}, the others of {_metres(whole)} "
             f"({len(wrong)} of {len(maps)} maps): {unit_of(median)}",
         )
+
+
+def _check_numbers(where: Path | str, sample: np.ndarray, greatest: float) -> None:
+    """Says where depths look like something else than measured lengths, though they could be metres."""
+    distinct = np.unique(sample)
+    if distinct.size < LEAST_DISTINCT:
+        return
+    like = ""
+    if (distinct == np.round(distinct)).all():
+        like = f"all are whole numbers ({distinct[0]:g} to {distinct[-1]:g}), like the steps of a picture"
+    elif greatest == 1.0:
+        like = "the greatest is exactly 1, like that of depth divided by its greatest"
+    if like:
+        unlikely("truth_unit", f"{where}: are these metres? {like}; write metres")
 
 
 def check_map(where: Path | str, depths: np.ndarray) -> None:

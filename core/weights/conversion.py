@@ -16,6 +16,7 @@ from core.errors import UserError
 from core.files.plain_yaml import MAX_BYTES
 from core.files.whole import add_files_atomically, write_folder_atomically
 from core.options import Options
+from core.plausibility import checks
 from core.weights import families
 from core.weights.families.base import is_counter
 from core.weights.files import TOGETHER_SUFFIXES
@@ -75,7 +76,9 @@ def convert(
     for file in files:
         state = _completed(file, to, classifier)
         write(folder / target_name(file, to), state)
-        done.append(_compared(file, read_network(folder / target_name(file, to))))
+        with checks.collecting():  # what there is to say of the values was said of their source
+            result = read_network(folder / target_name(file, to))
+        done.append(_compared(file, result))
     return done
 
 
@@ -114,9 +117,10 @@ def convert_together(
         )
     write = writer(containers or "state_dict")
     write(path, join({file.network.file: _completed(file, "torch", classifier) for file in files}))
-    results = {
-        result.network.file: replace(result, path=path.with_name(name)) for result in read_files([path])
-    }
+    with checks.collecting():
+        results = {
+            result.network.file: replace(result, path=path.with_name(name)) for result in read_files([path])
+        }
     return [_compared(file, results[file.network.file]) for file in files]
 
 

@@ -6,6 +6,7 @@ from PIL import Image
 
 from core.datasets.inspection import inspect
 from core.datasets.splits import SplitLine
+from core.plausibility import checks
 from tests.core.kitti_folder import noise
 from tests.core.own_images import numbered, write_images, write_video
 from tests.core.samples import open_lines
@@ -62,7 +63,7 @@ def test_motion(tmp_path, shift, words):
 
 
 @pytest.mark.parametrize("exchanged", [False, True])
-def test_baseline_sign(tmp_path, exchanged):
+def test_baseline_sign(tmp_path, capsys, exchanged):
     """A slanted wall: disparities from 4 to 30 pixels."""
     rng = np.random.default_rng(0)
     texture = noise(160, 800, 0).astype(float) + rng.normal(0, 10, (160, 800, 3))
@@ -75,7 +76,15 @@ def test_baseline_sign(tmp_path, exchanged):
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.clip(np.stack(rows), 0, 255).astype(np.uint8)).save(folder / f"{frame}.png")
     lines = [("pair", 0, "l"), ("pair", 1, "r"), ("pair", 2, "l")]
+    capsys.readouterr()
+    checks.begin(offered=False)
     text, _ = described(tmp_path, lines, frames=[0, "s"], baseline=None if exchanged else 0.12)
+    split = [SplitLine(*line) for line in lines]
+    open_lines("folder", tmp_path, split, frames=(0, "s"), height=64, width=128).check_rig(None)
+    assert (
+        "left and the right images look exchanged (all of 3 stereo" in capsys.readouterr().err
+    ) is exchanged
+    assert len(checks.warnings()) == exchanged
     if exchanged:
         assert_says(
             text, "stereo: WRONG: exchange the left and the right images (3 of 3 pairs", "baseline: not known"

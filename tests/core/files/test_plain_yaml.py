@@ -110,7 +110,8 @@ def test_a_file_in_one_line_with_its_name(tmp_path):
     path.write_bytes(b"\xef\xbb\xbffx: 1\r\nfy: 2\r\n")
     assert plain_yaml.read(path) == {"fx": 1, "fy": 2}
     for content, reason in [
-        (b"\xff\xfe", "not a text file in UTF-8"),
+        (b"\xff\xff", "not a text file in UTF-8"),
+        (b"\xff\xfea\0", "it is UTF-16; save it as UTF-8"),
         (b"#" * (64 << 10) + b"#", "it has more than 64 KiB"),
         (b"a: *b", "has aliases"),
     ]:

@@ -195,8 +195,11 @@ def test_a_few_lines_that_stand_for_gigabytes(tmp_path: Path) -> None:
 
 def test_yaml_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "options.yml"
-    path.write_bytes(b"\xff\xfe\x00")
+    path.write_bytes(b"\xff\xff\x00")
     with pytest.raises(UserError, match="not a text file"):
+        load_options(Small, path)
+    path.write_text("height: 64\n", encoding="utf-16")  # as PowerShell's > does
+    with pytest.raises(UserError, match="it is UTF-16; save it as UTF-8"):
         load_options(Small, path)
 
 

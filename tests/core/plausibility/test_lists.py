@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import export_gt_depth
@@ -15,7 +16,7 @@ from core.options import OPTIONS
 from core.options.needs import Listing, Needs, Preparation
 from core.options.parsing import save_options
 from core.plausibility import checks
-from core.plausibility.lists import by_folder, check_test, seen_in_training
+from core.plausibility.lists import by_folder, check_lines, check_test, seen_in_training
 from tests.core.own_images import numbered, write_images
 from tests.scripts import run_here, succeeds
 
@@ -144,7 +145,7 @@ def test_the_export_counts_before_it_begins(drive, tmp_path):
     folder = load_split(drive / "splits", "test")[0].folder
     shutil.rmtree(drive / folder / "velodyne_points")
     with pytest.raises(
-        UserError, match=r"no such scan; .*\(2 of 2 lines; of 1 of 1 folders, such as .* lack it"
+        UserError, match=r"no such scan; .*\(lack it: 2 of 2 lines; of 1 of 1 folders, such as"
     ):
         export_gt_depth.main(
             ["--data_path", str(drive), "--split", str(drive / "splits"), "--source", "velodyne"]
@@ -168,6 +169,28 @@ def test_counts_by_folder():
 
 
 # ---- lines -------------------------------------------------------------------------------------------------------
+
+
+def test_lines_that_stand_there_twice(capsys):
+    """In training that may be meant; where numbers are means of lines it is not."""
+    check_lines("a, val", [("x", 3, 2), ("x", 3, 3), ("y", 3, 2), ("x", 4, None)])
+    assert capsys.readouterr().err == ""
+    check_lines("a, val", [("x", 3, 2), ("x", 5, 2), ("x", 3, 2)])
+    assert (
+        "a, val: 1 of 3 lines stand there before, such as x 3: their images count more"
+        in capsys.readouterr().err
+    )
+
+
+def test_an_evaluation_says_lines_that_stand_there_twice(rendered, perfect, truth, tmp_path):
+    lines = (rendered / "splits" / "test_files.txt").read_text().splitlines()
+    (tmp_path / "test_files.txt").write_text("\n".join([*lines, lines[0]]))
+    saved = np.load(perfect)
+    np.save(tmp_path / "all.npy", saved[[*range(len(lines)), 0]])
+    np.savez(tmp_path / "gt.npz", data=np.array([*truth, truth[0]]))
+    words = ["--ext_disp_to_eval", tmp_path / "all.npy", "--eval_split", tmp_path, "--eval_mono"]
+    done = run_here("evaluate_depth.py", *words, "--ground_truth", tmp_path / "gt.npz")
+    assert done.returncode == 0 and f"1 of {len(lines) + 1} lines stand there before" in done.stderr
 
 
 def test_list_and_line_are_named(tmp_path):
@@ -198,7 +221,7 @@ def test_there_is_no_frame_before_the_first(drive):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a 1 l\n".encode("utf-16"), "it is UTF-16; save it as UTF-8"),
+        ("a 1 l\n".encode("utf-16"), ": it is UTF-16; save it as UTF-8$"),
         (b"\xfe\xff\0a\0 \x001", "it is UTF-16"),
         (b"a\\b 1 l\n", r"line 1: .* has backslashes; write the folder with /"),
     ],

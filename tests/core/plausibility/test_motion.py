@@ -286,6 +286,20 @@ def test_right_paths_pass_in_any_world(world):
     assert checks.warnings() == []
 
 
+@pytest.mark.parametrize(("offset", "said"), [(1, "a frame earlier"), (-1, "a frame later")])
+def test_frames_counted_from_another_number(offset, said):
+    """Every row is compared with its neighbour's truth: the numbers of a table look well all the same."""
+    truth, rng = winding(), np.random.default_rng(0)
+    noise = exactly_rigid(rng.normal(0, 5e-5, (299, 3)), rng.normal(0, 0.01, (299, 3)))
+    path = _chained(invert_rigid(motions(truth)) @ noise)
+    frames = np.arange(5, 295)
+    for moved, count in ((0, 0), (offset, 1)):
+        checks.begin(offered=False)
+        evaluate_odometry("path", Trajectory(frames + moved, path[frames]), trajectory(truth))
+        assert len(checks.warnings()) == count
+    assert said in checks.warnings()[0] and "its frame numbers look one too" in checks.warnings()[0]
+
+
 def test_the_way_is_said_of_both():
     truth = winding()
     report = evaluate_odometry("path", trajectory(invert_rigid(truth) @ four(OPENGL)), trajectory(truth))

@@ -78,6 +78,21 @@ def test_a_stray_echo_is_a_warning_and_points_without_return_are_none(scan, tmp_
     assert capsys.readouterr().err.startswith("warning: ") and "farther than 200 m" in checks.warnings()[0]
 
 
+def test_a_scan_upside_down_is_a_warning(scan, shared, tmp_path, capsys):
+    """Of many scans that are alike the first is printed, and all are kept; in feet, too."""
+    real = [read_scan(path) for path in (shared / "data/kitti_raw_mono" / REAL).rglob("*.bin")]
+    for points in (scan, *real):
+        read_scan(spoiled(points * np.float32([1, -1, -1, 1]), tmp_path))
+    assert len(checks.warnings()) == 1 + len(real)
+    said = capsys.readouterr().err
+    assert said.count("warning: ") == 1 and "does its z point down?" in said
+    for number in (1, 2):
+        far = scan * np.float32([3, 3, 3, 1])
+        far[number, :3] = 700 + number, 0, 0
+        read_scan(spoiled(far, tmp_path))
+    assert capsys.readouterr().err.count("farther than 200 m") == 1
+
+
 def test_five_columns_never_become_ground_truth(drive, tmp_path):
     """W1: 4334 pixels a map were 4312, and abs_rel 2.597 was 0.001."""
     for line in load_split(drive / "splits", "test"):

@@ -59,6 +59,28 @@ def test_truth_in_another_unit(rendered, perfect, truth, tmp_path, factor, said)
     assert message.endswith("or --accept truth_unit")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda depth, most: np.round(depth * 10), "all are whole numbers"),  # decimetres
+        (lambda depth, most: np.round(depth / most * 255), "like the steps of a picture"),  # of 8 bits
+        (lambda depth, most: np.float32(depth / most), "depth divided by its greatest"),
+    ],
+)
+def test_truth_that_looks_like_no_lengths(truth, tmp_path, capsys, change, said):
+    most = np.float32(max(depth.max() for depth in truth))
+    load_ground_truth(saved(tmp_path / "gt.npz", [change(depth, most) for depth in truth]))
+    assert capsys.readouterr().err.count("gt.npz: are these metres?") == 1 and said in checks.warnings()[0]
+
+
+def test_infinite_depth_is_named(truth, tmp_path):
+    file = saved(tmp_path / "gt.npz", [np.where(depth > 0, depth, np.inf) for depth in truth])
+    with pytest.raises(
+        UserError, match=r"gt\.npz: has infinite depths; write 0 or nan where depth is unknown"
+    ):
+        load_ground_truth(file)
+
+
 def test_one_map_in_another_unit(truth, tmp_path):
     with pytest.raises(UserError, match=r"gt\.npz: map 1 has a median of .* looks like millimetres"):
         load_ground_truth(saved(tmp_path / "gt.npz", [truth[0], truth[1] * 1000]))

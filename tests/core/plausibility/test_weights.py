@@ -17,6 +17,7 @@ from core.plausibility import checks
 from core.plausibility.evaluation import check_one_depth, is_flat
 from core.training.collapse import PATIENCE, CollapseGuard
 from core.weights import format_of, read_weights_file
+from core.weights.conversion import convert
 from core.weights.families.monodepth2 import Decoder, Encoder
 from core.weights.folder import model_options
 from core.weights.layouts import read_state
@@ -120,7 +121,8 @@ def test_imagenet_weights(tmp_path: Path, capsys) -> None:
     assert capsys.readouterr().err == ""
     write_safetensors(path, state)
     imagenet_state(path)
-    read_network(path)
+    (tmp_path / "converted").mkdir()
+    convert([read_network(path)], "safetensors", tmp_path / "converted", write_safetensors)
     said = capsys.readouterr().err
     assert said.count("is taken for ImageNet's weights, but has no classifier") == 1
     write_safetensors(path, whole_one | {"bn1.weight": np.full(64, np.nan, np.float32)})
