@@ -131,6 +131,8 @@ def in_words(error: BaseException) -> tuple[str, str]:
     """What happened to a file, and the cure."""
     found = as_os_error(error)
     number = (found.errno if found is not None else None) or 0
+    if found is not None and hasattr(found, "cure"):
+        return found.strerror or "", found.cure
     if number in CURES and found is not None:
         ours = type(found).__module__.startswith("core.")  # says it better than the system
         return (found.strerror or "", "name a file of data") if ours else (os.strerror(number), CURES[number])

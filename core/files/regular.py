@@ -21,6 +21,16 @@ class NoPlainFileError(OSError):
         return str(self.strerror)
 
 
+class Utf16Error(NoPlainFileError):
+    """A text as PowerShell's > writes it."""
+
+    cure = "save it as UTF-8"
+
+    def __str__(self) -> str:
+        """With the cure, for readers that do not ask `core.faults`."""
+        return f"{self.strerror}; {self.cure}"
+
+
 def open_regular(path: Path, limit: int | None = None) -> BinaryIO:
     """Opens a file for reading, in bytes.
 
@@ -62,6 +72,6 @@ def read_text(path: Path, encoding: str = "utf-8-sig", limit: int = MAX_TEXT_BYT
 
 
 def refuse_utf_16(path: Path, content: bytes) -> None:
-    """Raises NoPlainFileError for text as PowerShell's > writes it."""
+    """Raises Utf16Error for such a text."""
     if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        raise NoPlainFileError(errno.EILSEQ, "it is UTF-16; save it as UTF-8", str(path))
+        raise Utf16Error(errno.EILSEQ, "it is UTF-16", str(path))
