@@ -9,7 +9,6 @@ from paddle import nn
 
 from backends.paddle.builders import builder
 from backends.paddle.checkpoint import load_network_state
-from backends.paddle.networks.initialization import Undrawn
 from backends.paddle.tensors import to_array
 from core.weights.families.base import Network
 from core.weights.sources import WeightsFile, read_files
@@ -26,8 +25,7 @@ def load_network(file: WeightsFile) -> nn.Layer:
     Raises:
         UserError: the file is not exactly that network.
     """
-    with Undrawn():
-        network = make_network(file.network)
+    network = make_network(file.network)
     load_network_state(network, file.state, str(file.path))
     network.eval()
     return network

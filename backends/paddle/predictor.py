@@ -9,7 +9,6 @@ import paddle
 
 from backends.paddle import checkpoint
 from backends.paddle.methods import make_method
-from backends.paddle.networks.initialization import Undrawn
 from backends.paddle.tensors import (
     autocast,
     check_precision,
@@ -71,8 +70,7 @@ class Predictor:
         self.options = model_options(self.folder, files, overrides, untold, preferred)
         self.height, self.width = self.options.height, self.options.width
         self.preparation = self.options.preparation("val")
-        with Undrawn():
-            self.method = make_method(self.options)
+        self.method = make_method(self.options)
         if not self.method.depth_networks:
             raise UserError(f"{self.folder}: a model of {self.options.method} that predicts no depth")
         self._load(self.method.depth_networks, files, overrides)

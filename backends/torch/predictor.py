@@ -9,7 +9,6 @@ import torch
 
 from backends.torch import checkpoint
 from backends.torch.methods import make_method
-from backends.torch.networks.initialization import Undrawn
 from backends.torch.tensors import (
     autocast,
     check_precision,
@@ -72,13 +71,12 @@ class Predictor:
         self.options = model_options(self.folder, files, overrides, untold, preferred)
         self.height, self.width = self.options.height, self.options.width
         self.preparation = self.options.preparation("val")
-        with Undrawn():
-            self.method = make_method(self.options)
+        self.method = make_method(self.options)
         if not self.method.depth_networks:
             raise UserError(f"{self.folder}: a model of {self.options.method} that predicts no depth")
         self._load(self.method.depth_networks, files, overrides)
         self.method.complete({name: numbers_in(files[name]) for name in self.method.depth_networks})
-        self.method.to(self.device).eval()
+        use_channels_last(self.method.to(self.device).eval())
         self._poses_loaded, self.has_rays = False, self.method.has_rays
 
     def disparity(
@@ -200,7 +198,6 @@ class Predictor:
         require_agreement(files, self.options.method, overrides)
         for name, path in paths.items():
             checkpoint.load_weights(networks[name], states[name], path)
-            use_channels_last(networks[name])
 
     def _checked_inputs(self, inputs: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray]:
         inputs = inputs or {}

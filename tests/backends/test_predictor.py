@@ -42,20 +42,6 @@ def test_size_and_options_come_from_the_folder(predictor):
     assert predictor.options.use_stereo and predictor.options.num_layers == 18
 
 
-def test_no_weight_is_drawn_where_files_have_all(backend, make, trained):
-    tensors = backend.module("tensors")
-    tensors.seed_everything(3)
-    expected = backend.array(tensors.draw("", (5,), "normal"))
-    tensors.seed_everything(3)
-    method = make(trained).method
-    assert np.array_equal(backend.array(tensors.draw("", (5,), "normal")), expected)
-    checkpoint, networks = backend.module("checkpoint"), method.networks()
-    for name in method.depth_networks:
-        state = checkpoint.read_weights(trained / f"{name}{checkpoint.EXTENSION}")
-        for key, array in checkpoint.network_state(networks[name]).items():
-            assert np.array_equal(array, state[key]), (name, key)
-
-
 def test_disparity_of_images_of_any_size(backend, predictor, images):
     disparity = predictor.disparity(images)
     assert disparity.shape == (3, HEIGHT, WIDTH) and disparity.dtype == np.float32

@@ -2,16 +2,8 @@
 
 import math
 
-import paddle
 from paddle import nn
 from paddle.nn.initializer import Constant, Normal, Uniform
-
-
-class Undrawn(paddle.LazyGuard):
-    """Inside `with Undrawn():` networks are made without drawing their weights: those that files will fill.
-
-    Others have no memory: a network that is not used costs nothing.
-    """
 
 
 def initialize_encoder(module: nn.Layer) -> None:

@@ -1,26 +1,8 @@
 """Initial weights, written out because the frameworks' defaults differ."""
 
 import math
-from typing import Any
 
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-
-_DRAWS = {"uniform_", "normal_", "kaiming_uniform_"}  # that layers and the functions below fill tensors by
-
-
-class Undrawn(TorchFunctionMode):
-    """Inside `with Undrawn():` networks are made without drawing their weights: those that files will fill.
-
-    Others hold whatever was in their memory, which is not touched: a network that is not used costs nothing.
-    """
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Leaves a tensor that would be drawn as it is; all else as ever."""
-        if getattr(function, "__name__", "") in _DRAWS:
-            tensor: Tensor = args[0] if args else kwargs["tensor"]
-            return tensor
-        return function(*args, **(kwargs or {}))
+from torch import nn
 
 
 def initialize_encoder(module: nn.Module) -> None:
