@@ -9,7 +9,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.files import plain_yaml
-from core.files.regular import read_text
+from core.files.regular import NoPlainFileError, read_text
 
 MAX_BYTES = 64 << 20
 MAX_PARSED = 64 << 10  # of what is known in a file
@@ -37,7 +37,8 @@ def read_entries(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise UserError(f"{path}: is no text in UTF-8; {CURE}") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        ours = isinstance(error, NoPlainFileError)  # says by itself all that there is to say
+        reason = (not ours and getattr(error, "strerror", None)) or error
         raise UserError(f"{path}: cannot be read as a calibration: {reason}; {CURE}") from None
     return _xml(path, text) if text.lstrip().startswith("<") else _yaml(path, text)
 
