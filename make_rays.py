@@ -15,20 +15,23 @@ def main(argv: list[str] | None = None) -> None:
     require_no_input(options, "output", "picture")
     output = Path(options.output)
     picture = Path(options.picture or output.with_suffix(".png"))
-    for path in (output, picture):
-        if path.exists() and not options.force:
-            raise UserError(f"{path}: is already there; choose another name, or replace it with --force")
+    refusal = "is already there; choose another name, or replace it with --force"
+    if output.exists() and not options.force:
+        raise UserError(f"{output}: {refusal}")
     from core.cameras.making import describe, make_template
     from core.cameras.pictures import template_picture
     from core.cameras.templates import write_template
-    from core.files.images import write_image
+    from core.files.images import encoded, write_image
 
     template = make_template(options)
     for note in template.notes:
         print(note)
     shown = template_picture(template.rays, template.valid)
-    write_template(output, template.rays, template.valid)
+    # The picture first: what a kill leaves is that of this template, and the same command goes on.
+    if picture.exists() and not options.force and picture.read_bytes() != encoded(shown, picture.suffix):
+        raise UserError(f"{picture}: {refusal}")
     write_image(picture, shown)
+    write_template(output, template.rays, template.valid)
     print(f"{output}: {describe(template)}")
     if output.suffix == ".npy" and template.valid is not None:
         print(f"{output}: .npy has no mask, so pixels without a ray have their neighbour's; .npz keeps it")

@@ -137,6 +137,24 @@ def test_colours() -> None:
     )
 
 
+def test_the_same_command_goes_on_after_a_kill(tmp_path: Path) -> None:
+    """Which may have left the picture alone; a picture of something else stays."""
+    words, path = (
+        "--camera pinhole --parameters 80 80 31.5 23.5 --height 48 --width 64 --output {}",
+        tmp_path / "a.npz",
+    )
+    make(words, path)
+    before = path.read_bytes()
+    path.unlink()
+    make(words, path)
+    assert path.read_bytes() == before
+    path.unlink()
+    (tmp_path / "a.png").write_bytes(b"of something else")
+    with pytest.raises(UserError, match=r"a\.png: is already there"):
+        make(words, path)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
 @pytest.mark.parametrize("option", ["output", "picture"])
 def test_what_is_read_is_not_replaced(tmp_path: Path, option: str) -> None:
     """Not even with --force."""
