@@ -10,9 +10,8 @@ import numpy as np
 from core.datasets.disk_cache import DiskCache
 from core.datasets.memory import ALLOWANCE
 
-Key = tuple[
-    Path, bool | None
-]  # a file, and whether mirrored; None: as it is, and mirrored it is the same mirrored
+# A file, and whether mirrored; None: as it is, and mirrored it is the same mirrored.
+Key = tuple[Path, bool | None]
 
 
 class ImageCache:

@@ -45,9 +45,9 @@ class SplitLine:
     origin: str = field(default="", compare=False, repr=False)
 
     @property
-    def place(self) -> tuple[str, int, int | None]:
+    def place(self) -> tuple[str, int, int | str | None]:
         """What it shows, however the side is spelled: folder, frame, and camera, None where there is no side."""
-        return self.folder, self.frame, None if self.side is None else CAMERAS.get(self.side)
+        return self.folder, self.frame, None if self.side is None else CAMERAS.get(self.side, self.side)
 
     @property
     def camera(self) -> int:

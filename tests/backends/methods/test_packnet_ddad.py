@@ -38,14 +38,18 @@ def test_the_real_sample(backend, shared, tmp_path, capsys):
     root = copy_sample(shared, tmp_path / "ddad")
     semi = ["--supervision", "semi", *CAMERAS, "--num_epochs", "1"]
     train.main(training(backend, root, tmp_path, *semi))
-    log = capsys.readouterr().out
+    said = capsys.readouterr()
+    log = said.out
+    assert "warning" not in said.out + said.err, said  # right data pass without a word
     assert "2 training and 6 validation samples" in log and "validation: abs_rel" in log, log
     maps = {path.relative_to(root).as_posix() for path in root.rglob("depth/**/*.npz")}
     assert len(maps) == 6 and "scene_01/depth/lidar/CAMERA_05/15569195939415230.npz" in maps
     model = ["--load_weights_folder", str(tmp_path / "run" / "models" / "weights_0")]
     where = [*words(backend, root), *model, "--protocol", "packnet_ddad", *CAMERAS, "--num_workers", "0"]
     evaluate_depth.main([*where, "--eval_stereo", "--output", str(tmp_path / "m.json")])
-    printed = capsys.readouterr().out
+    said = capsys.readouterr()
+    printed = said.out
+    assert "warning" not in said.out + said.err, said
     assert printed.startswith("protocol packnet_ddad | split val | crop none | cap 200 m | ")
     found = json.loads((tmp_path / "m.json").read_text())
     assert found["images"] == 6 and list(found["groups"]) == ["CAMERA_01", "CAMERA_05"]
