@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable, Sequence
 from core.plausibility.checks import unlikely
 
 NEIGHBOUR = 1  # frames; a tenth of a second farther the image is nearly the same
-Place = tuple[str, int, int | str | None]  # folder, frame and camera of a line, or its name; None: the only one
+Place = tuple[
+    str, int, int | str | None
+]  # folder, frame and camera of a line, or its name; None: the only one
 
 
 def check_lines(where: str, places: Sequence[Place]) -> None:
