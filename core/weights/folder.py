@@ -76,15 +76,26 @@ class Folder(Mapping[str, State]):
 
     def beside(self, key: str) -> dict[str, Any]:
         """Plain values that a file of all networks keeps in a dict beside them; {} where there is none."""
-        if not key or any(find_file(self.folder, name, self.extension) for name in network_names()):
-            return {}
-        paths = [self.folder] if self.folder.is_file() else dict.fromkeys(self._together.values())
         from core.weights.pth import read_record
 
         found: dict[str, Any] = {}
-        for path in paths:
-            found |= read_record(path, key) if format_of(path) == "pth" else {}
+        for path in self._checkpoints() if key else ():
+            found |= read_record(path, key)
         return found
+
+    def last_epoch(self) -> int | None:
+        """The last of the training in a file of all networks, counted from 0; None where none says it."""
+        from core.weights.pth import read_number
+
+        epochs = (read_number(path, "epoch") for path in self._checkpoints())
+        return next((epoch for epoch in epochs if epoch is not None), None)
+
+    def _checkpoints(self) -> list[Path]:
+        """The files of all networks that may hold more than those."""
+        if any(find_file(self.folder, name, self.extension) for name in network_names()):
+            return []
+        paths = [self.folder] if self.folder.is_file() else dict.fromkeys(self._together.values())
+        return [path for path in paths if format_of(path) == "pth"]
 
     def _is_there(self, name: str) -> bool:
         return name in self.read or self.path(name) is not None
@@ -208,8 +219,11 @@ def configured_options(files: Folder, family: MethodFamily) -> dict[str, Any]:
     if not kept:
         return {}
     assert family.configured is not None
-    where = f"{files.folder}: {family.configuration}"
-    return checked_values(OPTIONS[family.method], family.configured(kept), where)
+    where, found = f"{files.folder}: {family.configuration}", family.configured(kept)
+    epoch = files.last_epoch() if family.reached else None
+    if family.reached and epoch is not None:
+        found |= family.reached(kept, epoch)
+    return checked_values(OPTIONS[family.method], found, where)
 
 
 def start_file(files: Folder, name: str, options: Options, network: str) -> Path:

@@ -119,6 +119,7 @@ class MethodFamily:
         alone: networks that are a whole model: such a file need not hold the others.
         configuration: key under which such a file keeps the options of its training, in pickles alone.
         configured: the options of ours that follow from them, of any type; they are checked as those of YAML are.
+        reached: those that follow from them and from the last epoch of the training, counted from 0.
         untold: the options that its files cannot tell, whose defaults are taken and said.
         stand_ins: what becomes of globals (module, name) in its pickles: `RECORD` or `DROPPED`.
     """
@@ -135,6 +136,7 @@ class MethodFamily:
     alone: tuple[str, ...] = ()
     configuration: str = ""
     configured: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    reached: Callable[[Mapping[str, Any], int], dict[str, Any]] | None = None
     untold: tuple[str, ...] = ()
     stand_ins: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
