@@ -34,10 +34,11 @@ def configuration(**changed: Any) -> dict[str, Any]:
     }
     model = {"name": "SelfSupModel", "loss": loss | changed.pop("loss", {}), **networks}
     shape = changed.pop("image_shape", (64, 96))
+    arch = {"seed": 42} | {name: changed.pop(name) for name in ("max_epochs",) if name in changed}
     datasets = {"augmentation": {"image_shape": shape, "jittering": (0.2, 0.2, 0.2, 0.05)}}
     return {
         "name": "",
-        "arch": {"seed": 42},
+        "arch": arch,
         "model": model | changed,
         "datasets": datasets,
         "prepared": True,

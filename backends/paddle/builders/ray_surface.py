@@ -14,7 +14,7 @@ def make_network(rule: Network) -> nn.Layer:
     """The network that a rule describes, with fresh weights."""
     match rule:
         case rules.RayDepth():
-            return RaySurfaceResNet(rule.num_layers, rule.size, rule.masked)
+            return RaySurfaceResNet(rule.num_layers, rule.size, rule.masked, rule.shared)
         case rules.RayPose():
             return PoseResNet(rule.num_layers)
         case _:

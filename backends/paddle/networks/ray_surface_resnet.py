@@ -44,9 +44,16 @@ class RaySurfaceResNet(nn.Layer):
         num_layers: of the ResNet.
         size: height and width of the template that it keeps as `ray_template` (1, 3, height, width); none: it has none.
         masked: it keeps a mask `valid` (1, 1, height, width) of 0 and 1 as well.
+        shared: it keeps `ray_mean` (1, 3, height, width), the mean residual of many images, as well.
     """
 
-    def __init__(self, num_layers: int, size: tuple[int, int] | None = None, masked: bool = False) -> None:
+    def __init__(
+        self,
+        num_layers: int,
+        size: tuple[int, int] | None = None,
+        masked: bool = False,
+        shared: bool = False,
+    ) -> None:
         super().__init__()
         self.encoder = ResNetEncoder(num_layers)
         self.decoder = DepthDecoder(self.encoder.channels, list(range(SCALES)))
@@ -55,6 +62,8 @@ class RaySurfaceResNet(nn.Layer):
             self.register_buffer("ray_template", paddle.zeros([1, 3, *size]))
             if masked:
                 self.register_buffer("valid", paddle.ones([1, 1, *size]))
+            if shared:
+                self.register_buffer("ray_mean", paddle.zeros([1, 3, *size]))
 
     def forward(self, image: Tensor) -> RaySurfaceOutput:
         """RGB (B, 3, H, W) in [0, 1], H and W multiples of 32 and at least 64.

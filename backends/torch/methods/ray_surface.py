@@ -17,10 +17,12 @@ from backends.torch.networks.pose_resnet import PoseResNet
 from backends.torch.networks.ray_surface_resnet import RaySurfaceResNet
 from backends.torch.tensors import Draw, autocast, draw, to_array, widen
 from core.cameras.templates import load_template
-from core.datasets.sample import augmented_key, image_key
+from core.datasets.sample import augmented_key, image_key, motion_key
 from core.errors import UserError
 from core.geometry import median_spacing
 from core.options.methods.ray_surface import RaySurfaceOptions
+
+MOMENTUM = 0.1  # share of a batch in the running mean
 
 
 class RaySurface(Method):
@@ -30,21 +32,24 @@ class RaySurface(Method):
     """
 
     depth_networks = ("depth",)
-    pose_networks = ("pose",)
 
     def __init__(self, options: RaySurfaceOptions, draw: Draw = draw) -> None:
         super().__init__(options, draw)
         self.sources: list[int] = [int(frame) for frame in options.frames[1:]]
-        self.depth = RaySurfaceResNet(options.num_layers, (options.height, options.width), masked=True)
-        self.pose = PoseResNet(options.pose_num_layers)
+        self.shared = options.ray_residual == "shared"
+        size = options.height, options.width
+        self.depth = RaySurfaceResNet(options.num_layers, size, masked=True, shared=self.shared)
+        if not options.known_poses:
+            self.pose_networks = ("pose",)
+            self.pose = PoseResNet(options.pose_num_layers)
         self.has_rays = not options.range_as_depth
         self.masked, self.spacing = False, 0.0
         for parameter in self.depth.ray_surf.parameters():
             parameter.requires_grad_(options.learn_rays)
 
     def networks(self) -> dict[str, nn.Module]:
-        """depth, with its rays; pose."""
-        return {"depth": self.depth, "pose": self.pose}
+        """depth, with its rays; pose, where the motion is not known."""
+        return {name: getattr(self, name) for name in (*self.depth_networks, *self.pose_networks)}
 
     def parameter_groups(self) -> list[dict]:
         """One of each network; what is added to the template is not trained where the template is the camera."""
@@ -97,13 +102,28 @@ class RaySurface(Method):
         return predicted
 
     def rays(self, residual: Tensor) -> Tensor:
-        """Unit rays (B, 3, H, W) of what is added to the template."""
+        """Unit rays (B, 3, H, W) of what is added to the template, by each image or by all together."""
         template = self.depth.ray_template
-        return ray_surface(template, residual, self.options.coefficient(self.progress))
+        added = self._mean(residual) if self.shared else residual
+        return ray_surface(template, added, self.options.coefficient(self.progress))
+
+    def _mean(self, residual: Tensor) -> Tensor:
+        """In training that of the batch, afterwards the running one, as batch normalisation does; (B, 3, H, W)."""
+        kept = self.depth.ray_mean
+        if not self.training:
+            return kept.expand(residual.shape)
+        mean = residual.mean(dim=0, keepdim=True)
+        with torch.no_grad():
+            kept.lerp_(mean.to(kept.dtype), MOMENTUM)
+        return mean.expand(residual.shape)
 
     def pose_frames(self) -> list[int]:
-        """The target and its sources."""
-        return [0, *self.sources]
+        """The target and its sources.
+
+        Raises:
+            UserError: the motion was known, so there is no pose network.
+        """
+        return [0, *self.sources] if self.pose_networks else super().pose_frames()
 
     def T_sources_target(self, images: list[Tensor]) -> list[Tensor]:  # noqa: N802
         """Images (B, 3, H, W) of the target and its sources → T_source_target (B, 4, 4) of each."""
@@ -116,9 +136,12 @@ class RaySurface(Method):
         seen = [batch.get(augmented_key(frame), batch[image_key(frame)]) for frame in [0, *self.sources]]
         with autocast(self.options.precision, target.device):  # the networks alone
             found = self.depth(seen[0])
-            vectors = self.pose(seen[0], seen[1:])
+            vectors = self.pose(seen[0], seen[1:]) if self.pose_networks else None
         disparities = [widen(one) for one in found.disparities]
-        motions = [motion(vector) for vector in widen(vectors).unbind(dim=1)]
+        if vectors is None:
+            motions = [batch[motion_key(frame)] for frame in self.sources]
+        else:
+            motions = [motion(vector) for vector in widen(vectors).unbind(dim=1)]
         return self.losses_of(batch, disparities, widen(found.ray_residual), motions)
 
     def losses_of(

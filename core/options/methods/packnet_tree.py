@@ -118,20 +118,20 @@ def configured(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
     Values that are not here say nothing of a trained model.
     """
-    shape = _at(configuration, "datasets", "augmentation", "image_shape")
+    shape = value_at(configuration, "datasets", "augmentation", "image_shape")
     found: dict[str, Any] = {}
     if isinstance(shape, list) and len(shape) == 2:
         found |= {"height": shape[0], "width": shape[1]}
-    model = _at(configuration, "model", "name")
+    model = value_at(configuration, "model", "name")
     if isinstance(model, str) and _supervision(model) is not None:
         found["supervision"] = _supervision(model)
-    loss = _at(configuration, "model", "loss")
+    loss = value_at(configuration, "model", "loss")
     loss = loss if isinstance(loss, dict) else {}
     found |= {name: loss[name] for name in LOSS_NUMBERS if loss.get(name) is not None}
     found |= {name: loss[name] for name, known in LOSS_WORDS.items() if loss.get(name) in known}
     if found.get("supervision") == "semi" and found.get("supervised_loss_weight") == 1:
         found["supervision"] = "full"
-    depth = _at(configuration, "model", "depth_net")
+    depth = value_at(configuration, "model", "depth_net")
     if isinstance(depth, dict) and str(depth.get("name")).startswith("PackNet") and depth.get("dropout"):
         found["dropout"] = depth["dropout"]
     return found
@@ -142,7 +142,7 @@ def _supervision(model: str) -> str | None:
     return SUPERVISED.get(model.replace("Completion", ""))
 
 
-def _at(configuration: Any, *names: str) -> Any:
+def value_at(configuration: Any, *names: str) -> Any:
     """A value by its path; None where there is none."""
     for name in names:
         configuration = configuration.get(name) if isinstance(configuration, dict) else None
@@ -279,13 +279,13 @@ def _notes(content: Mapping[str, Any]) -> list[str]:
     notes = [
         f"model.loss.{name}: had no effect"
         for name in ("occ_reg_weight", "disp_norm")
-        if _at(content, "model", "loss", name) is not None
+        if value_at(content, "model", "loss", name) is not None
     ]
-    if _at(content, "model", "loss", "progressive_scaling"):
+    if value_at(content, "model", "loss", "progressive_scaling"):
         notes.append("model.loss.progressive_scaling: works here; in the published program it did nothing")
-    if _at(content, "debug") or _at(content, "arch", "validate_first"):
+    if value_at(content, "debug") or value_at(content, "arch", "validate_first"):
         notes.append("debug, arch.validate_first: are not here; --dry_run tries the data and a batch")
-    if _at(content, "save", "folder"):
+    if value_at(content, "save", "folder"):
         notes.append("save: training writes no predictions; predict.py --save stacked depth png does")
     return notes
 

@@ -3,11 +3,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from core.options.base import DATASETS, option, require, require_at_least
 from core.options.cameras import CAMERAS, require_camera
-from core.options.mixins import VideoSources
+from core.options.mixins import KnownPoses
 from core.options.needs import AugmentationPolicy, Listing, Needs, Preparation
 from core.options.option_files import Translation
 from core.options.schedule import falling_temperature, ray_coefficient, step_decay
@@ -22,15 +22,16 @@ NO_FLIP = "a mirrored image belongs to another camera, so nothing is mirrored, a
 
 
 @dataclass
-class RaySurfaceOptions(VideoSources):
+class RaySurfaceOptions(KnownPoses):
     """Neural ray surfaces (Vasiljevic et al. 2020)."""
 
     NETWORKS: ClassVar[tuple[str, ...]] = NETWORKS
     MODEL: ClassVar[tuple[str, ...]] = (
-        *("num_layers", "pose_num_layers", "frame_ids", "template", "resize_template", "patch_side"),
+        *("num_layers", "pose_num_layers", "frame_ids", "known_poses"),
+        *("template", "resize_template", "patch_side"),
         *("projection_downsample", "projection", "projection_chunk", "renormalise_rays", "mask_unseen"),
         *("start_temperature", "min_temperature", "temperature_decay", "temperature_progress"),
-        *("learn_rays", "ray_ramp", "ray_ramp_epochs", "ray_coefficient", "range_as_depth"),
+        *("learn_rays", "ray_residual", "ray_ramp", "ray_ramp_epochs", "ray_coefficient", "range_as_depth"),
         *("num_scales", "ssim_loss_weight", "smooth_loss_weight", "photometric_reduce_op", "clip_loss"),
         *("padding_mode", "automask_loss"),
     )
@@ -89,6 +90,12 @@ class RaySurfaceOptions(VideoSources):
     )
     resize_template: bool = option(False, "bring a file of rays for another size to this one")
     learn_rays: bool = option(True, "add to the template what the network finds; off: it is the camera")
+    ray_residual: str = option(
+        "per_image",
+        "what the network finds counts for its image alone, as published, or, as one camera has one surface, the mean "
+        "counts for all (shared): in training that of the batch, afterwards a running mean",
+        choices=("per_image", "shared"),
+    )
     ray_ramp: str = option(
         "published",
         "how fast that grows over the training: as in the published program, whole after a third, or linear",
@@ -199,9 +206,25 @@ class RaySurfaceOptions(VideoSources):
         done = 100 * progress if self.temperature_progress == "percent" else progress
         return falling_temperature(done, self.start_temperature, self.min_temperature, self.temperature_decay)
 
+    @property
+    def metres_per_unit(self) -> float | None:
+        """1 where the motion is known."""
+        return 1.0 if self.known_poses else None
+
+    @property
+    def scaling(self) -> Literal["median", "unit", "none"]:
+        """Depth is in metres where the motion is known."""
+        return "unit" if self.known_poses else "median"
+
     def needs(self, part: str) -> Needs:
-        """The target and its neighbours; no intrinsics."""
-        return Needs(frames=tuple(self.frames), augmented=part == "train", intrinsics=False)
+        """The target and its neighbours, and the motion where it is known; no intrinsics."""
+        return Needs(
+            frames=tuple(self.frames),
+            augmented=part == "train",
+            intrinsics=False,
+            motion=self.known_poses,
+            baseline=1.0,
+        )
 
     def preparation(self, part: str) -> Preparation:
         """Cropped alike in training and after it, for the rays are those of the crop; never mirrored."""
@@ -224,16 +247,18 @@ class RaySurfaceOptions(VideoSources):
         ]
 
     def rates(self, step: int, steps_per_epoch: int) -> list[float]:
-        """Of depth and of pose."""
-        pose = self.learning_rate if self.pose_learning_rate is None else self.pose_learning_rate
+        """Of depth, and of pose where there is a pose network."""
+        bases = [self.learning_rate]
+        if not self.known_poses:
+            bases.append(self.learning_rate if self.pose_learning_rate is None else self.pose_learning_rate)
         schedule = self.scheduler_step_size, self.scheduler_gamma
-        return [step_decay(step, steps_per_epoch, base, *schedule) for base in (self.learning_rate, pose)]
+        return [step_decay(step, steps_per_epoch, base, *schedule) for base in bases]
 
     def imagenet(self) -> dict[str, int]:
-        """Both encoders."""
+        """The encoders."""
         if self.weights_init != "pretrained":
             return {}
-        return {"depth": self.num_layers, "pose": self.pose_num_layers}
+        return {"depth": self.num_layers} | ({} if self.known_poses else {"pose": self.pose_num_layers})
 
     def starts(self) -> dict[str, tuple[str, str]]:
         """Each network may have a folder or file of its own."""
@@ -256,8 +281,9 @@ class RaySurfaceOptions(VideoSources):
         weights = self.load_weights_folder or f"made from seed {self.seed}"
         template = " ".join(self.template or ()) or "that of the weights"
         rays = "learnt from" if self.learn_rays else "known:"
+        pose = "known" if self.known_poses else f"ResNet-{self.pose_num_layers}"
         return (
-            f"{self.method}, ResNet-{self.num_layers}, pose ResNet-{self.pose_num_layers}, rays {rays} {template}, "
+            f"{self.method}, ResNet-{self.num_layers}, pose {pose}, rays {rays} {template}, "
             f"{self.projection} projection, {self.width}x{self.height}, batch {self.batch_size}; weights: {weights}"
         )
 
@@ -288,6 +314,10 @@ class RaySurfaceOptions(VideoSources):
         value = self.ray_coefficient
         require(
             value is None or 0 <= value <= 1, f"option ray_coefficient: {value} is not from 0 to 1, or none"
+        )
+        require(
+            self.learn_rays or self.ray_residual == "per_image",
+            "options learn_rays, ray_residual: without learn_rays nothing is added to the template; leave out one",
         )
         require(
             self.learn_rays or not value,

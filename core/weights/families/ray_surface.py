@@ -7,7 +7,7 @@ the file of the depth network, and in a `.ckpt` of ours among its tensors.
 | ours | its program |
 |---|---|
 | `depth`, `encoder.encoder.…`, `decoder.decoder.…`, `ray_surf.decoder.…` | `model.depth_net.…` |
-| `depth`, `ray_template` (1, 3, H, W), `valid` (1, 1, H, W) | none |
+| `depth`, `ray_template` (1, 3, H, W), `valid` (1, 1, H, W), `ray_mean` (1, 3, H, W) | none |
 | `pose`, `encoder.encoder.…`, `decoder.net.…` | `model.pose_net.…` |
 """
 
@@ -16,14 +16,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from core.options.methods.packnet_tree import value_at
 from core.options.methods.ray_surface import LAYERS, NETWORKS, RaySurfaceOptions
+from core.options.schedule import ray_coefficient
 from core.weights.families.base import RECORD, MethodFamily, Network, Shape, Shapes, State
 from core.weights.families.packnet import PREFIX, ResNetDepth, ResNetPose
 from core.weights.families.resnet import resnet_of
 
 FAMILY_NAME = "RaySurface"
 RAYS = "ray_surf.decoder."
-TEMPLATE, VALID = "ray_template", "valid"
+TEMPLATE, VALID, MEAN = "ray_template", "valid", "ray_mean"
 HEAD = 10  # number of the head of the rays, which takes the place of the first of the depth's
 
 
@@ -35,16 +37,20 @@ class RayDepth(Network):
         num_layers: of the ResNet.
         size: height and width of the template; none: the file has none.
         masked: it says which pixels have a ray.
+        shared: it has what is added to the template of all images.
         progress: it says how far its training was.
     """
 
     num_layers: int
     size: tuple[int, int] | None = None
     masked: bool = False
+    shared: bool = False
     progress: bool = False
     family: ClassVar[str] = FAMILY_NAME
     file: ClassVar[str] = "depth"
-    options: ClassVar[dict[str, str]] = {"num_layers": "num_layers", "size": "height"}
+    options: ClassVar[dict[str, str]] = {
+        **{"num_layers": "num_layers", "size": "height", "shared": "ray_residual"},
+    }
     numbers: ClassVar[Mapping[str, type]] = {"progress": float}
     classifier: ClassVar[frozenset[str]] = ResNetDepth.classifier
 
@@ -65,16 +71,20 @@ class RayDepth(Network):
             found[TEMPLATE] = (1, 3, *self.size)
             if self.masked:
                 found[VALID] = (1, 1, *self.size)
+            if self.shared:
+                found[MEAN] = (1, 3, *self.size)
         return found | ({"progress": ()} if self.progress else {})
 
     @property
     def left_out(self) -> frozenset[str]:
         """What the options say where the file does not."""
-        present = {TEMPLATE} if self.size else set()
-        return frozenset({TEMPLATE, VALID} - present - ({VALID} if self.masked else set()))
+        present = {TEMPLATE: self.size is not None, VALID: self.masked, MEAN: self.shared}
+        return frozenset(name for name, there in present.items() if not there)
 
     def denial(self, options: Mapping[str, Any]) -> str | None:
-        """A template, or another size than that of the rays."""
+        """A template, another size than that of the rays, or rays of single images."""
+        if self.shared and options.get("ray_residual") == "per_image":
+            return "--ray_residual per_image, but its rays are shared"
         if self.size is None:
             return None
         if options.get("template"):
@@ -109,7 +119,8 @@ def _depth(shapes: Shapes) -> RayDepth | None:
         return None
     template = shapes.get(TEMPLATE, ())
     size = (template[2], template[3]) if len(template) == 4 else None
-    return RayDepth(found[0], size, size is not None and VALID in shapes, "progress" in shapes)
+    beside = (size is not None and name in shapes for name in (VALID, MEAN))
+    return RayDepth(found[0], size, *beside, "progress" in shapes)
 
 
 def _pose(shapes: Shapes) -> RayPose | None:
@@ -169,6 +180,8 @@ def options_of(networks: Mapping[str, Network], states: Mapping[str, State]) -> 
             found["num_layers"] = depth.num_layers
             if depth.size:
                 found |= {"height": depth.size[0], "width": depth.size[1]}
+            if depth.shared:
+                found["ray_residual"] = "shared"
     match networks.get("pose"):
         case RayPose() as pose:
             found["pose_num_layers"] = pose.num_layers
@@ -177,10 +190,15 @@ def options_of(networks: Mapping[str, Network], states: Mapping[str, State]) -> 
 
 def configured(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """The size of its program's configuration, where it has one."""
-    place: Any = configuration
-    for name in ("datasets", "augmentation", "image_shape"):
-        place = place.get(name) if isinstance(place, dict) else None
+    place = value_at(configuration, "datasets", "augmentation", "image_shape")
     return {"height": place[0], "width": place[1]} if isinstance(place, list) and len(place) == 2 else {}
+
+
+def reached(configuration: Mapping[str, Any], epoch: int) -> dict[str, Any]:
+    """How much counts, at the end of its program's training, of what is added to the template."""
+    epochs = value_at(configuration, "arch", "max_epochs")
+    known = isinstance(epochs, int) and not isinstance(epochs, bool) and 0 <= epoch < epochs
+    return {"ray_coefficient": ray_coefficient(epoch / epochs)} if known else {}
 
 
 FAMILY = MethodFamily(
@@ -193,6 +211,7 @@ FAMILY = MethodFamily(
     alone=("depth",),
     configuration="config",
     configured=configured,
+    reached=reached,
     untold=("height", "width"),
     stand_ins={("yacs.config", "CfgNode"): RECORD},
 )

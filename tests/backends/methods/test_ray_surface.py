@@ -174,6 +174,50 @@ def test_known_rays_are_not_trained(backend):
     assert_close(backend.array(method.rays(residual)), backend.array(method.depth.ray_template), (1e-6, 0))
 
 
+def test_one_camera_has_one_surface(backend, tmp_path):
+    """In training the mean of the batch, with its gradients; afterwards the running mean, which lies in the file."""
+    method = make(backend, ray_residual="shared")
+    method.progress = 1.0
+    added = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 3, 64, 64)).astype(np.float32)
+    template = backend.array(method.depth.ray_template)
+
+    def normalised(residual):
+        return (template + residual) / np.linalg.norm(template + residual, axis=1, keepdims=True)
+
+    method.train()
+    found = backend.array(method.rays(backend.tensor(added)))
+    assert_close(found, normalised(np.stack([added.mean(0)] * 2)), (1e-5, 1e-6))
+    kept = 0.1 * added.mean(0, keepdims=True)
+    assert_close(backend.array(method.depth.ray_mean), kept, (1e-5, 1e-7))
+    backend.module("checkpoint").save_networks(method.networks(), tmp_path, method.scalars())
+    predictor = backend.module("predictor").Predictor(tmp_path, "cpu")
+    assert predictor.options.ray_residual == "shared"
+    image = backend.tensor(np.zeros((1, 3, 64, 64), np.float32))
+    with backend.no_gradients():
+        rays = backend.array(predictor.method.predict({"image": image})["rays"])
+    assert_close(rays, normalised(kept), (1e-5, 1e-6))
+
+
+def test_known_motion(backend):
+    """Nothing predicts it, and it is what warps."""
+    method = make(backend, known_poses=True)
+    assert list(method.networks()) == ["depth"] and len(method.parameter_groups()) == 1
+    with pytest.raises(UserError, match="no pose network"):
+        method.pose_frames()
+    assert method.options.metres_per_unit == 1 and len(method.options.rates(0, 1)) == 1
+    request = Request.make(method.options, steps=1)
+    losses = []
+    for still in (False, True):
+        sample = {
+            key: np.eye(4, dtype=np.float32)[None].repeat(2, 0) if still and key.startswith("T_") else array
+            for key, array in request.batch.items()
+        }
+        method.eval()
+        with backend.no_gradients():
+            losses.append(backend.array(method.losses(backend.batch(sample, "float32")).maps["warped_1_0"]))
+    assert abs(losses[0] - losses[1]).max() > 1e-3
+
+
 def test_options_of_the_projection(backend):
     """They change the loss; how many rows are taken at a time does not."""
     method = make(backend)

@@ -10,9 +10,9 @@ import pytest
 from core.errors import UserError
 from core.weights.families import matches
 from core.weights.families.packnet import ResNetDepth
-from core.weights.families.ray_surface import FAMILY, RayDepth, RayPose, configured, join, split
+from core.weights.families.ray_surface import FAMILY, RayDepth, RayPose, configured, join, reached, split
 from core.weights.folder import Folder, model_options
-from tests.core.packnet_files import Checkpoint, configuration
+from tests.core.packnet_files import Checkpoint, configuration, node
 
 PARAMETERS = {18: 17_993_231, 34: 28_101_391, 50: 43_583_503}
 
@@ -29,13 +29,17 @@ def test_names_and_shapes_are_the_published_ones(names, layers):
     learnt = (shape for name, shape in rule.shapes.items() if "running" not in name and shape)
     assert sum(map(math.prod, learnt)) == PARAMETERS[layers]
     assert FAMILY.recognise(rule.shapes) == rule
-    assert rule.left_out == {"ray_template", "valid"}
+    assert rule.left_out == {"ray_template", "valid", "ray_mean"}
 
 
 def test_what_a_file_has_beside_the_published_names():
-    for rule in (RayDepth(18, (64, 96)), RayDepth(18, (64, 96), masked=True, progress=True)):
+    for beside in ({}, {"masked": True, "progress": True}, {"shared": True}):
+        rule = RayDepth(18, (64, 96), **beside)
         assert FAMILY.recognise(rule.shapes) == rule
-    assert RayDepth(18, (64, 96)).left_out == {"valid"}
+    assert RayDepth(18, (64, 96)).left_out == {"valid", "ray_mean"}
+    shared = RayDepth(18, (64, 96), shared=True)
+    assert FAMILY.options_of({"depth": shared}, {}).ray_residual == "shared"
+    assert "rays are shared" in shared.denial({"ray_residual": "per_image"})
 
 
 def test_told_from_a_depth_network_without_rays():
@@ -59,11 +63,22 @@ def test_size_of_a_configuration():
     assert configured({"datasets": {"augmentation": None}}) == {}
 
 
+@pytest.mark.parametrize(("epoch", "epochs", "coefficient"), [(5, 50, 0.215443469), (0, 50, 0), (20, 50, 1)])
+def test_what_counts_at_the_end_of_their_training(epoch, epochs, coefficient):
+    assert reached({"arch": {"max_epochs": epochs}}, epoch) == {"ray_coefficient": pytest.approx(coefficient)}
+
+
+@pytest.mark.parametrize("arch", [None, {}, {"max_epochs": True}, {"max_epochs": 5}, {"max_epochs": "50"}])
+def test_a_file_that_says_nothing_of_that(arch):
+    assert reached({"arch": arch}, 9) == {}
+
+
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     """The kind that is published: a checkpoint and the template beside it."""
     folder = tmp_path_factory.mktemp("packed")
     checkpoint = Checkpoint({"depth": RayDepth(18).shapes, "pose": RayPose(18).shapes})
+    checkpoint.content["config"] = node(configuration(max_epochs=50))
     inside = checkpoint.write(folder / "model.ckpt")
     rays = np.zeros((1, 3, 64, 96), np.float32)
     rays[:, 2] = 1
@@ -83,6 +98,8 @@ def test_an_archive_of_the_published_kind(packed):
     files = Folder(path)
     options = model_options(path, files, {})
     assert (options.method, options.height, options.width) == ("ray_surface", 64, 96)
+    assert options.ray_coefficient == pytest.approx(18 ** (4 / 3) / 100)  # it was saved in its epoch 9
+    assert model_options(path, files, {"ray_coefficient": 1.0}).ray_coefficient == 1
     with pytest.raises(UserError, match="rays of their own"):
         model_options(path, files, {"template": ["dummy"]})
 
