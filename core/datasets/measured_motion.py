@@ -74,7 +74,8 @@ class MeasuredMotion(MeasuredDepth):
                 "need them out of the list"
             )
         self.notes += check_moves([self._move(line, frame) for line in self.lines for frame in times[1:]])
-        self._check_directions(times[1:])
+        if self.needs.intrinsics:  # otherwise the camera need be no pinhole, by which the flow is judged
+            self._check_directions(times[1:])
 
     def _check_directions(self, sources: list[int]) -> None:
         """Compares known motion with the optical flow between some images of some sequences."""

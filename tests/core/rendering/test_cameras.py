@@ -12,11 +12,13 @@ from PIL import Image
 import render_drive
 from core.cameras.models import Camera, Limited, Pinhole
 from core.cameras.templates import read_template
+from core.datasets import measured_motion, open_dataset
 from core.datasets.kitti import read_calibration
 from core.datasets.known_poses import file_motion
 from core.datasets.splits import load_split
 from core.errors import UserError
 from core.odometry.trajectories import read_trajectory
+from core.options.methods.ray_surface import RaySurfaceOptions
 from core.rendering import drive as drive_module
 from core.rendering.camera import Picture, render, render_view
 from core.rendering.lens import lens_of
@@ -259,6 +261,22 @@ def test_lists_of_a_fisheye_are_those_of_folders(rendered: Path) -> None:
         motion = file_motion(rendered / line.folder / "poses.txt", {0: 0, 1: 1, 2: 2}, None)
         move = np.linalg.inv(motion.read(1)) @ motion.read(2)
         assert 0.4 < move[2, 3] < 1.0 and np.abs(move[:2, 3]).max() < 0.2
+
+
+def test_its_motion_is_known_without_intrinsics(rendered: Path) -> None:
+    """In metres; nobody compares the flow of a fisheye with what a pinhole would see."""
+    words = {"height": 64, "width": 96, "frame_ids": [0, 1], "known_poses": True, "template": ["dummy"]}
+    data = {"dataset": "folder", "data_path": str(rendered), "split": str(rendered / "folder_splits")}
+    options = RaySurfaceOptions(**words, **data, batch_size=1)
+    options.validate()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measured_motion, "check_pairs", lambda *_: pytest.fail("compared with a pinhole"))
+        dataset = open_dataset(options, "train")
+    sample, line = dataset[0, 0], dataset.lines[0]
+    motion = file_motion(rendered / line.folder / "poses.txt", {0: 0, 1: 1, 2: 2}, None)
+    expected = np.linalg.inv(motion.read(2)) @ motion.read(1)
+    assert_close(sample["T_1"], expected, (1e-5, 1e-5))
+    assert "K" not in sample
 
 
 def test_nobody_projects_scans_of_a_fisheye_by_a_matrix(rendered: Path) -> None:
