@@ -1,8 +1,9 @@
 """Options that several methods share, for their classes to choose from."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from core.options.base import (
     KITTI_BASELINE,
@@ -14,7 +15,7 @@ from core.options.base import (
 )
 from core.options.needs import Frame, Listing
 from core.options.schedule import step_decay
-from core.options.training import Options
+from core.options.training import Options, continued
 
 HINT = "hint"  # the extra of a sample
 
@@ -141,6 +142,90 @@ class KnownPoses(VideoSources):
             len(self.frame_ids) > 1 or not self.known_poses,
             "option known_poses: there is no motion to know; add frames to frame_ids (such as 0 -1 1)",
         )
+
+
+@dataclass
+class DepthAndPose(VideoSources):
+    """A network of depth and one of motion, which learn from how views look."""
+
+    NETWORKS: ClassVar[tuple[str, ...]] = ("depth", "pose")
+    ALIASES: ClassVar[Mapping[str, str]] = {
+        "max_epochs": "num_epochs",
+        "lr": "learning_rate",
+        "step_size": "scheduler_step_size",
+        "gamma": "scheduler_gamma",
+        "checkpoint_path": "load_weights_folder",
+    }
+    TRANSLATED: ClassVar[Mapping[str, Callable[[list[str]], dict[str, Any]]]] = {"resume": continued}
+
+    models_to_load: list[str] = option(
+        ("depth", "pose"), "which networks to load from it", choices=("depth", "pose")
+    )
+    depth_weights_folder: str | None = option(
+        None, "weights that the depth network starts from, over load_weights_folder", path=True
+    )
+    pose_weights_folder: str | None = option(
+        None, "weights that the pose network starts from, over load_weights_folder", path=True
+    )
+    ssim_loss_weight: float = option(0.85, "share of SSIM in the photometric error, the rest is L1's")
+    smooth_loss_weight: float = option(0.001, "weight of the smoothness loss")
+    photometric_reduce_op: str = option(
+        "min", "per pixel the view that fits best, or the mean over all", choices=("min", "mean")
+    )
+    clip_loss: float = option(
+        0.0, "errors are cut to their mean + so many standard deviations; 0: not at all"
+    )
+    automask_loss: bool = option(True, "mask pixels that look still; with photometric_reduce_op min")
+    learning_rate: float = option(2e-4, "rate of Adam")
+    pose_learning_rate: float | None = option(None, "of the pose network; none: learning_rate")
+    depth_weight_decay: float = option(0.0, "weight decay of the depth network")
+    pose_weight_decay: float = option(0.0, "weight decay of the pose network")
+    scheduler_step_size: int = option(30, "epochs between multiplications of the rates by scheduler_gamma")
+    scheduler_gamma: float = option(0.5, "what the rates are multiplied by")
+    jittering: list[float] | None = option(
+        (0.2, 0.2, 0.2, 0.05),
+        "largest change of brightness, contrast, saturation, hue, and perhaps of each channel; none: none",
+    )
+
+    @property
+    def predicts_motion(self) -> bool:
+        """Whether there is a pose network."""
+        return True
+
+    def rates(self, step: int, steps_per_epoch: int) -> list[float]:
+        """Of depth, and of pose where there is a pose network."""
+        bases = [self.learning_rate]
+        if self.predicts_motion:
+            bases.append(self.learning_rate if self.pose_learning_rate is None else self.pose_learning_rate)
+        schedule = self.scheduler_step_size, self.scheduler_gamma
+        return [step_decay(step, steps_per_epoch, base, *schedule) for base in bases]
+
+    def starts(self) -> dict[str, tuple[str, str]]:
+        """Each network may have a folder or file of its own."""
+        own = {"depth": self.depth_weights_folder, "pose": self.pose_weights_folder}
+        found = {name: (folder, name) for name, folder in own.items() if folder is not None}
+        return super().starts() | found
+
+    def validate(self) -> None:
+        """Raises UserError for values that cannot work, alone or together."""
+        require_at_least(self, 1, "scheduler_step_size")
+        for name in ("smooth_loss_weight", "clip_loss", "depth_weight_decay", "pose_weight_decay"):
+            require(getattr(self, name) >= 0, f"option {name}: must not be negative")
+        share = self.ssim_loss_weight
+        require(0 <= share <= 1, f"option ssim_loss_weight: {share} is not from 0 to 1")
+        require(self.scheduler_gamma > 0, "option scheduler_gamma: must be above 0")
+        rate = self.pose_learning_rate
+        require(rate is None or rate > 0, f"option pose_learning_rate: {rate} must be above 0")
+        require(
+            self.jittering is None
+            or (len(self.jittering) in (4, 5) and all(0 <= a < 1 for a in self.jittering)),
+            f"option jittering: {self.jittering} are not four or five numbers from 0 to below 1",
+        )
+        require(
+            self.jittering is None or self.jittering[3] <= 0.5,
+            "option jittering: the hue, the fourth, is above 0.5",
+        )
+        super().validate()
 
 
 @dataclass
