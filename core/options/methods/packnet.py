@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from core.options.base import DATASETS, NAMED_CAMERAS, different, option, require, require_at_least
-from core.options.mixins import VideoSources
+from core.options.base import DATASETS, NAMED_CAMERAS, different, option, require
+from core.options.mixins import DepthAndPose
 from core.options.needs import AugmentationPolicy, Listing, Needs, Preparation
 from core.options.option_files import Translation
 from core.options.protocols import PROTOCOLS, measuring_names
-from core.options.schedule import step_decay
-from core.options.training import continued, criterion_of_mode, method_names
+from core.options.training import criterion_of_mode, method_names
 
 NETWORKS = ("depth", "pose")
 # Channels of the first convolution and of the five levels, and features of the 3-D convolutions.
@@ -50,10 +49,9 @@ def _euler(words: list[str]) -> dict[str, Any]:
 
 
 @dataclass
-class PackNetOptions(VideoSources):
+class PackNetOptions(DepthAndPose):
     """PackNet (Guizilini et al. 2020)."""
 
-    NETWORKS: ClassVar[tuple[str, ...]] = NETWORKS
     MODEL: ClassVar[tuple[str, ...]] = (
         *(
             "depth_network",
@@ -78,17 +76,10 @@ class PackNetOptions(VideoSources):
     PREDICTION: ClassVar[tuple[str, ...]] = ("fused_packing",)
     SHAPES: ClassVar[Mapping[str, tuple[tuple[int, ...], int]]] = WIDTHS  # of networks that pack
     SMALL: ClassVar[Mapping[str, Any]] = {"height": 64, "width": 96, "width_divisor": 4, "batch_size": 2}
-    ALIASES: ClassVar[Mapping[str, str]] = {
-        "max_epochs": "num_epochs",
-        "lr": "learning_rate",
-        "step_size": "scheduler_step_size",
-        "gamma": "scheduler_gamma",
-        "checkpoint_path": "load_weights_folder",
-    }
     TRANSLATED: ClassVar[Mapping[str, Callable[[list[str]], dict[str, Any]]]] = {
+        **DepthAndPose.TRANSLATED,
         "image_shape": _image_shape,
         "rotation_mode": _euler,
-        "resume": continued,
     }
     REJECTED: ClassVar[Mapping[str, str]] = {
         "occ_reg_weight": NO_EFFECT,
@@ -103,7 +94,6 @@ class PackNetOptions(VideoSources):
     batch_size: int = option(4, "samples per step, of each process and each accumulated batch")
     num_workers: int = option(4, "threads that load samples; 0 loads in the main thread")
     num_epochs: int = option(50, "passes over the training lists; 0 only writes the initial weights")
-    models_to_load: list[str] = option(NETWORKS, "which networks to load from it", choices=NETWORKS)
 
     # --- networks ---
     depth_network: str = option(
@@ -128,12 +118,6 @@ class PackNetOptions(VideoSources):
         "pretrained",
         "ImageNet weights in the encoders of ResNets, fetched if they are not there; or none",
         choices=("pretrained", "scratch"),
-    )
-    depth_weights_folder: str | None = option(
-        None, "weights that the depth network starts from, over load_weights_folder", path=True
-    )
-    pose_weights_folder: str | None = option(
-        None, "weights that the pose network starts from, over load_weights_folder", path=True
     )
 
     # --- supervision ---
@@ -162,24 +146,7 @@ class PackNetOptions(VideoSources):
         0.5, "probability that a batch is mirrored for the depth network, and its disparity back"
     )
     upsample_depth_maps: bool = option(True, "losses of all scales at full size")
-    ssim_loss_weight: float = option(0.85, "share of SSIM in the photometric error, the rest is L1's")
-    smooth_loss_weight: float = option(0.001, "weight of the smoothness loss")
-    photometric_reduce_op: str = option(
-        "min", "per pixel the view that fits best, or the mean over all", choices=("min", "mean")
-    )
-    clip_loss: float = option(
-        0.0, "errors are cut to their mean + so many standard deviations; 0: not at all"
-    )
     padding_mode: str = option("zeros", "outside the source views", choices=("zeros", "border"))
-    automask_loss: bool = option(True, "mask pixels that look still; with photometric_reduce_op min")
-
-    # --- schedule ---
-    learning_rate: float = option(2e-4, "rate of Adam")
-    pose_learning_rate: float | None = option(None, "of the pose network; none: learning_rate")
-    depth_weight_decay: float = option(0.0, "weight decay of the depth network")
-    pose_weight_decay: float = option(0.0, "weight decay of the pose network")
-    scheduler_step_size: int = option(30, "epochs between multiplications of the rates by scheduler_gamma")
-    scheduler_gamma: float = option(0.5, "what the rates are multiplied by")
 
     # --- data ---
     crop_train_borders: list[float] | None = option(
@@ -188,10 +155,6 @@ class PackNetOptions(VideoSources):
         "rows columns to cut off; none: all",
     )
     crop_eval_borders: list[float] | None = option(None, "the same of a validation image")
-    jittering: list[float] | None = option(
-        (0.2, 0.2, 0.2, 0.05),
-        "largest change of brightness, contrast, saturation, hue, and perhaps of each channel; none: none",
-    )
     calibration: bool = option(
         True, "KITTI: the intrinsics of its calibration files; off: nominal ones, the same for all"
     )
@@ -251,6 +214,11 @@ class PackNetOptions(VideoSources):
     def has_views(self) -> bool:
         """Whether the loss compares views: a pose network and sources are needed."""
         return self.supervised_share < 1
+
+    @property
+    def predicts_motion(self) -> bool:
+        """Where views are compared."""
+        return self.has_views
 
     @property
     def supervised_share(self) -> float:
@@ -354,26 +322,12 @@ class PackNetOptions(VideoSources):
             return self.cameras_of(dataset)
         return [*different([name for name in joined.split(",") if name])] or [None]
 
-    def rates(self, step: int, steps_per_epoch: int) -> list[float]:
-        """Of depth, and of pose where there is a pose network."""
-        bases = [self.learning_rate]
-        if self.has_views:
-            bases.append(self.learning_rate if self.pose_learning_rate is None else self.pose_learning_rate)
-        schedule = self.scheduler_step_size, self.scheduler_gamma
-        return [step_decay(step, steps_per_epoch, base, *schedule) for base in bases]
-
     def imagenet(self) -> dict[str, int]:
         """The encoders of those networks that are ResNets."""
         if self.weights_init != "pretrained":
             return {}
         chosen = {"depth": self.depth_network, "pose": self.pose_network}
         return {name: RESNETS[network] for name, network in chosen.items() if network in RESNETS}
-
-    def starts(self) -> dict[str, tuple[str, str]]:
-        """Each network may have a folder or file of its own."""
-        own = {"depth": self.depth_weights_folder, "pose": self.pose_weights_folder}
-        found = {name: (folder, name) for name, folder in own.items() if folder is not None}
-        return super().starts() | found
 
     def criterion(self, values: Mapping[str, float]) -> tuple[str, float]:
         """abs_rel, or the photometric loss.
@@ -399,7 +353,6 @@ class PackNetOptions(VideoSources):
 
     def validate(self) -> None:
         """Raises UserError for values that cannot work, alone or together."""
-        require_at_least(self, 1, "scheduler_step_size")
         self._validate_networks()
         self._validate_losses()
         self._validate_data()
@@ -428,35 +381,21 @@ class PackNetOptions(VideoSources):
         )
 
     def _validate_losses(self) -> None:
-        for name in ("velocity_loss_weight", "smooth_loss_weight", "clip_loss", "progressive_scaling"):
+        for name in ("velocity_loss_weight", "progressive_scaling"):
             require(getattr(self, name) >= 0, f"option {name}: must not be negative")
-        for name in ("depth_weight_decay", "pose_weight_decay"):
-            require(getattr(self, name) >= 0, f"option {name}: must not be negative")
-        for name in ("ssim_loss_weight", "flip_lr_prob", "progressive_scaling"):
+        for name in ("flip_lr_prob", "progressive_scaling"):
             require(0 <= getattr(self, name) <= 1, f"option {name}: {getattr(self, name)} is not from 0 to 1")
         require(
             0 < self.supervised_loss_weight <= 1,
             f"option supervised_loss_weight: {self.supervised_loss_weight} is not above 0, up to 1; without measured "
             "depth use --supervision none",
         )
-        require(self.scheduler_gamma > 0, "option scheduler_gamma: must be above 0")
-        rate = self.pose_learning_rate
-        require(rate is None or rate > 0, f"option pose_learning_rate: {rate} must be above 0")
         require(
             self.has_views or self.validation_mode == "depth",
             "option validation_mode: measured depth alone teaches, so no view is compared; use depth",
         )
 
     def _validate_data(self) -> None:
-        require(
-            self.jittering is None
-            or (len(self.jittering) in (4, 5) and all(0 <= a < 1 for a in self.jittering)),
-            f"option jittering: {self.jittering} are not four or five numbers from 0 to below 1",
-        )
-        require(
-            self.jittering is None or self.jittering[3] <= 0.5,
-            "option jittering: the hue, the fourth, is above 0.5",
-        )
         for name in ("crop_train_borders", "crop_eval_borders"):
             crop = getattr(self, name)
             require(crop is None or len(crop) in (2, 4), f"option {name}: {crop} are not two or four numbers")

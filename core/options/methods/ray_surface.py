@@ -1,19 +1,18 @@
 """Options of neural ray surfaces (Vasiljevic et al., 3DV 2020): depth, motion and the camera's rays from video."""
 # ruff: noqa: RUF009 - `option` makes a dataclass field, which ruff cannot see
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from core.options.base import DATASETS, option, require, require_at_least
 from core.options.cameras import CAMERAS, require_camera
-from core.options.mixins import KnownPoses
+from core.options.mixins import DepthAndPose, KnownPoses
 from core.options.needs import AugmentationPolicy, Listing, Needs, Preparation
 from core.options.option_files import Translation
-from core.options.schedule import falling_temperature, ray_coefficient, step_decay
-from core.options.training import continued, criterion_of_mode, method_names
+from core.options.schedule import falling_temperature, ray_coefficient
+from core.options.training import criterion_of_mode, method_names
 
-NETWORKS = ("depth", "pose")
 LAYERS = (18, 34, 50)
 # Where the softmax's width follows from the template: this times the angle between neighbouring rays.
 SPACINGS = 0.6
@@ -22,10 +21,9 @@ NO_FLIP = "a mirrored image belongs to another camera, so nothing is mirrored, a
 
 
 @dataclass
-class RaySurfaceOptions(KnownPoses):
+class RaySurfaceOptions(DepthAndPose, KnownPoses):
     """Neural ray surfaces (Vasiljevic et al. 2020)."""
 
-    NETWORKS: ClassVar[tuple[str, ...]] = NETWORKS
     MODEL: ClassVar[tuple[str, ...]] = (
         *("num_layers", "pose_num_layers", "frame_ids", "known_poses"),
         *("template", "resize_template", "patch_side"),
@@ -42,14 +40,6 @@ class RaySurfaceOptions(KnownPoses):
         **{"height": 64, "width": 64, "batch_size": 2, "template": ["dummy"], "patch_side": 4},
         **{"num_scales": 2, "projection_chunk": 9},
     }
-    ALIASES: ClassVar[Mapping[str, str]] = {
-        "max_epochs": "num_epochs",
-        "lr": "learning_rate",
-        "step_size": "scheduler_step_size",
-        "gamma": "scheduler_gamma",
-        "checkpoint_path": "load_weights_folder",
-    }
-    TRANSLATED: ClassVar[Mapping[str, Callable[[list[str]], dict[str, Any]]]] = {"resume": continued}
     REJECTED: ClassVar[Mapping[str, str]] = {
         "occ_reg_weight": NO_EFFECT,
         "disp_norm": NO_EFFECT,
@@ -65,7 +55,6 @@ class RaySurfaceOptions(KnownPoses):
     num_workers: int = option(4, "threads that load samples; 0 loads in the main thread")
     num_epochs: int = option(50, "passes over the training lists; 0 only writes the initial weights")
     mirroring: bool = option(False, f"must stay off: {NO_FLIP}")
-    models_to_load: list[str] = option(NETWORKS, "which networks to load from it", choices=NETWORKS)
 
     # --- networks ---
     num_layers: int = option(18, "layers of the ResNet of depth and rays", choices=LAYERS)
@@ -74,12 +63,6 @@ class RaySurfaceOptions(KnownPoses):
         "pretrained",
         "ImageNet weights in the encoders, fetched if they are not there; or none",
         choices=("pretrained", "scratch"),
-    )
-    depth_weights_folder: str | None = option(
-        None, "weights that the depth network starts from, over load_weights_folder", path=True
-    )
-    pose_weights_folder: str | None = option(
-        None, "weights that the pose network starts from, over load_weights_folder", path=True
     )
 
     # --- rays ---
@@ -121,7 +104,7 @@ class RaySurfaceOptions(KnownPoses):
     min_temperature: float = option(1e-8, "of the softmax, the least")
     temperature_decay: float = option(0.1, "it is multiplied by exp(-temperature_decay) by the end")
     temperature_progress: str = option(
-        "fraction",
+        "spacing",
         "how it falls: with the fraction of the training, as published; with the percents; or not at all (spacing): "
         "then it follows from the angle between the template's rays",
         choices=("fraction", "percent", "spacing"),
@@ -134,34 +117,13 @@ class RaySurfaceOptions(KnownPoses):
     # --- loss ---
     num_scales: int = option(4, "scales of the loss", choices=(1, 2, 3, 4))
     upsample_depth_maps: bool = option(True, "must stay on: rays exist at full size alone")
-    ssim_loss_weight: float = option(0.85, "share of SSIM in the photometric error, the rest is L1's")
-    smooth_loss_weight: float = option(0.001, "weight of the smoothness loss")
-    photometric_reduce_op: str = option(
-        "min", "per pixel the view that fits best, or the mean over all", choices=("min", "mean")
-    )
-    clip_loss: float = option(
-        0.0, "errors are cut to their mean + so many standard deviations; 0: not at all"
-    )
     padding_mode: str = option(
         "zeros", "outside the source views; soft projections never leave them", choices=("zeros", "border")
     )
-    automask_loss: bool = option(True, "mask pixels that look still; with photometric_reduce_op min")
-
-    # --- schedule ---
-    learning_rate: float = option(2e-4, "rate of Adam")
-    pose_learning_rate: float | None = option(None, "of the pose network; none: learning_rate")
-    depth_weight_decay: float = option(0.0, "weight decay of the depth network")
-    pose_weight_decay: float = option(0.0, "weight decay of the pose network")
-    scheduler_step_size: int = option(30, "epochs between multiplications of the rates by scheduler_gamma")
-    scheduler_gamma: float = option(0.5, "what the rates are multiplied by")
 
     # --- data ---
     crop_train_borders: list[float] | None = option(
         None, "what is kept of an image: top height left width, or rows columns to cut off; none: all"
-    )
-    jittering: list[float] | None = option(
-        (0.2, 0.2, 0.2, 0.05),
-        "largest change of brightness, contrast, saturation, hue, and perhaps of each channel; none: none",
     )
     validation_dataset: str | None = option(
         None, "reader of the validation list; none: dataset", choices=DATASETS
@@ -207,6 +169,11 @@ class RaySurfaceOptions(KnownPoses):
         return falling_temperature(done, self.start_temperature, self.min_temperature, self.temperature_decay)
 
     @property
+    def predicts_motion(self) -> bool:
+        """Where it is not known."""
+        return not self.known_poses
+
+    @property
     def metres_per_unit(self) -> float | None:
         """1 where the motion is known."""
         return 1.0 if self.known_poses else None
@@ -246,25 +213,11 @@ class RaySurfaceOptions(KnownPoses):
             for camera in self.cameras_of(dataset)
         ]
 
-    def rates(self, step: int, steps_per_epoch: int) -> list[float]:
-        """Of depth, and of pose where there is a pose network."""
-        bases = [self.learning_rate]
-        if not self.known_poses:
-            bases.append(self.learning_rate if self.pose_learning_rate is None else self.pose_learning_rate)
-        schedule = self.scheduler_step_size, self.scheduler_gamma
-        return [step_decay(step, steps_per_epoch, base, *schedule) for base in bases]
-
     def imagenet(self) -> dict[str, int]:
         """The encoders."""
         if self.weights_init != "pretrained":
             return {}
         return {"depth": self.num_layers} | ({} if self.known_poses else {"pose": self.pose_num_layers})
-
-    def starts(self) -> dict[str, tuple[str, str]]:
-        """Each network may have a folder or file of its own."""
-        own = {"depth": self.depth_weights_folder, "pose": self.pose_weights_folder}
-        found = {name: (folder, name) for name, folder in own.items() if folder is not None}
-        return super().starts() | found
 
     def criterion(self, values: Mapping[str, float]) -> tuple[str, float]:
         """The loss of held-out frames, or abs_rel.
@@ -294,7 +247,7 @@ class RaySurfaceOptions(KnownPoses):
 
         A template may be absent here: files of weights may have it.
         """
-        require_at_least(self, 1, "scheduler_step_size", "patch_side", "projection_chunk")
+        require_at_least(self, 1, "patch_side", "projection_chunk")
         if self.template and self.template[0] in CAMERAS:
             require_camera(self.template[0], len(self.template) - 1, "option template")
         require(not self.mirroring, f"option mirroring: {NO_FLIP}; leave it out")
@@ -303,7 +256,11 @@ class RaySurfaceOptions(KnownPoses):
             "option upsample_depth_maps: rays exist at full size alone, and so must depth; leave it on",
         )
         self._validate_rays()
-        self._validate_losses()
+        crop = self.crop_train_borders
+        require(
+            crop is None or len(crop) in (2, 4),
+            f"option crop_train_borders: {crop} are not two or four numbers",
+        )
         super().validate()
 
     def _validate_rays(self) -> None:
@@ -322,27 +279,4 @@ class RaySurfaceOptions(KnownPoses):
         require(
             self.learn_rays or not value,
             "options learn_rays, ray_coefficient: without learn_rays nothing is added to the template; leave out one",
-        )
-
-    def _validate_losses(self) -> None:
-        for name in ("smooth_loss_weight", "clip_loss", "depth_weight_decay", "pose_weight_decay"):
-            require(getattr(self, name) >= 0, f"option {name}: must not be negative")
-        share = self.ssim_loss_weight
-        require(0 <= share <= 1, f"option ssim_loss_weight: {share} is not from 0 to 1")
-        require(self.scheduler_gamma > 0, "option scheduler_gamma: must be above 0")
-        rate = self.pose_learning_rate
-        require(rate is None or rate > 0, f"option pose_learning_rate: {rate} must be above 0")
-        require(
-            self.jittering is None
-            or (len(self.jittering) in (4, 5) and all(0 <= a < 1 for a in self.jittering)),
-            f"option jittering: {self.jittering} are not four or five numbers from 0 to below 1",
-        )
-        require(
-            self.jittering is None or self.jittering[3] <= 0.5,
-            "option jittering: the hue, the fourth, is above 0.5",
-        )
-        crop = self.crop_train_borders
-        require(
-            crop is None or len(crop) in (2, 4),
-            f"option crop_train_borders: {crop} are not two or four numbers",
         )

@@ -255,19 +255,19 @@ def _depth(shapes: Shapes) -> PackNetDepth | ResNetDepth | None:
         network, divisor = FIRST_AND_LAST[nearest]
         skip = side(shapes, "iconv5.conv_base.weight", 1)
         return PackNetDepth(network, divisor, skip != WIDTHS[network][0][4] // divisor)
-    layers = _layers(shapes, "decoder.decoder.", ResNetDepth.images)
+    layers = layers_beside(shapes, "decoder.decoder.", ResNetDepth.images)
     return None if layers is None else ResNetDepth(layers)
 
 
 def _pose(shapes: Shapes) -> GroupPose | ResNetPose | None:
     if any(name.startswith("pose_pred.") for name in shapes):
         return GroupPose(max(side(shapes, "pose_pred.weight", 0) // 6, 1))
-    layers = _layers(shapes, "decoder.net.", ResNetPose.images)
+    layers = layers_beside(shapes, "decoder.net.", ResNetPose.images)
     return None if layers is None else ResNetPose(layers)
 
 
-def _layers(shapes: Shapes, decoder: str, images: int) -> int | None:
-    """Layers of the ResNet beside such a decoder."""
+def layers_beside(shapes: Shapes, decoder: str, images: int) -> int | None:
+    """Layers of the ResNet beside a decoder with such names; None for another file."""
     if not any(name.startswith(decoder) for name in shapes):
         return None
     inside = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if name.startswith(PREFIX)}

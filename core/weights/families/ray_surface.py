@@ -13,15 +13,14 @@ the file of the depth network, and in a `.ckpt` of ours among its tensors.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from core.options.methods.packnet_tree import value_at
-from core.options.methods.ray_surface import LAYERS, NETWORKS, RaySurfaceOptions
+from core.options.methods.ray_surface import LAYERS, RaySurfaceOptions
 from core.options.schedule import ray_coefficient
-from core.weights.families.base import RECORD, MethodFamily, Network, Shape, Shapes, State
-from core.weights.families.packnet import PREFIX, ResNetDepth, ResNetPose
-from core.weights.families.resnet import resnet_of
+from core.weights.families import packnet
+from core.weights.families.base import Network, Shape, Shapes, State
 
 FAMILY_NAME = "RaySurface"
 RAYS = "ray_surf.decoder."
@@ -52,7 +51,7 @@ class RayDepth(Network):
         **{"num_layers": "num_layers", "size": "height", "shared": "ray_residual"},
     }
     numbers: ClassVar[Mapping[str, type]] = {"progress": float}
-    classifier: ClassVar[frozenset[str]] = ResNetDepth.classifier
+    classifier: ClassVar[frozenset[str]] = packnet.ResNetDepth.classifier
 
     @property
     def title(self) -> str:
@@ -61,7 +60,7 @@ class RayDepth(Network):
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        found = ResNetDepth(self.num_layers).shapes
+        found = packnet.ResNetDepth(self.num_layers).shapes
         for name, shape in [*found.items()]:
             place = re.fullmatch(r"decoder\.decoder\.(\d+)\.(.*)", name)
             if place and int(place[1]) < HEAD:
@@ -100,7 +99,7 @@ class RayDepth(Network):
 
 
 @dataclass(frozen=True)
-class RayPose(ResNetPose):
+class RayPose(packnet.ResNetPose):
     """PoseResNet."""
 
     family: ClassVar[str] = FAMILY_NAME
@@ -111,62 +110,30 @@ class RayPose(ResNetPose):
 
 
 def _depth(shapes: Shapes) -> RayDepth | None:
-    if not any(name.startswith(RAYS) for name in shapes):
-        return None
-    inside = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if name.startswith(PREFIX)}
-    found = resnet_of(inside)
-    if found is None or found[0] not in LAYERS or found[1] != ResNetDepth.images:
+    layers = packnet.layers_beside(shapes, RAYS, packnet.ResNetDepth.images)
+    if layers not in LAYERS:
         return None
     template = shapes.get(TEMPLATE, ())
     size = (template[2], template[3]) if len(template) == 4 else None
     beside = (size is not None and name in shapes for name in (VALID, MEAN))
-    return RayDepth(found[0], size, *beside, "progress" in shapes)
+    return RayDepth(layers, size, *beside, "progress" in shapes)
 
 
 def _pose(shapes: Shapes) -> RayPose | None:
-    if not any(name.startswith("decoder.net.") for name in shapes):
-        return None
-    inside = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if name.startswith(PREFIX)}
-    found = resnet_of(inside)
-    return None if found is None or found[1] != RayPose.images else RayPose(found[0])
+    found = packnet.FAMILY.networks["pose"](shapes)
+    return RayPose(found.num_layers) if isinstance(found, packnet.ResNetPose) else None
 
 
 # ---- both networks in one file ---------------------------------------------------------------------------
 
-FILES = {"depth_net": "depth", "pose_net": "pose"}
-PLACE = re.compile(rf"(?:(?:module|model)\.)*({'|'.join(FILES)})\.(?:module\.)?")
-OFFICIAL = {"depth": "model.depth_net.", "pose": "model.pose_net."}
-
 
 def split(state: State) -> dict[str, dict[str, Any]] | None:
-    """The networks in its program's file; None for another file.
-
-    What has a name that it cannot have stays what it is, with a network, whose rule then refuses it by that name; the
-    progress lies beside the names of the networks.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    strangers: dict[str, Any] = {}
-    for name, value in state.items():
-        place = PLACE.match(name)
-        if not place and "." not in name and name.endswith(TEMPLATE):  # beside the checkpoint in its archive
-            found.setdefault("depth", {})[TEMPLATE] = value
-            continue
-        part = found.setdefault(FILES[place[1]], {}) if place else strangers
-        own = name[place.end() :] if place else name
-        part[name if own in part else own] = value
-    if not found:
-        return None
-    next(iter(found.values())).update(strangers)
-    return {file: found[file] for file in NETWORKS if file in found}
-
-
-def join(states: Mapping[str, State]) -> dict[str, Any]:
-    """The names in its program's file, and among them ours of the template; an absent network is left out."""
-    return {
-        prefix + name: value
-        for file, prefix in OFFICIAL.items()
-        for name, value in states.get(file, {}).items()
-    }
+    """The networks in its program's file, which is of PackNet's kind, and the template where there is one."""
+    beside = {name for name in state if "." not in name and name.endswith(TEMPLATE)}  # in its archive
+    found = packnet.split({name: value for name, value in state.items() if name not in beside})
+    for name in beside if found and "depth" in found else ():
+        found["depth"][TEMPLATE] = state[name]
+    return found
 
 
 # ---- which model a set of files is -----------------------------------------------------------------------
@@ -201,17 +168,12 @@ def reached(configuration: Mapping[str, Any], epoch: int) -> dict[str, Any]:
     return {"ray_coefficient": ray_coefficient(epoch / epochs)} if known else {}
 
 
-FAMILY = MethodFamily(
+FAMILY = replace(
+    packnet.FAMILY,
     method="ray_surface",
     networks={"depth": _depth, "pose": _pose},
     options_of=options_of,
     split=split,
-    join=join,
-    optimised=NETWORKS,
-    alone=("depth",),
-    configuration="config",
     configured=configured,
     reached=reached,
-    untold=("height", "width"),
-    stand_ins={("yacs.config", "CfgNode"): RECORD},
 )

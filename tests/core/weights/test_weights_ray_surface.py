@@ -9,8 +9,8 @@ import pytest
 
 from core.errors import UserError
 from core.weights.families import matches
-from core.weights.families.packnet import ResNetDepth
-from core.weights.families.ray_surface import FAMILY, RayDepth, RayPose, configured, join, reached, split
+from core.weights.families.packnet import ResNetDepth, join
+from core.weights.families.ray_surface import FAMILY, RayDepth, RayPose, configured, reached, split
 from core.weights.folder import Folder, model_options
 from tests.core.packnet_files import Checkpoint, configuration, node
 
