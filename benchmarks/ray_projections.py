@@ -27,9 +27,9 @@ from core.options.methods.ray_surface import RaySurfaceOptions
 
 BORDER = 6
 KINDS: dict[str, dict[str, Any]] = {
-    "soft, fraction (published)": {},
+    "soft, fraction (published)": {"temperature_progress": "fraction"},
     "soft, percent": {"temperature_progress": "percent"},
-    "soft, spacing": {"temperature_progress": "spacing"},
+    "soft, spacing": {},
     "refined": {"projection": "refined"},
 }
 PROGRESS = 0.5

@@ -191,6 +191,7 @@ def _of_rays(values: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     _require(pose.startswith("pose_resnet"), "model.pose_net.name: PoseNet is not here; PoseResNet is")
     values["num_layers"] = int(values["depth_network"].removeprefix("ray_resnet"))
     values["pose_num_layers"] = int(pose.removeprefix("pose_resnet"))
+    values["temperature_progress"] = "fraction"  # of their constants
     if {"validation_dataset", "validation_path"} & values.keys():
         notes.append("datasets.validation: is of another camera, whose rays are others; nothing is validated")
         values["validation"] = False

@@ -38,6 +38,7 @@ def run_steps(backend, golden, arrays, precision, count, steps):
     """
     recorded, names = dict(golden("ray_surface/training.npz")), golden("ray_surface/names.json")
     options = {"height": 96, "width": 128, "patch_side": 20, "num_scales": 4, "projection_chunk": 1}
+    options["temperature_progress"] = "fraction"
     method = make(backend, **options, batch_size=count)
     for file, network in (("depth", "ray_surface_resnet_18"), ("pose", "pose_resnet_18")):
         shapes = {name: tuple(shape) for name, shape in names[network].items()}
@@ -228,10 +229,10 @@ def test_options_of_the_projection(backend):
         motions = method.T_sources_target([batch[f"image_{frame}_0"] for frame in method.pose_frames()])
     losses = {}
     for name, values in {
-        "plain": {},
-        "chunks": {"projection_chunk": 2},
+        "plain": {"temperature_progress": "fraction"},
+        "chunks": {"projection_chunk": 2, "temperature_progress": "fraction"},
         "refined": {"projection": "refined"},
-        "spacing": {"temperature_progress": "spacing"},
+        "spacing": {},
         "percent": {"temperature_progress": "percent", "temperature_decay": 0.02},
         "ray_coefficient": {"ray_coefficient": 0.0},
         "linear": {"ray_ramp": "linear", "ray_ramp_epochs": 100.0},

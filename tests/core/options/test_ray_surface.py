@@ -75,9 +75,11 @@ def test_how_much_counts_of_what_is_found() -> None:
 
 
 def test_temperatures() -> None:
-    assert_close(RaySurfaceOptions().temperature(1.0, 0.01), 0.9048e-4, (1e-4, 0))
+    assert_close(
+        RaySurfaceOptions(temperature_progress="fraction").temperature(1.0, 0.01), 0.9048e-4, (1e-4, 0)
+    )
     assert_close(RaySurfaceOptions(temperature_progress="percent").temperature(1.0, 0.01), 1e-8, (1e-4, 0))
-    spaced = RaySurfaceOptions(temperature_progress="spacing")
+    spaced = RaySurfaceOptions()
     assert spaced.temperature(0.5, 0.02) == pytest.approx((0.6 * 0.02) ** 2)
 
 
@@ -90,6 +92,8 @@ def test_temperatures() -> None:
         (("--template", "pinhole", "1", "2"), "option template: pinhole has the numbers"),
         (("--ray_coefficient", "2"), "is not from 0 to 1"),
         (("--no_learn_rays", "--ray_coefficient", "0.5"), "leave out one"),
+        (("--no_learn_rays", "--ray_residual", "shared"), "leave out one"),
+        (("--known_poses", "--frame_ids", "0"), "no motion to know|no source view"),
         (("--start_temperature", "0"), "above 0"),
         (("--patch_side", "0"), "too small"),
     ],
