@@ -168,8 +168,11 @@ class PredictionWriter:
         save_arrays(path, arrays)
 
     def save_plain_depth(self, path: Path, prediction: Prediction) -> None:
-        """(H, W) float32 of depth and nothing else."""
-        save_marked_array(path, prediction.depth)
+        """(H, W) float32 of depth and nothing else; along the axis, always: such a file cannot say that it is range."""
+        depth = prediction.depth
+        if prediction.rays is not None:
+            depth = depth * np.maximum(prediction.rays[2], np.finfo(np.float32).eps).astype(depth.dtype)
+        save_marked_array(path, depth)
 
     def save_depth_colours(self, path: Path, prediction: Prediction) -> None:
         """The depth in colours, from red, near, to blue, far."""

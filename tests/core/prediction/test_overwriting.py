@@ -31,12 +31,13 @@ class Fake:
     options = SimpleNamespace(is_metric=False, stereo_scale_factor=None, largest_depth=100.0)
 
     has_rays = False
+    RAY = np.array([0.6, 0.0, 0.8], np.float32)
 
     def predictions(self, images: list[np.ndarray], *more: object) -> list[dict[str, np.ndarray]]:
         found = [{"disparity": 3 / (image[:, :, 0].astype(np.float32) + 1)} for image in images]
         if self.has_rays:
             for maps in found:
-                maps["rays"] = np.stack([0 * maps["disparity"]] * 2 + [1 + 0 * maps["disparity"]])
+                maps["rays"] = np.multiply.outer(self.RAY, np.ones_like(maps["disparity"]))
         return found
 
 
@@ -210,3 +211,16 @@ def test_what_a_model_without_rays_cannot_write(tmp_path: Path, kind: str, reaso
     with pytest.raises(UserError, match=reason):
         run(image, "--save", kind)
     assert list(contents(tmp_path)) == [image.name]
+
+
+def test_range_is_never_where_depth_along_the_axis_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What says that it is range holds range; the bare array, which scores read, z."""
+    monkeypatch.setattr(Fake, "has_rays", True)
+    run(photo(tmp_path / "x.png"), "--save", "depth", "npy", "disparity")
+    with np.load(file_of("depth", tmp_path / "x")) as arrays:
+        distance = arrays["depth"]
+        assert "range" in str(arrays["distance"])
+    np.testing.assert_allclose(np.load(file_of("npy", tmp_path / "x")), 0.8 * distance, rtol=1e-6)
+    assert "range" in (tmp_path / "x_disp.json").read_text()
