@@ -27,7 +27,7 @@ train "${name}_known" --config $configs/demo.yml --split "$split" --num_epochs $
 train "${name}_learnt" --config $configs/demo.yml --split "$split" --num_epochs $epochs --template "${template[@]}"
 for run in pinhole known learnt; do
     trained=(--backend "$backend" --load_weights_folder "$(weights "${name}_$run" $((epochs - 1)))")
-    step "predict: $run" && more=() && [ $run != pinhole ] || more=(--intrinsics 0.5 0.5 0.5 0.5)
+    step "predict: $run" && more=() && [ $run != pinhole ] || more=(--intrinsics 0.5 0.75 0.5 0.5)
     "$PYTHON" predict.py "${trained[@]}" --image_path "$test/image_02/data" --save depth --output "$logs/$name/$run" "${more[@]}"
     "$PYTHON" evaluate_pose.py "${trained[@]}" --dataset folder --data_path "$test/image_02/data" --output "$logs/$name/$run"
     found+=("$run=$logs/$name/$run")

@@ -115,8 +115,8 @@ def _depth(shapes: Shapes) -> RayDepth | None:
         return None
     template = shapes.get(TEMPLATE, ())
     size = (template[2], template[3]) if len(template) == 4 else None
-    beside = (size is not None and name in shapes for name in (VALID, MEAN))
-    return RayDepth(layers, size, *beside, "progress" in shapes)
+    masked, shared = (size is not None and name in shapes for name in (VALID, MEAN))
+    return RayDepth(layers, size, masked, shared, "progress" in shapes)
 
 
 def _pose(shapes: Shapes) -> RayPose | None:
@@ -131,8 +131,8 @@ def split(state: State) -> dict[str, dict[str, Any]] | None:
     """The networks in its program's file, which is of PackNet's kind, and the template where there is one."""
     beside = {name for name in state if "." not in name and name.endswith(TEMPLATE)}  # in its archive
     found = packnet.split({name: value for name, value in state.items() if name not in beside})
-    for name in beside if found and "depth" in found else ():
-        found["depth"][TEMPLATE] = state[name]
+    if found and "depth" in found:
+        found["depth"] |= {TEMPLATE: state[name] for name in beside}
     return found
 
 
