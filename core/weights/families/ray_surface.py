@@ -111,7 +111,7 @@ class RayPose(packnet.ResNetPose):
 
 def _depth(shapes: Shapes) -> RayDepth | None:
     layers = packnet.layers_beside(shapes, RAYS, packnet.ResNetDepth.images)
-    if layers not in LAYERS:
+    if layers is None or layers not in LAYERS:
         return None
     template = shapes.get(TEMPLATE, ())
     size = (template[2], template[3]) if len(template) == 4 else None
@@ -129,10 +129,13 @@ def _pose(shapes: Shapes) -> RayPose | None:
 
 def split(state: State) -> dict[str, dict[str, Any]] | None:
     """The networks in its program's file, which is of PackNet's kind, and the template where there is one."""
-    beside = {name for name in state if "." not in name and name.endswith(TEMPLATE)}  # in its archive
-    found = packnet.split({name: value for name, value in state.items() if name not in beside})
+    inside, template = dict(state), {}
+    for name in state:
+        if "." not in name and name.endswith(TEMPLATE):  # in its archive
+            template = {TEMPLATE: inside.pop(name)}
+    found = packnet.split(inside)
     if found and "depth" in found:
-        found["depth"] |= {TEMPLATE: state[name] for name in beside}
+        found["depth"] |= template
     return found
 
 
