@@ -18,7 +18,7 @@ fi
 epochs=4 name="ray_surface_demo_$backend"
 [ "$long" = 0 ] || epochs=24 name="ray_surface_long_$backend"
 step "render a street through a fisheye to $data"
-"$PYTHON" render_drive.py --camera kannala_brandt --output "$data" --height 64 --width 96 --frames 40 --azimuths 16
+"$PYTHON" render_drive.py --camera kannala_brandt --output "$data" --height 64 --width 96 --frames 32 --azimuths 16
 split="$data/folder_splits" found=()
 read -r test _ <"$split/test_files.txt" && test="$data/${test%/image_02/data}"
 read -r training _ <"$split/train_files.txt" && training="$data/${training%/image_02/data}"
