@@ -164,7 +164,7 @@ class RaySurfaceOptions(DepthAndPose, KnownPoses):
             spacing: radians between the template's neighbouring rays where the search takes place.
         """
         if self.temperature_progress == "spacing":
-            return (SPACINGS * spacing) ** 2
+            return max((SPACINGS * spacing) ** 2, self.min_temperature)
         done = 100 * progress if self.temperature_progress == "percent" else progress
         return falling_temperature(done, self.start_temperature, self.min_temperature, self.temperature_decay)
 
