@@ -126,7 +126,7 @@ def require_writable_folder(folder: Path, name: str) -> None:
     there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), Path("/"))
     if not there.is_dir():
         raise UserError(f"option {name}: {there}: is no folder; name one for the results")
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not _takes_files(there):
         raise UserError(f"option {name}: {there}: cannot be written to; name another folder")
 
 
@@ -252,9 +252,14 @@ def _require_replaceable(folder: Path) -> None:
     Raises:
         PermissionError: it could not.
     """
-    effective = os.access in os.supports_effective_ids
-    if os.path.lexists(folder) and not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+    if os.path.lexists(folder) and not _takes_files(folder):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether this process may make, rename and remove files there."""
+    effective = os.access in os.supports_effective_ids
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=effective)
 
 
 def _swap_folders(temporary: Path, folder: Path) -> None:
