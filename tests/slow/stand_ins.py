@@ -78,11 +78,9 @@ def make_packnet(world: Path, weights: Path) -> None:
         join(weights, world / f"{name}.ckpt")
     content = yaml.safe_load(KITTI)
     content["checkpoint"]["filepath"] = "runs"
-    for part in ("train", "validation"):
-        content["datasets"][part] |= {
-            "path": ["kitti"],
-            "split": [f"kitti/splits/{part[:5].rstrip('i')}_files.txt"],
-        }
+    for part, name, depth in (("train", "train", ""), ("validation", "val", "groundtruth")):
+        there = {"path": ["kitti"], "split": [f"kitti/splits/{name}_files.txt"], "depth_type": [depth]}
+        content["datasets"][part] |= there
     (world / "train_kitti.yaml").write_text(yaml.safe_dump(content))
     make_ddad(world / "ddad_train_val")
     shutil.copy(world / "ddad_train_val" / ddad_folder.LIST, world / "ddad.json")
