@@ -117,8 +117,9 @@ def make_packnet_san(world: Path, weights: Path) -> None:
 def make_ray_surface(world: Path, weights: Path) -> None:
     for folder in ("my_videos/ride", "omnicam", "images"):
         (world / folder).mkdir(parents=True)
-        for number, path in enumerate(sorted((world / "kitti").glob("**/image_02/data/*.jpg"))[:6]):
-            shutil.copy(path, world / folder / f"{number:09d}.jpg")
+        frames = sorted((world / "kitti").glob("**/image_02/data/*.jpg"))
+        for number in range(24):  # enough for lists of both parts
+            shutil.copy(frames[number % len(frames)], world / folder / f"{number:09d}.jpg")
     make_split.main(["--data_path", str(world / "my_videos"), "--output", str(world / "splits" / "mine")])
     content = yaml.safe_load(OMNICAM)
     content["datasets"]["validation"] = {"dataset": []}
