@@ -175,8 +175,13 @@ def no_room(place: Path, needed: int | None = None) -> str:
 
 
 def _size(place: Path) -> int:
-    files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
-    return sum(path.stat().st_size for path in files)
+    """Bytes of a file, or of all in a folder; of what can be looked at, for this is only told."""
+    files = (
+        [place]
+        if os.path.isfile(place)
+        else [Path(name) / file for name, _, files in os.walk(place) for file in files]
+    )
+    return sum(path.lstat().st_size for path in files if os.path.isfile(path))
 
 
 def shown_size(size: int) -> str:

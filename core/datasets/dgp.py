@@ -20,6 +20,7 @@ import numpy as np
 from core.datasets.kitti import MAX_IMAGE_SIDE
 from core.errors import UserError
 from core.files.json_values import JsonValue, read_json
+from core.files.listing import matching
 from core.geometry import invert_rigid
 from core.weights.npz import read_npz
 
@@ -104,7 +105,7 @@ def find_list(path: Path) -> Path:
         if not path.is_file():
             raise UserError(f"{path}: no such folder; --data_path must be that of {LISTS[0]}, or that file")
         return path
-    found = sorted(file for pattern in LISTS for file in path.glob(pattern))
+    found = sorted(file for pattern in LISTS for file in matching(path, pattern))
     if not found:
         raise UserError(f"{path}: holds no {' or '.join(LISTS)}; --data_path must be the folder of that file")
     if len(found) > 1:
@@ -141,7 +142,7 @@ def read_scene(file: Path) -> Scene:
     """
     try:
         status = file.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{file}: no such file; {CURE}") from None
     return _read_scene(file, status.st_mtime_ns, status.st_size)
 

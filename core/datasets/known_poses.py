@@ -15,6 +15,7 @@ from core.datasets.kitti import CalibrationFile, calibration_folder, read_calibr
 from core.datasets.oxts import T_world_imu, oxts_path, read_packet
 from core.datasets.splits import LEFT
 from core.errors import UserError
+from core.files.listing import matching
 from core.geometry import invert_rigid
 from core.odometry.trajectories import Trajectory, are_rotations, read_trajectory
 from core.plausibility.cameras import check_kitti_centre, check_kitti_sequence, check_projections
@@ -117,7 +118,7 @@ def oxts_motion(root: Path, folder: str) -> KnownMotion:
         MissingPoseError: the drive has no packets.
         UserError: a calibration is missing or malformed.
     """
-    first = min(oxts_path(root, folder, 0).parent.glob("[0-9]*.txt"), default=None)
+    first = min(matching(oxts_path(root, folder, 0).parent, "[0-9]*.txt"), default=None)
     if first is None:
         raise MissingPoseError(
             f"{oxts_path(root, folder, 0).parent}: no packets of the inertial unit, which measured motion needs; "

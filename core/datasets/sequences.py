@@ -20,6 +20,7 @@ from core.datasets.frame_names import (
 from core.errors import UserError
 from core.files.images import BadImageError, image_size
 from core.files.inputs import OUTPUTS
+from core.files.listing import entries, walk
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 # Names of images: a number, with zeros up to its width, and text around it.
@@ -241,7 +242,7 @@ def folders_below(root: Path) -> Iterator[Path]:
     """
     seen: set[str] = set()
     around = {str(folder) for folder in Path(os.path.realpath(root)).parents}
-    for name, folders, _ in os.walk(root, followlinks=True):
+    for name, folders, _ in walk(root, follow=True):
         folders[:] = sorted((f for f in folders if not f.startswith(".")), key=natural_key)
         real = os.path.realpath(name)
         if real in seen or real in around:
@@ -253,7 +254,7 @@ def folders_below(root: Path) -> Iterator[Path]:
                 "or remove the link that leads out of it"
             )
         seen.add(real)
-        yield Path(name)
+        yield name
 
 
 def _stereo_folders(folder: Path) -> tuple[Path, Path] | None:
@@ -275,16 +276,12 @@ def images_in(folder: Path) -> dict[str, Path]:
     Raises:
         UserError: the folder cannot be read, or two images differ in their extension only.
     """
-    try:
-        names = [entry.name for entry in os.scandir(folder)]
-    except OSError as error:
-        raise UserError(
-            f"{folder}: no such folder of images ({error.strerror}); check --data_path and --split"
-        ) from None
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of images; check --data_path and --split")
     images: dict[str, Path] = {}
-    for name in sorted(names):
-        path = folder / name
-        if path.suffix.lower() in EXTENSIONS and not name.startswith(".") and not name.endswith(OUTPUTS):
+    for path in entries(folder):
+        hidden = path.name.startswith(".")
+        if path.suffix.lower() in EXTENSIONS and not hidden and not path.name.endswith(OUTPUTS):
             if path.stem in images:
                 raise UserError(f"{path} and {images[path.stem]} have the same name; remove one of them")
             images[path.stem] = path

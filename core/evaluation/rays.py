@@ -15,6 +15,7 @@ from core.disparity import resize_map
 from core.errors import UserError
 from core.evaluation.metrics import METRIC_NAMES, depth_metrics
 from core.files.colour import colour_map
+from core.files.listing import matching
 from core.weights.npz import read_npz
 
 Array = np.ndarray
@@ -47,7 +48,7 @@ def read_truths(folder: Path) -> dict[str, Array]:
     Raises:
         UserError: no such folder, no map in it, or a damaged one.
     """
-    files = sorted(folder.glob("*.png")) if folder.is_dir() else []
+    files = matching(folder, "*.png")
     if not files:
         raise UserError(f"{folder}: no range maps .png in it; check the path of the drive's folder range")
     return {path.stem: read_map(path) / np.float32(KITTI_DEPTH_STEPS) for path in files}

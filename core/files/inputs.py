@@ -1,7 +1,6 @@
 """What `--image_path` of `predict.py` may name, and where the results of each input go."""
 
 import dataclasses
-import glob
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 from core.errors import UserError, say
 from core.faults import why_not_read
+from core.files.listing import expand, walk
 from core.files.regular import read_text
 
 VIDEO_EXTENSIONS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
@@ -63,7 +63,7 @@ def find_images(path: str, extensions: list[str]) -> list[Path]:
         return _images_of_folder(Path(path), extensions)
     if Path(path).is_file():
         return _listed_images(Path(path)) if path.lower().endswith(".txt") else [Path(path)]
-    images = sorted(file for name in glob.glob(path) if _is_image(file := Path(name)))
+    images = [file for file in expand(path) if _is_image(file)]
     if not images:
         raise UserError(f"{path}: no such image, and no image matches it as a pattern")
     return images
@@ -98,10 +98,10 @@ def _images_of_folder(folder: Path, extensions: list[str]) -> list[Path]:
 
 
 def _folders_below(folder: Path) -> Iterator[Path]:
-    for name, folders, _ in os.walk(folder):
+    for name, folders, _ in walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and not f.endswith(OUTPUT_FOLDERS))
-        if Path(name) != folder:
-            yield Path(name)
+        if name != folder:
+            yield name
 
 
 def _is_image(file: Path) -> bool:

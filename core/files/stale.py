@@ -74,6 +74,19 @@ def clear(folder: Path) -> None:
                 _remove(folder / name)
 
 
+def remove_folder(folder: Path) -> None:
+    """Removes a folder of ours with all that is in it, also folders that were made such that nobody may write there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        return
+    for name, folders, _ in os.walk(folder):
+        for path in [name, *(os.path.join(name, below) for below in folders)]:
+            with contextlib.suppress(OSError):
+                if not os.path.islink(path):
+                    os.chmod(path, stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _hold(handle: int, path: Path) -> bool:
     """Locks a new file or folder; False where another process has taken it for stale in between, and removed it."""
     if fcntl is not None:
@@ -98,7 +111,7 @@ def _remove(path: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if stat.S_ISDIR(kind):
-            shutil.rmtree(path, ignore_errors=True)
+            remove_folder(path)
         else:
             path.unlink(missing_ok=True)
     finally:

@@ -9,7 +9,6 @@ import difflib
 import errno
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 from core.errors import UserError
 from core.faults import as_os_error, no_room, why_not_written
 from core.files import stale
+from core.files.listing import matching, walk
 
 EXTENSIONS = {"torch": ".pth", "paddle": ".pdparams"}
 NAMES_SHOWN = 5
@@ -126,7 +126,7 @@ def require_writable_folder(folder: Path, name: str) -> None:
     there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), Path("/"))
     if not there.is_dir():
         raise UserError(f"option {name}: {there}: is no folder; name one for the results")
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not _takes_files(there):
         raise UserError(f"option {name}: {there}: cannot be written to; name another folder")
 
 
@@ -178,11 +178,13 @@ def write_folder_atomically(folder: Path, fill: Callable[[Path], None], needed: 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         stale.clear(folder.parent)
+        _require_replaceable(folder)
         temporary, lock = stale.make_folder(folder.name, folder.parent)
         os.chmod(temporary, 0o777 & ~_umask())
         fill(temporary)
-        for file in [*temporary.rglob("*"), temporary]:
-            _synchronise(file)
+        for place, _, names in walk(temporary):
+            for file in [*map(place.joinpath, names), place]:
+                _synchronise(file)
         _swap_folders(temporary, folder)
         _synchronise(folder.parent)
     except Exception as error:
@@ -191,7 +193,7 @@ def write_folder_atomically(folder: Path, fill: Callable[[Path], None], needed: 
         raise
     finally:
         if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+            stale.remove_folder(temporary)
         stale.release(lock)
 
 
@@ -225,7 +227,7 @@ def add_files_atomically(folder: Path, fill: Callable[[Path], None]) -> None:
         raise
     finally:
         if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+            stale.remove_folder(temporary)
         stale.release(lock)
 
 
@@ -236,12 +238,28 @@ def restore_folders(parent: Path, is_whole: Callable[[Path], bool]) -> None:
         parent: the folder that they lie in.
         is_whole: whether that may be done: it is no rest of a folder that was being removed.
     """
-    for aside in Path(parent).glob(".*-old-????????"):
+    for aside in matching(Path(parent), ".*-old-????????"):
         match = ASIDE.fullmatch(aside.name)
         target = aside.with_name(match[1]) if match else aside
         if not os.path.lexists(target) and aside.is_dir() and is_whole(aside):
             with contextlib.suppress(OSError):
                 os.rename(aside, target)
+
+
+def _require_replaceable(folder: Path) -> None:
+    """Makes sure that an older folder could be removed: whoever takes the right to write in one wants to keep it.
+
+    Raises:
+        PermissionError: it could not.
+    """
+    if os.path.lexists(folder) and not _takes_files(folder):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether this process may make, rename and remove files there."""
+    effective = os.access in os.supports_effective_ids
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=effective)
 
 
 def _swap_folders(temporary: Path, folder: Path) -> None:
@@ -256,7 +274,7 @@ def _swap_folders(temporary: Path, folder: Path) -> None:
     except OSError:
         os.rename(old, folder)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    stale.remove_folder(old)
 
 
 def move_aside(folder: Path, word: str) -> Path:

@@ -11,6 +11,7 @@ from PIL import Image
 from core.errors import UserError
 from core.files.arrays import has_mark
 from core.files.images import COMMENT, UNREADABLE
+from core.files.listing import matching
 from core.files.video import is_marked
 from core.prediction.files import WRITERS, file_of
 
@@ -33,7 +34,7 @@ def files_of_frames(stem: Path, kinds: Sequence[str]) -> list[Path]:
     patterns += [
         path.with_suffix(".json") for path in patterns if path.name.endswith(WRITERS["disparity"][0])
     ]
-    return [file for path in patterns for file in sorted(path.parent.glob(path.name))]
+    return [file for path in patterns for file in matching(path.parent, path.name)]
 
 
 def require_replaceable(outputs: Iterable[Path], inputs: Iterable[Path], overwrite: bool) -> list[Path]:

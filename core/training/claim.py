@@ -10,6 +10,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.faults import in_words, why_not_written
+from core.files.listing import entries
 from core.training.resume import CHECKPOINT, RECORD_FILE, RUN_FILE, Checkpoint, Run, find_run
 
 LOCK_FILE = ".lock"
@@ -97,7 +98,7 @@ def make_room(folder: Path, overwrite: bool) -> None:
     Raises:
         UserError: there are such weights; where they are to be removed, some that no run wrote, or that stay.
     """
-    models = [path for path in sorted((folder / "models").glob("*")) if FOLDERS.fullmatch(path.name)]
+    models = [path for path in entries(folder / "models") if FOLDERS.fullmatch(path.name)]
     if models and not overwrite:
         raise UserError(
             f"{folder}: holds a run already ({models[-1].name}); continue it with --resume, choose another "
@@ -108,7 +109,7 @@ def make_room(folder: Path, overwrite: bool) -> None:
         raise UserError(
             f"{foreign[0]}: no training wrote this, so --overwrite does not remove it; choose another --model_name"
         )
-    left = [path for path in folder.glob("*") if FILES.fullmatch(path.name)] if overwrite else []
+    left = [path for path in entries(folder) if FILES.fullmatch(path.name)] if overwrite else []
     for path in [*models, *left]:
         try:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

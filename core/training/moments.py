@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from core.errors import UserError
+from core.files.listing import entries
 from core.training.resume import CHECKPOINT, STATE_FILE, UNREADABLE, Checkpoint
 
 
@@ -23,7 +24,7 @@ def remove_moments(run_folder: Path, newest: Path, run: str, keep: Collection[Pa
         run: `Run.started`.
         keep: further folders that keep theirs.
     """
-    for folder in sorted((run_folder / "models").glob("*")):
+    for folder in entries(run_folder / "models"):
         if CHECKPOINT.fullmatch(folder.name) and folder != newest and folder not in keep:
             with contextlib.suppress(UserError, *UNREADABLE):
                 _remove(folder, run)

@@ -3,14 +3,12 @@
 Imports neither NumPy nor a framework.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +19,8 @@ from typing import Any
 from core.datasets.splits import Lines
 from core.errors import UserError
 from core.faults import why_not_read
+from core.files.listing import entries, matching
+from core.files.stale import remove_folder
 from core.files.whole import move_aside, restore_folders, write_text
 from core.training.processes import Processes
 
@@ -125,6 +125,8 @@ class Run:
                 f"{run_folder}: no run to continue (no {RUN_FILE}); check --log_dir and --model_name, "
                 "or leave out --resume"
             ) from None
+        except PermissionError:
+            raise
         except UNREADABLE as error:
             raise UserError(
                 f"{path}: not the record of a run ({why_not_read(error)}); start anew without --resume"
@@ -307,13 +309,22 @@ def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """`{name: SHA-256}` of the files of these names in a folder; those are left out that cannot be read as files.
 
     What else lies there, put by a user or by a command, is not looked at.
+
+    Raises:
+        PermissionError: one may not be read, and so nobody knows whether it is damaged.
     """
     found = {}
     for name in sorted(names):
         path = folder / name
-        if path.is_file():  # a pipe would wait for ever
-            with contextlib.suppress(OSError), path.open("rb") as file:
+        if not path.is_file():  # a pipe would wait for ever
+            continue
+        try:
+            with path.open("rb") as file:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        except PermissionError:
+            raise
+        except OSError:
+            continue
     return found
 
 
@@ -351,14 +362,17 @@ def newest_checkpoint(run_folder: Path, run: Run, tell: Callable[[str], None]) -
 
     Raises:
         UserError: those with Adam's moments are damaged, and others are there.
+        PermissionError: one may not be read.
     """
     found = []
-    folders = sorted((run_folder / "models").glob("*"))
+    folders = entries(run_folder / "models")
     for folder in (folder for folder in folders if CHECKPOINT.fullmatch(folder.name) and folder.is_dir()):
         try:
             checkpoint, files = Checkpoint.read(folder)
         except FileNotFoundError:
             continue  # a folder of weights, but not one of ours
+        except PermissionError:  # it may be whole: a run that began anew would replace it
+            raise
         except UNREADABLE:
             tell(f"{folder}: skipped, its {RECORD_FILE} is damaged")
             continue
@@ -400,6 +414,8 @@ def best_so_far(folder: Path, run: Run) -> dict[str, float]:
     """The validation of `weights_best`; empty where there is none of this run."""
     try:
         checkpoint, _ = Checkpoint.read(folder)
+    except PermissionError:
+        raise
     except UNREADABLE:
         return {}
     return checkpoint.values if checkpoint.run == run.started else {}
@@ -412,10 +428,10 @@ def step_folder(run_folder: Path, step: int) -> Path:
 
 def remove_steps(run_folder: Path, newest: Path) -> None:
     """Removes the checkpoints in the middle of epochs, except the newest; none is ever seen half-removed."""
-    for folder in (run_folder / "models").glob("step_*"):
+    for folder in matching(run_folder / "models", "step_*"):
         ours = CHECKPOINT.fullmatch(folder.name) and (folder / RECORD_FILE).is_file()
         if folder != newest and ours:
-            shutil.rmtree(move_aside(folder, "removed"), ignore_errors=True)
+            remove_folder(move_aside(folder, "removed"))
 
 
 def remove_leftovers(run_folder: Path) -> None:
@@ -424,10 +440,10 @@ def remove_leftovers(run_folder: Path) -> None:
     An older folder that was moved aside for a new one comes back first, where none has its name.
     """
     restore_folders(run_folder / "models", _has_record)
-    for path in [*run_folder.glob(".*"), *(run_folder / "models").glob(".*")]:
+    for path in [*entries(run_folder), *entries(run_folder / "models")]:
         if LEFTOVER.fullmatch(path.name):
             if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
+                remove_folder(path)
             else:
                 path.unlink(missing_ok=True)
 

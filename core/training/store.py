@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from core.errors import UserError
+from core.files.listing import entries
 from core.files.whole import weights_folder
 from core.options import Options
 from core.training.log import SCALARS
@@ -148,7 +149,7 @@ class Store:
 
     def _due_epochs(self) -> list[int]:
         """Of the checkpoints that are there those that are to be sent, the newest last."""
-        paths = (self.folder / "models").glob("*")
+        paths = entries(self.folder / "models")
         epochs = sorted(int(epoch[1]) for path in paths if (epoch := EPOCH.fullmatch(path.name)))
         return [epoch for epoch in epochs if self._is_due(epoch)]
 

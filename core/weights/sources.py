@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import UserError, say
+from core.files.listing import matching
 from core.files.whole import EXTENSIONS, check_names, shown_name
 from core.plausibility.checks import unlikely
 from core.weights import families, format_of
@@ -91,7 +92,7 @@ def network_files(folder: Path) -> dict[str, list[Path]]:
     """The files of each network in a folder, `{"encoder": [encoder.pth, …]}`: by name, whatever the suffix."""
     found: dict[str, list[Path]] = {}
     for name in families.network_names():
-        paths = sorted(path for path in folder.glob(f"{name}.*") if path.is_file() and _is_weights(path))
+        paths = [path for path in matching(folder, f"{name}.*") if path.is_file() and _is_weights(path)]
         if paths:
             found[name] = paths
     return found

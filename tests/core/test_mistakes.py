@@ -28,6 +28,7 @@ from core.files.video import write_video
 from core.options.methods import OPTIONS
 from core.options.parsing import parse_method
 from tests.core.kitti_folder import DRIVE, write_drive
+from tests.powers import forbidden
 from tests.scripts import ROOT, assert_says, refused
 
 FRAMEWORKS = ("torch", "paddle")
@@ -192,6 +193,23 @@ def test_15_an_output_that_is_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("output", ["predict.py", "--image_path", "a.png", *WEIGHTS, "--output", "out"]),
+        ("output", ["visualize_disparities.py", "disparities.npy", "--output", "out/below"]),
+        ("disps_path", ["evaluate_depth.py", "--eval_mono", *WEIGHTS, "--disps_path", "out"]),
+    ],
+)
+def test_20_a_place_for_results_that_cannot_be_written(tmp_path: Path, option: str, words: list[str]) -> None:
+    photo(tmp_path / "a.png")
+    np.save(tmp_path / "disparities.npy", np.ones((1, 16, 24), np.float32))
+    (tmp_path / "out").mkdir()
+    with forbidden(tmp_path / "out", 0o555):
+        said = says(tmp_path, *words)
+    assert_says(said, f"option {option}: ", "out: cannot be written to; name another folder")
+
+
+@pytest.mark.parametrize(
     "address", ["https://example.org/a.jpg", "http://example.org/a.mp4", "rtsp://camera/1", "s3://b/c"]
 )
 def test_17_addresses(tmp_path: Path, address: str) -> None:
@@ -327,3 +345,6 @@ def test_every_help_ends_with_an_example(script: str, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):  # after all of it was read
         module.main([*words[3:], "--print_config"])
     assert method in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        module.main(["--version"])
+    assert not end.value.code and "\nnumpy " in capsys.readouterr().out

@@ -12,7 +12,6 @@ process of its own. The last lines are the sums; the exit code is 1 if an attack
 
 import argparse
 import contextlib
-import ctypes
 import hashlib
 import itertools
 import json
@@ -46,6 +45,7 @@ from tests.backends.drive import make_drive, tiny_training
 from tests.core.cameras.test_calibration import KALIBR
 from tests.core.payloads import MARKER, PAYLOADS
 from tests.core.weight_files import write_zip
+from tests.powers import give_up_power
 from tests.scripts import ENVIRONMENT, ROOT
 from tests.slow.kills import replaced
 from tests.tiny.register import register
@@ -228,8 +228,7 @@ def work(jobs: Connection) -> None:
             os.write(2, f"EXECUTED {event} {found!r}\n".encode(errors="replace"))
 
     register()
-    if os.getuid() == 0:
-        give_up_power()
+    give_up_power()
     sys.addaudithook(hook)
     jobs.send((0, peak()))
     with contextlib.suppress(EOFError):
@@ -251,14 +250,6 @@ def die(job: Job) -> None:
     register()
     sys.addaudithook(hook)
     sys.exit(act(job)[0])
-
-
-def give_up_power() -> None:
-    """Root becomes an owner of files like any other, who can still read the packages."""
-    version_and_process = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    none = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable, twice
-    if ctypes.CDLL(None).capset(version_and_process, none) != 0:
-        raise OSError("the capabilities of root cannot be given up")
 
 
 class Worker:

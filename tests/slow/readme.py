@@ -9,6 +9,9 @@ with its reason. The exit code is 1 if a line fails.
 """
 
 import argparse
+import contextlib
+import io
+import re
 import shutil
 import sys
 import tempfile
@@ -28,6 +31,7 @@ from tests.core.cameras.test_calibration import KALIBR
 from tests.core.streets import short
 from tests.readmes import READMES, ROOT, Command, commands
 from tests.scripts import run_here
+from tests.slow.stand_ins import stand_ins
 
 SMALL = {"--height": "64", "--width": "128"}
 # What makes a line short, by script; a value of the line itself is replaced.
@@ -35,6 +39,8 @@ SHORT: dict[str, dict[str, str]] = {
     "train.py": SMALL
     | {"--num_epochs": "1", "--batch_size": "2", "--num_workers": "0", "--weights_init": "scratch"}
     | {"--log_frequency": "1", "--device": "cpu", "--max_cpu_seconds": "20"},
+    "precompute_depth_hints.py": {"--height": "64", "--width": "192", "--num_workers": "0"},
+    "make_rays.py": SMALL,
     "evaluate_depth.py": {"--num_workers": "0", "--device": "cpu"},
     "evaluate_pose.py": {"--num_workers": "0", "--device": "cpu"},
     "predict.py": {"--device": "cpu"},
@@ -43,8 +49,18 @@ SHORT: dict[str, dict[str, str]] = {
     | {"--samples": "1", "--workers": "1", "--azimuths": "100"},
     "export_onnx.py": SMALL,
 }
+# What makes the networks of a method small, or its loss cheap, by the folder of the README.
+CHEAP = {
+    "packnet": {"--width_divisor": "4"},
+    "packnet_san": {"--width_divisor": "4"},
+    "ray_surface": {"--patch_side": "4", "--num_scales": "2"},
+}
+STOPPED = 143  # a training by --max_cpu_seconds, as if by a signal
+OF_KITTI = re.compile(r"splits/\w+/((train|val|test)_files\.txt)")  # a list of its own drives
 # Lists that name KITTI's own drives, and what names those of the rendered one.
 LISTS = {"train.py": "--split", "export_gt_depth.py": "--split", "evaluate_depth.py": "--eval_split"}
+LISTS |= {"precompute_depth_hints.py": "--split"}
+OF_DATA = ("--data_path", "--kitti_dir")
 # What a line asks for that is not here.
 ABSENT = {
     "torchrun": "several processes: tests/slow/test_distributed_ends.py",
@@ -63,7 +79,11 @@ NEEDED += (
     "--gt_depth",
     "--seg_mask",
     "--input_depth",
+    "--template",
+    "--resume",
 )
+OF_READERS = ("velodyne",)  # words, and no files
+OF_ODOMETRY = "KITTI's odometry: tests/core/odometry, tests/backends/test_poses.py"
 ALONE = ("convert_weights.py", "visualize_disparities.py")  # whose first word does
 SCRIPTS_LEFT_OUT = {"check_parity.py": "both backends: tests/slow/test_certificate.py"}
 
@@ -86,8 +106,10 @@ def make_world(folder: Path, backend: str) -> None:
     shutil.copy(folder / "drive.mp4", folder / "videos" / "drive.mp4")
     train.main(training(backend, drive, folder / "made", "both", "mono+stereo", "--num_epochs", 0))
     shutil.copytree(folder / "made" / "both" / "models" / "weights_initial", folder / "WEIGHTS")
-    for name in ("configs", "splits"):
-        (folder / name).symlink_to(ROOT / name)
+    (folder / "configs").symlink_to(ROOT / "configs")
+    (folder / "splits").mkdir()  # lists of one's own may be put there
+    for path in (ROOT / "splits").iterdir():
+        (folder / "splits" / path.name).symlink_to(path)
     (folder / "camchain.yaml").write_text(KALIBR)
     (folder / "poses").mkdir()
     for name in ("result.txt", "poses/09.txt"):
@@ -100,7 +122,8 @@ def make_world(folder: Path, backend: str) -> None:
 def missing(command: Command, world: Path) -> str:
     """Why a line is left out; nothing of one that can be run."""
     if command.script is None:
-        return "no script of ours"
+        recipe = any(word.startswith("configs/") and word.endswith(".sh") for word in command.words)
+        return "minutes: tests/core/options/test_configs.py" if recipe else "no script of ours"
     if command.script in SCRIPTS_LEFT_OUT:
         return SCRIPTS_LEFT_OUT[command.script]
     for word, reason in ABSENT.items():
@@ -110,8 +133,10 @@ def missing(command: Command, world: Path) -> str:
     if alone and not alone[0].startswith("-") and not (world / alone[0]).exists():
         return f"{alone[0]}: not here"
     for option, value in zip(command.words, command.words[1:], strict=False):
-        if option in NEEDED and not value.startswith("runs/") and not (world / value).exists():
-            return f"{value}: not here"
+        if option not in NEEDED or value.startswith(("runs/", "-")) or value in OF_READERS:
+            continue
+        if not (world / value).exists():
+            return OF_ODOMETRY if value == "kitti_odometry" else f"{value}: not here"
     if "--model_name" in command.words and command.script == "predict.py":
         return "weights from the network"
     return ""
@@ -130,9 +155,14 @@ def shortened(command: Command, backend: str, world: Path) -> list[str]:
         "evaluate_pose.py",
     ):
         values["--backend"] = backend
-    data = words[words.index("--data_path") + 1] if "--data_path" in words else ""
-    own = "--dataset" in words or data != "kitti"
-    if command.script in LISTS and not own:
+    if command.script == "train.py":
+        values |= CHEAP.get(command.readme.parent.name, {})
+    data = next((words[words.index(name) + 1] for name in OF_DATA if name in words), "")
+    own = "--dataset" in words or data.lower() != "kitti" or "--train_split" in words
+    words = [OF_KITTI.sub(r"kitti/splits/\1", word) for word in words]
+    name = LISTS.get(command.script, "")
+    given = words[words.index(name) + 1] if name in words else ""
+    if command.script in LISTS and not own and not (world / given).is_file():
         values[LISTS[command.script]] = "kitti/splits"
     for option, value in values.items():
         if option in words:
@@ -167,7 +197,9 @@ def main() -> int:
     for readme in names:
         with tempfile.TemporaryDirectory() as name:
             world = Path(name)
-            make_world(world, options.backend)
+            with contextlib.redirect_stdout(io.StringIO()):
+                make_world(world, options.backend)
+                stand_ins(readme, world, options.backend)
             for command in commands(readme):
                 if not command.whole or (options.script and command.script not in options.script):
                     continue
@@ -182,7 +214,7 @@ def main() -> int:
                     result = run_here(str(command.script), *words, cwd=world)
                 done["run"] += 1
                 print(f"{result.returncode} in {time.monotonic() - begin:.0f} s: {where}", flush=True)
-                if result.returncode != 0:
+                if result.returncode not in (0, STOPPED):
                     faults += 1
                     print(
                         f"    {' '.join(words)}", *result.stderr.splitlines()[-12:], sep="\n    ", flush=True

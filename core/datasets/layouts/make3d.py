@@ -14,6 +14,7 @@ from core.datasets.mat_file import read_mat_array
 from core.datasets.sample import Sample, image_key
 from core.errors import UserError
 from core.files.images import BadImageError, load_image, resize, to_array
+from core.files.listing import walk
 from core.options import EvaluationOptions
 from core.options.needs import Preparation
 from core.plausibility.truth import check_truth
@@ -149,8 +150,13 @@ def find_photographs(root: Path) -> list[Photograph]:
 
 def _by_name(root: Path, prefix: str, suffix: str) -> dict[str, Path]:
     """The files `<prefix><name><suffix>` by name."""
+
+    def fits(name: str) -> bool:
+        return len(name) >= len(prefix + suffix) and name.startswith(prefix) and name.endswith(suffix)
+
     found: dict[str, Path] = {}
-    for path in sorted(root.rglob(f"{prefix}*{suffix}"), key=lambda path: path.name):
+    paths = [folder / name for folder, _, names in walk(root) for name in names if fits(name)]
+    for path in sorted(paths, key=lambda path: path.name):
         name = path.name[len(prefix) : -len(suffix)]
         if not path.is_file():
             continue

@@ -18,6 +18,7 @@ from core.files.whole import (
     write_folder_atomically,
     write_text,
 )
+from tests.powers import forbidden, powerless
 
 
 class BrokenDiskError(Exception):
@@ -86,6 +87,31 @@ def test_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert os.listdir(folder) == ["depth.pth"]
     assert os.listdir(folder.parent) == ["weights_3"]
     assert folder.stat().st_mode & 0o777 == 0o777 & ~current_umask()
+
+
+@pytest.mark.parametrize("mode", [0, 0o444, 0o555])
+def test_a_folder_that_is_protected_is_not_replaced(tmp_path: Path, mode: int) -> None:
+    """It could be given another name, but what is in it could not be removed, and would stay under a hidden one."""
+    folder, made = tmp_path / "weights_0", []
+    write_folder_atomically(folder, lambda temporary: fill(temporary, b"old"))
+    with forbidden(folder, mode), pytest.raises(UserError, match="weights_0: cannot be written: Permission"):
+        write_folder_atomically(folder, made.append)
+    assert not made and os.listdir(tmp_path) == ["weights_0"] and (folder / "a.bin").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("mode", [0, 0o444, 0o555])
+def test_what_is_protected_in_a_folder_does_not_stay_hidden(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "weights_0"
+    (folder / "own").mkdir(parents=True)
+    (folder / "own" / "notes.txt").touch()
+    (folder / "own").chmod(mode)
+    with powerless():
+        write_folder_atomically(folder, lambda temporary: fill(temporary, b"new"))
+    assert os.listdir(tmp_path) == ["weights_0"] and os.listdir(folder) == ["a.bin"]
+
+
+def fill(folder: Path, content: bytes) -> None:
+    (folder / "a.bin").write_bytes(content)
 
 
 def test_failing_fill_keeps_the_older_folder(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from core.training.resume import (
     resume_command,
     step_folder,
 )
+from tests.powers import forbidden
 
 DEFAULTS = dataclasses.asdict(Monodepth2Options())
 
@@ -98,6 +99,35 @@ def test_what_is_no_checkpoint_of_this_run_is_left_alone(tmp_path: Path, run: Ru
     checkpoint(models / ".weights_3-abcdefgh", run, 80)  # was about to be renamed
     (models / "weights_7").mkdir()  # downloaded weights
     assert find_run(tmp_path, begin(), DEFAULTS)[1].step == 50  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("mode", [0, 0o444])
+@pytest.mark.parametrize("name", ["models", "models/step_50", "models/weights_0"])
+def test_a_checkpoint_that_may_not_be_read_is_not_damaged(
+    tmp_path: Path, run: Run, name: str, mode: int
+) -> None:
+    """A run that began anew, or went on from an older one, would replace it."""
+    with (
+        forbidden(tmp_path / name, mode),
+        pytest.raises((UserError, PermissionError), match=f"{name}.*Permission|Permission.*{name}"),
+    ):
+        find_run(tmp_path, begin(), DEFAULTS)
+
+
+@pytest.mark.parametrize("file", ["checkpoint.json", "encoder.pth", "training_state.safetensors"])
+def test_a_file_of_a_checkpoint_that_may_not_be_read(tmp_path: Path, run: Run, file: str) -> None:
+    path = tmp_path / "models" / "step_50" / file
+    with forbidden(path), pytest.raises(PermissionError, match=file):
+        find_run(tmp_path, begin(), DEFAULTS)
+
+
+def test_records_that_may_not_be_read(tmp_path: Path, run: Run) -> None:
+    """Neither is the run of another program, nor the best so far none."""
+    best = checkpoint(tmp_path / "models" / "weights_best", run, 20, {"loss": 0.5})
+    with forbidden(tmp_path / "run.json"), pytest.raises(PermissionError, match=r"run\.json"):
+        find_run(tmp_path, begin(), DEFAULTS)
+    with forbidden(best / "checkpoint.json"), pytest.raises(PermissionError, match=r"checkpoint\.json"):
+        best_so_far(best, run)
 
 
 def put_folder(folder: Path) -> None:
