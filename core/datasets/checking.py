@@ -76,6 +76,7 @@ def _check_part(options: CheckOptions, part: str, lines: list[SplitLine]) -> str
     dataset.check_rig(options.baseline)
     for line in {line.folder: line for line in reversed(dataset.lines)}.values():
         dataset.K(line)
+    dataset.check_scans()
     depths = _check_depth(options, dataset)
     sequences = len({line.folder for line in dataset.lines})
     return f"{part}: {len(dataset.lines)} lines, {sequences} sequences, {depths} depths read"

@@ -210,8 +210,8 @@ def _check_factor(where: str, logs: np.ndarray) -> None:
     if abs(middle) > math.log(OFF) and np.abs(logs - middle).max() < ALIKE:
         unlikely(
             "depth_factor",
-            f"{where}: true depth is {math.exp(middle):.3g} times the predicted one in all {len(logs)} images: the unit of "
-            "the predictions or of the truth is another one; see --pred_depth_scale_factor",
+            f"{where}: true depth is {math.exp(middle):.3g} times the predicted one in all {len(logs)} images: is the "
+            "unit of the predictions or of the truth another one? see --pred_depth_scale_factor",
         )
 
 
