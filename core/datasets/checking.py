@@ -30,6 +30,8 @@ def check_data(options: CheckOptions) -> tuple[list[str], list[Finding]]:
         lists: dict[str, list[SplitLine]] = {}
         if options.baseline is not None:
             check_baseline("option baseline", options.baseline)
+        if not reader(options.dataset).takes_split:
+            return _check_made_lists(options, found), found.found
         for part in PARTS:
             try:
                 split = list_below(options.data_path, options.split)
@@ -60,18 +62,52 @@ def table(found: list[Finding]) -> str:
     return "\n".join(lines)
 
 
-def _check_part(options: CheckOptions, part: str, lines: list[SplitLine]) -> str:
+def _check_made_lists(options: CheckOptions, found: Findings) -> list[str]:
+    """As `check_data`, of a data set that makes its lists itself: all parts that it has, of each camera."""
+    source, seen = reader(options.dataset), []
+    cameras: list[str | None] = list(options.cameras or [])
+    for camera in cameras or [None]:
+        lacking = []
+        for part in PARTS:
+            listing = Listing(options.dataset, options.data_path, "", camera=camera)
+            needs, name = _needs(options, part), f"{part}, {camera}" if camera else part
+            try:
+                lines, _ = source.split_lines(listing, part, needs)
+            except UserError as error:
+                lacking.append(error)
+                continue
+            try:
+                seen.append(_check_part(options, name, lines, listing, needs))
+            except UserError as error:
+                found.add(Finding(FILES, str(error), True, False))
+        if len(lacking) == len(PARTS):  # else the others are just not there
+            found.add(Finding(FILES, str(lacking[0]), True, False))
+    return seen
+
+
+def _needs(options: CheckOptions, part: str) -> Needs:
     frames: list[Frame] = (
         [0] if part == "test" else [*options.frame_ids, *(["s"] if options.use_stereo else [])]
     )
+    return Needs(frames=tuple(frames), augmented=False)
+
+
+def _check_part(
+    options: CheckOptions,
+    part: str,
+    lines: list[SplitLine],
+    listing: Listing | None = None,
+    needs: Needs | None = None,
+) -> str:
     dataset = reader(options.dataset)(
-        Listing(options.dataset, options.data_path, options.split),
+        listing or Listing(options.dataset, options.data_path, options.split),
         lines,
-        Needs(frames=tuple(frames), augmented=False),
+        needs or _needs(options, part),
         Preparation(64, 96),
         png=options.png or None,
         given_intrinsics=options.intrinsics,
     )
+    dataset.may_keep = False  # looks, and writes nothing
     dataset.check_files()
     dataset.check_rig(options.baseline)
     for line in {line.folder: line for line in reversed(dataset.lines)}.values():

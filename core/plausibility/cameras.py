@@ -120,9 +120,8 @@ def check_rows(where: Path | str, shares: Sequence[float]) -> None:
     if len(shares) >= LEAST_PAIRS and typical > OFF_ROWS:
         unlikely(
             "stereo_rows",
-            f"{where}: {typical:.0%} of the pixels lie in another row of the right image ("
-            f"{len(shares)} stereo pairs, median): the two are of different moments, or not rectified; pair the images of one "
-            "moment",
+            f"{where}: {typical:.0%} of the pixels lie in another row of the right image (median of {len(shares)} "
+            "stereo pairs): the two are of different moments, or not rectified; pair the images of one moment",
         )
 
 

@@ -119,8 +119,8 @@ def check_turned(where: Path | str, own: float, best: float, turn: int, mirrored
         unlikely(
             "scan_turned",
             f"{where}: the scans look {' and '.join(filter(None, words))}: turned back, their edges of depth lie on "
-            f"those of the images ({best:.1f} times as strong there as elsewhere, {own:.1f} as they stand, {scans} scans); "
-            "x must be forward, y left, z up, and the calibration that of this scanner",
+            f"those of the images ({best:.1f} times as strong there as elsewhere, {own:.1f} as they stand, {scans} "
+            "scans); x must be forward, y left, z up, and the calibration that of this scanner",
         )
 
 

@@ -58,6 +58,18 @@ def test_what_is_missing_is_a_finding(drive):
     )
 
 
+def test_scenes_that_make_their_lists_themselves(shared):
+    """The lists of both parts, each camera, its points beside its images; nothing is written."""
+    root = shared / "data/ddad_dgp_mini"
+    words = ["check_data.py", "--dataset", "ddad", "--data_path", root]
+    printed = succeeds(*words, "--cameras", "camera_01", "camera_05", here=True)
+    assert "val, camera_05: 1 lines, 1 sequences, 1 depths read" in printed
+    assert printed.count("\n") == 5 and printed.endswith("nothing found\n")
+    assert not (root / "scene_01/depth").exists()
+    done = run_here(*words, "--cameras", "camera_99")
+    assert done.returncode == 2 and "| files | error | " in done.stdout and "CAMERA_05" in done.stdout
+
+
 # ---- ground truth of a folder ------------------------------------------------------------------------------------
 
 
