@@ -4,10 +4,12 @@ from pathlib import Path
 
 from core.datasets import reader
 from core.datasets.ground_truth import ground_truth_name, load_ground_truth
+from core.datasets.motion import spread
 from core.datasets.samples import SequenceDataset
 from core.datasets.sequences import sizes_of
 from core.datasets.splits import PARTS, SplitLine, has_part, list_below, load_split, split_folder
 from core.errors import UserError
+from core.files.images import BadImageError, image_size
 from core.options import CheckOptions
 from core.options.needs import Frame, Listing, Needs, Preparation
 from core.plausibility.cameras import check_baseline
@@ -17,6 +19,7 @@ from core.plausibility.truth import check_shapes, check_unit
 
 FILES = "files"  # of a finding that no check has a name for: something is missing or damaged
 SHOWN = 3  # findings of a check
+HEADS = 5000  # images of a list, evenly chosen, whose heads are read
 
 
 def check_data(options: CheckOptions) -> tuple[list[str], list[Finding]]:
@@ -112,10 +115,28 @@ def _check_part(
     dataset.check_rig(options.baseline)
     for line in {line.folder: line for line in reversed(dataset.lines)}.values():
         dataset.K(line)
+    _check_images(dataset)
     dataset.check_scans()
     depths = _check_depth(options, dataset)
     sequences = len({line.folder for line in dataset.lines})
     return f"{part}: {len(dataset.lines)} lines, {sequences} sequences, {depths} depths read"
+
+
+def _check_images(dataset: SequenceDataset) -> None:
+    """Reads the heads of the images: whether they are images, of 8 bits.
+
+    Raises:
+        UserError: one is not; says how many.
+    """
+    paths = sorted({dataset.image_file(line, frame) for line in dataset.lines for frame in dataset.frames})
+    bad: list[BadImageError] = []
+    for path in spread(paths, HEADS):
+        try:
+            image_size(path, is_photo=True)
+        except BadImageError as error:
+            bad.append(error)
+    if bad:
+        raise UserError(f"{bad[0]} ({len(bad)} of {min(len(paths), HEADS)} images that were looked at)")
 
 
 def _check_depth(options: CheckOptions, dataset: SequenceDataset) -> int:

@@ -12,6 +12,7 @@ from core.datasets.ground_truth import load_ground_truth, maps_of_folder
 from core.datasets.kitti import read_scan, scan_path
 from core.datasets.splits import SplitLine, load_split
 from core.errors import UserError
+from core.files.images import image_size, load_image
 from core.plausibility import checks
 from tests.core.kitti_folder import write_first_version
 from tests.core.own_images import numbered, write_images
@@ -56,6 +57,34 @@ def test_what_is_missing_is_a_finding(drive):
         and "| files | error |" in done.stdout
         and "0000000002.png: no such image" in done.stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda pixels: Image.fromarray(pixels[..., 0].astype(np.uint16) * 16), "more than 8 bits"),
+        (lambda pixels: None, "not an image of a kind that is read"),
+    ],
+)
+def test_images_of_another_kind_are_findings(tmp_path, spoil, said):
+    """A table with "nothing found" came."""
+    folder = write_images(tmp_path / "own" / "a", numbered(range(3)))
+    (tmp_path / "test_files.txt").write_text("a 0 l\na 1 l\na 2 l\n")
+    words = ["check_data.py", "--dataset", "folder", "--data_path", tmp_path / "own", "--split", tmp_path]
+    assert succeeds(*words, here=True).endswith("nothing found\n")
+    image = spoil(np.asarray(Image.open(folder / "000001.png")))
+    (folder / "000001.png").write_bytes(b"no image") if image is None else image.save(folder / "000001.png")
+    done = run_here(*words)
+    assert (
+        done.returncode == 2 and said in done.stdout and "(1 of 3 images that were looked at)" in done.stdout
+    )
+
+
+def test_an_orientation_that_means_nothing(tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 99
+    Image.new("RGB", (96, 48)).save(tmp_path / "a.png", exif=exif)
+    assert image_size(tmp_path / "a.png") == (48, 96) and load_image(tmp_path / "a.png").size == (96, 48)
 
 
 def test_scenes_that_make_their_lists_themselves(shared):
