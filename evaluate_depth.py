@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     from core.evaluation.pictures import save_disparity_pictures, save_truth_pictures
     from core.files.inputs import require_no_input
     from core.files.whole import require_writable_folder
-    from core.plausibility.evaluation import check_direction, check_one_depth, is_flat
+    from core.plausibility.evaluation import check_direction, check_one_depth, check_readings, is_flat
     from core.weights.folder import results_folder
     from core.weights.zoo import with_weights
 
@@ -88,7 +88,9 @@ def main(argv: list[str] | None = None) -> None:
         report_rows(options, images, predictions or {"": disparities}, factor, (truth, moving), seen)
         return
     metrics = evaluate_depth(disparities, truth, protocol, Scaling(options.scaling, factor), moving)
-    check_direction(predictions_of(options), metrics.rank_correlations)
+    if not check_direction(predictions_of(options), metrics.rank_correlations):
+        metres = None if options.scaling == "median" else factor
+        check_readings(predictions_of(options), disparities, truth, metres)
     print(metrics.describe())
     print(metrics.counted())
     if seen:
@@ -250,7 +252,7 @@ def report_rows(
     from core.evaluation.comparison import Scaling
     from core.evaluation.groups import groups_to_json, printed_groups
     from core.evaluation.variants import evaluate_completion, evaluate_variants, save_variants
-    from core.plausibility.evaluation import check_direction
+    from core.plausibility.evaluation import check_direction, check_readings
 
     protocol, (truth, moving) = options.chosen_protocol, known
     if options.input_depth is not None:
@@ -261,7 +263,8 @@ def report_rows(
         scaled = Scaling("median", options.pred_depth_scale_factor)
         found = evaluate_variants(predictions, truth, protocol, unscaled, scaled, moving)
     first = next(iter(found.metrics.values()))
-    check_direction(predictions_of(options), first.rank_correlations)
+    if not check_direction(predictions_of(options), first.rank_correlations):
+        check_readings(predictions_of(options), next(iter(predictions.values())), truth)
     print(f"{found.describe()} |{first.counted()}{f' | {seen}' if seen else ''}")
     if options.accept:
         print(f"accepted: {', '.join(options.accept)}")

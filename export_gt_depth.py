@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
         choose_source,
         ground_truth,
         ground_truth_name,
+        look_at_scans,
         maps_of_folder,
         save_ground_truth,
     )
@@ -44,6 +45,8 @@ def main(argv: list[str] | None = None) -> None:
         source = options.source if options.source != "auto" else choose_source(root, options.split, lines)
         check_sources(root, lines, source)
         export = ground_truth(root, lines, source, options.nearest_point)
+        if source != "annotated":
+            look_at_scans(root, lines)
     maps = list(tqdm(export, desc=f"{source} depth", total=len(lines), unit="map", disable=None))
     check_maps(f"{source} depth of {root}", maps)
     if few := few_pixels(np.array([depth.index.size for depth in maps])):

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from core.datasets import reader
 from core.datasets.ground_truth import ground_truth_name, load_ground_truth
+from core.datasets.motion import spread
 from core.datasets.samples import SequenceDataset
 from core.datasets.sequences import sizes_of
 from core.datasets.splits import PARTS, SplitLine, has_part, list_below, load_split, split_folder
 from core.errors import UserError
+from core.files.images import BadImageError, image_size
 from core.options import CheckOptions
 from core.options.needs import Frame, Listing, Needs, Preparation
 from core.plausibility.cameras import check_baseline
@@ -17,6 +19,7 @@ from core.plausibility.truth import check_shapes, check_unit
 
 FILES = "files"  # of a finding that no check has a name for: something is missing or damaged
 SHOWN = 3  # findings of a check
+HEADS = 5000  # images of a list, evenly chosen, whose heads are read
 
 
 def check_data(options: CheckOptions) -> tuple[list[str], list[Finding]]:
@@ -30,6 +33,8 @@ def check_data(options: CheckOptions) -> tuple[list[str], list[Finding]]:
         lists: dict[str, list[SplitLine]] = {}
         if options.baseline is not None:
             check_baseline("option baseline", options.baseline)
+        if not reader(options.dataset).takes_split:
+            return _check_made_lists(options, found), found.found
         for part in PARTS:
             try:
                 split = list_below(options.data_path, options.split)
@@ -60,25 +65,78 @@ def table(found: list[Finding]) -> str:
     return "\n".join(lines)
 
 
-def _check_part(options: CheckOptions, part: str, lines: list[SplitLine]) -> str:
+def _check_made_lists(options: CheckOptions, found: Findings) -> list[str]:
+    """As `check_data`, of a data set that makes its lists itself: all parts that it has, of each camera."""
+    source, seen = reader(options.dataset), []
+    cameras: list[str | None] = list(options.cameras or [])
+    for camera in cameras or [None]:
+        lacking = []
+        for part in PARTS:
+            listing = Listing(options.dataset, options.data_path, "", camera=camera)
+            needs, name = _needs(options, part), f"{part}, {camera}" if camera else part
+            try:
+                lines, _ = source.split_lines(listing, part, needs)
+            except UserError as error:
+                lacking.append(error)
+                continue
+            try:
+                seen.append(_check_part(options, name, lines, listing, needs))
+            except UserError as error:
+                found.add(Finding(FILES, str(error), True, False))
+        if len(lacking) == len(PARTS):  # else the others are just not there
+            found.add(Finding(FILES, str(lacking[0]), True, False))
+    return seen
+
+
+def _needs(options: CheckOptions, part: str) -> Needs:
     frames: list[Frame] = (
         [0] if part == "test" else [*options.frame_ids, *(["s"] if options.use_stereo else [])]
     )
+    return Needs(frames=tuple(frames), augmented=False)
+
+
+def _check_part(
+    options: CheckOptions,
+    part: str,
+    lines: list[SplitLine],
+    listing: Listing | None = None,
+    needs: Needs | None = None,
+) -> str:
     dataset = reader(options.dataset)(
-        Listing(options.dataset, options.data_path, options.split),
+        listing or Listing(options.dataset, options.data_path, options.split),
         lines,
-        Needs(frames=tuple(frames), augmented=False),
+        needs or _needs(options, part),
         Preparation(64, 96),
         png=options.png or None,
         given_intrinsics=options.intrinsics,
     )
+    dataset.may_keep = False  # looks, and writes nothing
     dataset.check_files()
     dataset.check_rig(options.baseline)
     for line in {line.folder: line for line in reversed(dataset.lines)}.values():
         dataset.K(line)
+    _check_images(dataset)
+    dataset.check_scans()
     depths = _check_depth(options, dataset)
     sequences = len({line.folder for line in dataset.lines})
     return f"{part}: {len(dataset.lines)} lines, {sequences} sequences, {depths} depths read"
+
+
+def _check_images(dataset: SequenceDataset) -> None:
+    """Reads the heads of the images: whether they are images, of 8 bits.
+
+    Raises:
+        UserError: one is not; says how many.
+    """
+    paths = sorted({dataset.image_file(line, frame) for line in dataset.lines for frame in dataset.frames})
+    bad: list[BadImageError] = []
+    for path in spread(paths, HEADS):
+        try:
+            image_size(path, is_photo=True)
+        except BadImageError as error:
+            bad.append(error)
+    if bad:
+        raise UserError(f"{bad[0]} ({len(bad)} of {min(len(paths), HEADS)} images that were looked at)")
 
 
 def _check_depth(options: CheckOptions, dataset: SequenceDataset) -> int:

@@ -14,6 +14,7 @@ from core.plausibility.motion import (
     FORWARD_RIGHT_DOWN,
     check_depth_of_flow,
     check_flow,
+    check_lines_of_flow,
 )
 
 GRID = 4  # pixels of 320 between the points that are looked at
@@ -85,6 +86,9 @@ READINGS: dict[str, Reading] = {
     "rows in the reverse order of time": lambda target, source: invert_rigid(target) @ source,
     "motions, not poses": lambda target, source: target,
     "motions (T_current_next), not poses": lambda target, source: invert_rigid(target),
+    "poses of left-handed axes (x right, y up, z forward)": _turned(np.diag([1.0, -1.0, 1.0])),
+    "poses of left-handed axes (x left, y down, z forward)": _turned(np.diag([-1.0, 1.0, 1.0])),
+    "poses of left-handed axes (x right, y down, z backward)": _turned(np.diag([1.0, 1.0, -1.0])),
 }
 OF_NEIGHBOURS = ("motions, not poses", "motions (T_current_next), not poses")  # which such a row is of
 
@@ -96,10 +100,12 @@ class Evidence(NamedTuple):
         scores: of each reading, the mean cosine of flow without rotation and the direction that the motion gives it;
             NaN of those by which the camera stands.
         depth: metres, the median where flow and motion agree; NaN where they hardly do.
+        off_lines: of each reading, pixels of 320 between flow and the lines along which the motion moves pixels.
     """
 
     scores: np.ndarray
     depth: float
+    off_lines: np.ndarray
 
 
 def look_at(pair: Pair) -> Evidence | None:
@@ -120,38 +126,50 @@ def look_at(pair: Pair) -> Evidence | None:
     seen = (x[:2] + (flow[v, u] / focal).T) * focal[:, None]
     if (np.linalg.norm(flow[v, u], axis=1) > MOVED).mean() < LEAST_MOVED:
         return None
-    scores, depth = [], float("nan")
+    scores, depth, off_lines = [], float("nan"), []
     for name, reading in READINGS.items():
         if name in OF_NEIGHBOURS and abs(pair.apart) != 1:
             scores.append(-1.0)
+            off_lines.append(float("inf"))
             continue
         T = pair.T_source_target(reading)
         if name in OF_NEIGHBOURS and pair.apart < 0:
             T = invert_rigid(T)
-        score, off = _compare(seen, x, T, focal)
+        score, found, off_line = _compare(seen, x, T, focal)
         scores.append(score)
+        off_lines.append(off_line)
         if not name:
-            depth = off
-    return Evidence(np.array(scores), depth)
+            depth = found
+    return Evidence(np.array(scores), depth, np.array(off_lines))
 
 
-def _compare(seen: np.ndarray, x: np.ndarray, T: np.ndarray, focal: np.ndarray) -> tuple[float, float]:
-    """A score and a depth of `Evidence`: NaN where there is none. `seen` (2, M) are pixels without the centre."""
+def _compare(seen: np.ndarray, x: np.ndarray, T: np.ndarray, focal: np.ndarray) -> tuple[float, float, float]:
+    """Score, depth and way off the lines of `Evidence`, NaN and inf where there is none.
+
+    Args:
+        seen: (2, M) pixels without the centre.
+    """
+    nothing = float("nan"), float("inf")
     turned = T[:3, :3] @ x
     if (turned[2] < 0.1).any():
-        return -1.0, float("nan")  # turned away: the images have nothing in common
+        return -1.0, *nothing  # turned away: the images have nothing in common
     start = turned[:2] / turned[2] * focal[:, None]
     along = (T[:2, 3:] - turned[:2] / turned[2] * T[2, 3]) / turned[2] * focal[:, None]
     off = seen - start
     long, reach = np.linalg.norm(off, axis=0), np.linalg.norm(along, axis=0)
     moved = (long > MOVED) & (reach > 0)
     if moved.mean() < LEAST_MOVED:
-        return float("nan"), float("nan")
+        return float("nan"), *nothing
     stands = np.median(reach) / NEAR < MOVED
     cosine = (off * along).sum(axis=0)[moved] / (long * reach)[moved]
     depth = float(np.median(reach[moved] / long[moved]))
     score = float(cosine.mean())
-    return float("nan") if stands else score, depth if score >= TRUSTED else float("nan")
+    across = np.abs(off[0] * along[1] - off[1] * along[0])[moved] / reach[moved]
+    return (
+        float("nan") if stands else score,
+        depth if score >= TRUSTED else float("nan"),
+        float(np.median(across)),
+    )
 
 
 def check_pairs(where: str, pairs: Sequence[Pair]) -> None:
@@ -175,7 +193,10 @@ def check_pairs(where: str, pairs: Sequence[Pair]) -> None:
     way, table = np.median(ways, axis=0), np.stack([evidence.scores for evidence in found])
     known = np.isfinite(table).mean(axis=0) > 0.5
     scores = np.where(known, np.median(np.nan_to_num(table), axis=0), np.nan)
-    check_flow(where, way, list(zip(READINGS, scores.tolist(), strict=True)))
+    if check_flow(where, way, list(zip(READINGS, scores.tolist(), strict=True))):
+        off_lines = np.stack([evidence.off_lines for evidence in found]).T
+        named = zip(READINGS, off_lines.tolist(), strict=True)
+        check_lines_of_flow(where, off_lines[0].tolist(), [one for one in named if "left-handed" in one[0]])
     depths = [evidence.depth for evidence in found if np.isfinite(evidence.depth)]
     if 2 * len(depths) > len(pairs):
         check_depth_of_flow(where, float(np.median(depths)), float(np.linalg.norm(way)))

@@ -133,6 +133,8 @@ def frame_numbers(names: set[str]) -> dict[str, int]:
     order.
     """
     read = read_names(names)
+    if not any(read.steps):  # 0_left, 0_right, 1_left: of two cameras, one after the other
+        read = read._replace(ordered=sorted(read.ordered, key=lambda name: (name.rest, name.number)))
     steps, ordered = read.steps, [name.text for name in read.ordered]
     regular = sorted(step for step in steps if step)
     if len(ordered) < len(names) or (steps and not regular):

@@ -13,12 +13,15 @@ from core.datasets.kitti import (
     Calibration,
     annotated_depth_path,
     calibration_folder,
+    image_path,
     read_annotated_depth,
     read_calibration,
     read_scan,
     scan_path,
 )
+from core.datasets.motion import spread
 from core.datasets.packed_depth import LEVEL, pack_indices, pack_values, unpack_index, unpack_values
+from core.datasets.scan_evidence import SCANS, Seen, check_scans
 from core.datasets.splits import SplitLine
 from core.errors import UserError
 from core.files.arrays import as_float32, require_finite, save_arrays
@@ -30,6 +33,7 @@ from core.weights.files import unreadable
 from core.weights.npz import read_npz, read_object_maps
 
 VERSION = 2
+IMAGES = ".png", ".jpg"
 _ALWAYS = {"version": "i", "shapes": "i", "counts": "i", "lines": "U"}
 # The kinds of the arrays of a file, by its version. The first one had the numbers of `SparseDepth` as they are.
 ARRAYS = {1: _ALWAYS | {"index": "i", "values": "f"}, 2: _ALWAYS | {"steps": "u", "bytes": "u"}}
@@ -189,6 +193,25 @@ def check_sources(root: Path, lines: Sequence[SplitLine], source: str) -> None:
         raise UserError(
             f"{files[lacking[0]]}: no such {what} there, or give a list of what is here (lack it: {counted})"
         )
+
+
+def look_at_scans(root: Path, lines: Sequence[SplitLine]) -> None:
+    """Says where scans do not lie on their images, as far as these are there; see `core.datasets.scan_evidence`.
+
+    Raises:
+        UserError: a scan or a calibration is malformed.
+    """
+    seen = []
+    for line in spread(list(lines), SCANS):
+        place = root, line.folder, line.frame
+        images, scan = [image_path(*place, line.camera, end) for end in IMAGES], scan_path(*place)
+        image = next((file for file in images if file.is_file()), None)
+        if image is None or not scan.is_file():
+            continue
+        calibration = read_calibration(calibration_folder(root, line.folder))
+        projection = calibration.projection(line.camera)
+        seen.append(Seen(read_scan(scan), projection[:3], image, calibration.image_size))
+    check_scans(f"scans of {root}", seen)
 
 
 def maps_of_folder(

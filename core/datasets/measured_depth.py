@@ -46,6 +46,13 @@ class MeasuredDepth(SequenceImages):
         """The file that `measured_depth` reads, whether or not it is there; None where this data set has none."""
         return None
 
+    def check_scans(self) -> None:
+        """Looks at some scans beside their images, where this data set has scans; see `core.datasets.scan_evidence`.
+
+        Raises:
+            UserError: a file is damaged.
+        """
+
     def has_depth(self, line: SplitLine, kind: str) -> bool:
         """Whether that file is there."""
         file = self.depth_file(line, kind)

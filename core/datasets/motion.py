@@ -9,13 +9,16 @@ import numpy as np
 
 from core.errors import UserError
 from core.files.images import load_image
-from core.plausibility.cameras import is_other_shape
+from core.plausibility.cameras import check_rows, check_sides, is_other_shape
 
 WIDTH = 320  # of the images compared; a share of the width is what counts
 LEAST_HEIGHT = 32
 DISPARITIES = 64  # at that width: as near as a fifth of the width
 BLOCK = 5
 LEAST_MATCHED = 0.05  # share of the pixels; fewer may be chance
+OFF_ROW = 1.0  # pixels of 320; in rectified pairs of one moment nearly all flow runs along the rows
+# Where flow makes one image no more like the other than this, or runs anywhere, the two have nothing in common.
+LEAST_ALIKE, MOST_OFF = 0.9, 0.8
 
 Value = TypeVar("Value")
 
@@ -28,11 +31,13 @@ class StereoCheck:
         right_way: share of the pixels that are matched with the left camera on the left.
         wrong_way: the same with the two exchanged.
         disparity: median over the matched pixels of the better way, as a share of the image width.
+        off_rows: share of the pixels that optical flow finds in another row; None where it explains nothing.
     """
 
     right_way: float
     wrong_way: float
     disparity: float
+    off_rows: float | None = None
 
     @property
     def is_right(self) -> bool | None:
@@ -59,9 +64,12 @@ def optical_flow(first: Path, second: Path) -> np.ndarray:
     Raises:
         BadImageError: an image is missing or damaged.
     """
+    return _flow(*_two_grey(first, second))
+
+
+def _flow(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     import cv2
 
-    one, other = _two_grey(first, second)
     flow = np.zeros((*one.shape, 2), np.float32)
     cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(one, other, flow)
     return flow
@@ -77,13 +85,16 @@ def check_stereo(left: Path, right: Path) -> StereoCheck:
     plain, exchanged = _disparities(one, other), _disparities(other, one)
     better = max(plain, exchanged, key=lambda found: found.size)
     median = float(np.median(better)) / WIDTH if better.size else 0.0
-    return StereoCheck(plain.size / one.size, exchanged.size / one.size, median)
+    return StereoCheck(plain.size / one.size, exchanged.size / one.size, median, _off_rows(one, other))
 
 
-def exchanged_pairs(pairs: Iterable[tuple[Path, Path]]) -> tuple[int, int]:
-    """In how many pairs of a left and a right image the two look exchanged, and of how many.
+def check_stereo_pairs(where: Path | str, pairs: Iterable[tuple[Path, Path]]) -> None:
+    """Says where left and right look exchanged, or of two moments; see `core.plausibility.cameras`.
 
-    Unreadable ones do not count; those of which too little matches count as right.
+    Unreadable pairs do not count; those of which too little matches count as right.
+
+    Args:
+        pairs: a left and a right image each.
     """
     checks = []
     for left, right in pairs:
@@ -91,7 +102,20 @@ def exchanged_pairs(pairs: Iterable[tuple[Path, Path]]) -> tuple[int, int]:
             checks.append(check_stereo(left, right))
         except UserError:  # whoever reads the images says so
             continue
-    return sum(check.is_right is False for check in checks), len(checks)
+    check_sides(where, sum(check.is_right is False for check in checks), len(checks))
+    check_rows(where, [check.off_rows for check in checks if check.off_rows is not None])
+
+
+def _off_rows(one: np.ndarray, other: np.ndarray) -> float | None:
+    """`StereoCheck.off_rows` of grey images (h, 320)."""
+    import cv2
+
+    flow = _flow(one, other)
+    v, u = np.mgrid[: one.shape[0], : one.shape[1]].astype(np.float32)
+    seen = cv2.remap(other, u + flow[..., 0], v + flow[..., 1], cv2.INTER_LINEAR)
+    before, after = (float(np.abs(one.astype(np.float32) - image).mean()) for image in (other, seen))
+    share = float((np.abs(flow[..., 1]) > OFF_ROW).mean())
+    return share if after < LEAST_ALIKE * before and share < MOST_OFF else None
 
 
 def _disparities(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from core.datasets.augmentation import Augmentation, draw
 from core.datasets.extras import EXTRAS, check_extras, load_extra
 from core.datasets.input_depth import INPUT_DEPTH, draw_share, fixed_points, thin
 from core.datasets.measured_motion import MeasuredMotion
+from core.datasets.motion import check_stereo_pairs, spread
 from core.datasets.preparation import DEPTHS, POINTS, View, border_box
 from core.datasets.sample import Frame, Sample, Truth, augmented_key, image_key, motion_key
 from core.datasets.splits import LEFT, SplitLine, list_below, load_split
@@ -24,6 +25,7 @@ from core.geometry import (
 )
 from core.options.needs import Listing, Needs
 
+LOOKED_AT = 3  # stereo pairs
 SAMPLE_STREAM = 1  # keeps the draws of the samples apart from those of their order (core/datasets/loader.py)
 
 
@@ -111,7 +113,7 @@ class SequenceDataset(MeasuredMotion):
             check_extras(name, self.listing, [self.extra_path(name, line) for line in self.lines])
 
     def check_rig(self, baseline: float | None) -> None:
-        """Makes sure that numbers which are taken for all of a data set are those of this one.
+        """Makes sure that numbers which are taken for all of a data set are those of this one; looks at stereo pairs.
 
         Args:
             baseline: metres, where the user says it.
@@ -119,6 +121,12 @@ class SequenceDataset(MeasuredMotion):
         Raises:
             UserError: a calibration says otherwise.
         """
+        if "s" in self.frames:
+            pairs = []
+            for line in spread(self.lines, LOOKED_AT):
+                target, other = self.image_file(line, 0), self.image_file(line, "s")
+                pairs.append((target, other) if self.side(line) < 0 else (other, target))
+            check_stereo_pairs(self.root, pairs)
 
     # --- samples ---
 

@@ -26,7 +26,8 @@ COMMENT = b"self-supervised monocular depth"  # in the JPEG files of ours: they 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
 PNG_HEAD, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 NO_IMAGE = (errno.EISDIR, errno.EINVAL)  # a folder, a pipe
-ORIENTATION = 0x0112  # EXIF's tag: from 5 on the image lies on its side
+ORIENTATION = 0x0112  # EXIF's tag
+ON_ITS_SIDE = (5, 6, 7, 8)  # its values that turn an image by 90°; others, from 9 on, mean nothing
 PNG_DEPTH, TIFF_DEPTH = 24, 258  # where the bits a channel stand: a byte of the file, a tag
 PPM_HEAD = 4096  # bytes, comments included, within which its largest value stands
 
@@ -128,7 +129,7 @@ def image_size(path: Path, is_photo: bool = False) -> tuple[int, int]:
                 require_8_bits(image, path)
             width, height = image.size
             has_exif = image.format != "PNG" or "exif" in image.info  # Pillow decodes a PNG to look for more
-            lies_on_its_side = has_exif and image.getexif().get(ORIENTATION, 1) >= 5
+            lies_on_its_side = has_exif and image.getexif().get(ORIENTATION, 1) in ON_ITS_SIDE
             return (width, height) if lies_on_its_side else (height, width)
     except FileNotFoundError as error:
         raise BadImageError(path, "no such image; check the path") from error

@@ -13,12 +13,14 @@ from core.odometry.metrics import umeyama
 from core.odometry.trajectories import Trajectory
 from core.plausibility.motion import (
     CLEARLY_RIGHT,
+    LEAST_TURNS,
     PIECES,
     RIGHT,
     STRAYS,
     axes_of,
     check_axes,
     check_frame_numbers,
+    check_hand,
     permutations,
 )
 
@@ -54,6 +56,11 @@ def check_readings(
     strays = float(_strays(_ways(trajectory.T_world_camera), _ways(truth), np.eye(3)[None])[0])
     if strays > STRAYS:
         check_axes(name, beside, strays, _best(trajectory, truth, T_next_current, strays))
+    elif len(first := np.flatnonzero(np.diff(trajectory.frames) == 1)) >= LEAST_TURNS:
+        own, true = (
+            _rotation_vectors(_turns_of(poses)[first]) for poses in (trajectory.T_world_camera, truth)
+        )
+        check_hand(name, np.array([_correlation(*pair) for pair in zip(own.T, true.T, strict=True)]))
 
 
 def check_numbers(name: str, trajectory: Trajectory, truth: Trajectory, rows: np.ndarray) -> None:
@@ -155,6 +162,18 @@ def _turns_of(T_world_camera: np.ndarray) -> np.ndarray:
     """Rotations (N − 1, 3, 3) from each frame to the next."""
     R = T_world_camera[:, :3, :3]
     return np.asarray(np.swapaxes(R[:-1], 1, 2) @ R[1:])
+
+
+def _rotation_vectors(R: np.ndarray) -> np.ndarray:
+    """(N, 3) about x, y, z of small rotations (N, 3, 3), radians."""
+    return np.stack([R[:, 2, 1] - R[:, 1, 2], R[:, 0, 2] - R[:, 2, 0], R[:, 1, 0] - R[:, 0, 1]], axis=1) / 2
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """0 where one does not change."""
+    one, other = one - one.mean(), other - other.mean()
+    norm = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / norm if norm > 0 else 0.0
 
 
 def _turns(truth: np.ndarray) -> bool:

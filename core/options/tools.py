@@ -66,6 +66,9 @@ class CheckOptions:
         None, "metres between the cameras of a stereo pair, if they are to be given"
     )
     intrinsics: list[float] | None = option(None, "dataset folder: fx fy cx cy in units of the image size")
+    cameras: list[str] | None = option(
+        None, "dataset ddad: its cameras by name, such as camera_01 camera_05; none: camera_01"
+    )
     ground_truth: str | None = option(
         None, "ground truth; none: gt_depths.npz in the split's folder, if it is there", path=True
     )
@@ -78,8 +81,8 @@ class CheckOptions:
         require_intrinsics(self.intrinsics)
         require(self.frame_ids[0] == 0, f"option frame_ids: the first must be 0, not {self.frame_ids[0]}")
         require(
-            self.dataset in ("kitti", "kitti_odom", "kitti_depth", "kitti_test", "folder"),
-            f"option dataset: {self.dataset} makes its lists itself: use train.py --dry_run",
+            self.cameras is None or self.dataset == "ddad",
+            "option cameras: only with --dataset ddad, whose cameras have names",
         )
 
 

@@ -17,6 +17,9 @@ EDGE = 0.2, 0.8
 SQUARE, STRETCHED = 1.3, 4.0
 OF_FILES = 2.0  # a calibration knows its images, which may have been stretched
 LEAST_PAIRS = 2  # of which something is said
+# Share of a stereo pair's pixels that lie in another row, more than 1 pixel of 320 off: of rectified ones of a moment
+# below 0.1, one frame apart on a street 0.3 to 0.7.
+OFF_ROWS = 0.2
 BASELINE = 1e-3, 10.0  # metres: an endoscope's, and that of a truck with outriggers
 RIGID = 1e-3  # of R R^T - 1: calibrations have five digits and more
 # KITTI's own cameras, of all days and sequences: fx over the width, fy over the height, metres between the colour
@@ -104,6 +107,21 @@ def check_sides(where: Path | str, exchanged: int, pairs: int) -> None:
             "stereo_sides",
             f"{where}: the left and the right images look exchanged (all of {pairs} stereo pairs): depth would lie "
             "behind the camera; exchange the two folders",
+        )
+
+
+def check_rows(where: Path | str, shares: Sequence[float]) -> None:
+    """Says where the images of stereo pairs see things in other rows.
+
+    Args:
+        shares: of each pair that was looked at, the share of the pixels that do.
+    """
+    typical = sorted(shares)[(len(shares) - 1) // 2] if shares else 0.0
+    if len(shares) >= LEAST_PAIRS and typical > OFF_ROWS:
+        unlikely(
+            "stereo_rows",
+            f"{where}: {typical:.0%} of the pixels lie in another row of the right image (median of {len(shares)} "
+            "stereo pairs): the two are of different moments, or not rectified; pair the images of one moment",
         )
 
 

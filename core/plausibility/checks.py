@@ -13,6 +13,7 @@ from core.errors import UserError, say
 # By name: what is looked at.
 CHECKS = {
     "scan_layout": "a scan's points are x, y, z in metres and a reflectance from 0 to 1, x forward, z up",
+    "scan_turned": "a scan's edges lie on those of the image: it is not turned about z, nor mirrored",
     "scan_range": "a scan's farthest points lie between 2 and 200 m",
     "truth_unit": "true depth is in metres: its median lies between 0.05 and 200 m",
     "truth_unknown": "no one number stands for unknown depth: few pixels have the same depth",
@@ -23,6 +24,7 @@ CHECKS = {
     "camera_pixels": "pixels are square, or the stored images were stretched a little",
     "baseline": "the cameras of a stereo pair are between 1 mm and 10 m apart",
     "stereo_sides": "the left image of a stereo pair is that of the left camera",
+    "stereo_rows": "the images of a stereo pair are of one moment and rectified: things lie in the same rows",
     "calibration": "rotations of a calibration are rotations, and focal lengths above 0",
     "kitti_rig": "a calibration in KITTI's tree is KITTI's, and of its own sequence",
     "frame_numbers": "a path's frames have the numbers of the truth's",
@@ -30,6 +32,8 @@ CHECKS = {
     "validation_overlap": "no validation line is trained on",
     "test_overlap": "no test image is trained on, and none beside one",
     "depth_direction": "predicted and true depth grow in the same direction",
+    "truth_reading": "the truth is that of its line, not mirrored, nor a logarithm, as far as predictions show it",
+    "depth_factor": "predicted metres are not off by one factor in all images",
     "coarse_steps": "a 16-bit picture of depth is right to a thousandth",
     "motion_unit": "known and true motion is in metres: 0.1 mm to 50 m between frames, past what is 0.05 to 200 m away",
     "motion_axes": "poses are T_world_camera, x right, y down, z forward, as images or the truth say",

@@ -29,6 +29,16 @@ RIGHT, CLEARLY_RIGHT = (
     0.2,
     1 / 4,
 )  # another reading may stray so far, and by that share of what the path strays
+# Left-handed axes: the sign of the turns about x, y, z as they come then, of which two must show.
+HANDS = {
+    "x right, y up, z forward": (-1, 1, -1),
+    "x left, y down, z forward": (1, -1, -1),
+    "x right, y down, z backward": (-1, -1, 1),
+}
+LEAST_TURNS, SHOWS = 50, 0.4  # frames; correlation with the true turns
+# Of flow off the lines along which known motion moves pixels: other hands are named from so much on, in pixels of 320,
+# where they bring it down so far.
+OFF_LINE, MORE_ON_LINE, LEAST_PAIRS = 0.25, 0.75, 2
 SHIFTED = 0.6  # turns that fit the truth a frame beside so much better, and by at least so much, are of other numbers
 LEAST_SHIFT = 0.01  # degrees
 PIECES = 10  # of a path, whose ways are compared
@@ -141,8 +151,8 @@ def check_depth_of_flow(where: str, depth: float, metres: float) -> None:
 # ---- axes and direction --------------------------------------------------------------------------------------
 
 
-def check_flow(where: str, way: np.ndarray, scores: Sequence[tuple[str, float]]) -> None:
-    """Says where known motion runs otherwise than the optical flow between the images.
+def check_flow(where: str, way: np.ndarray, scores: Sequence[tuple[str, float]]) -> bool:
+    """Says where known motion runs otherwise than the optical flow between the images; whether it runs along it.
 
     Args:
         where: whose poses.
@@ -156,7 +166,7 @@ def check_flow(where: str, way: np.ndarray, scores: Sequence[tuple[str, float]])
     best = max((score for _, score in others), default=-1.0)
     explained = best >= EXPLAINS and best >= own + CLEARLY
     if own >= AGREES and not explained:
-        return
+        return True
     direction = main_direction(way)
     moves = f"{where}: by them the camera moves {direction}"
     moves = f"{moves}{'s' if direction.endswith('ward') else ''}, {float(np.abs(way).max()):.2g} m a frame"
@@ -178,6 +188,7 @@ def check_flow(where: str, way: np.ndarray, scores: Sequence[tuple[str, float]])
             f"{moves} ({described(way)}), and the images neither confirm nor deny it; poses must be T_world_camera, "
             f"{AXES}",
         )
+    return False
 
 
 def check_axes(where: str, beside: float, strays: float, reading: str | None) -> None:
@@ -200,6 +211,49 @@ def check_axes(where: str, beside: float, strays: float, reading: str | None) ->
         f": it looks like {reading}" if reading else ": are the poses T_world_camera, and of the same camera?"
     )
     unlikely("motion_axes", f"{where}: {found}{like}; needed is T_world_camera, {AXES} (or the truth is so)")
+
+
+def check_hand(where: str, correlations: np.ndarray) -> None:
+    """Says where a path turns about two axes the other way round: on even roads nothing else shows it.
+
+    Args:
+        correlations: (3,) of turns about x, y, z from frame to frame with the true ones.
+    """
+    signs = np.where(np.abs(correlations) >= SHOWS, np.sign(correlations), 0)
+    for axes, hand in HANDS.items():
+        known = signs != 0
+        if known.sum() >= 2 and (signs < 0).any() and (signs == hand)[known].all():
+            unlikely(
+                "motion_axes",
+                f"{where}: turns about {' and '.join(np.array(list('xyz'))[signs < 0])} the other way round than the "
+                f"truth: it looks like left-handed axes ({axes}); needed is T_world_camera, {AXES} (or the truth is "
+                "so)",
+            )
+            return
+
+
+def check_lines_of_flow(
+    where: str, own: Sequence[float], others: Sequence[tuple[str, Sequence[float]]]
+) -> None:
+    """Says where the optical flow runs along the lines of known motion only if its axes are left-handed.
+
+    Args:
+        own: pixels of 320 off the lines, the median of each pair.
+        others: readings of the poses, and the same.
+    """
+    if len(own) < LEAST_PAIRS or np.median(own) < OFF_LINE:
+        return
+    found = []
+    for reading, off in others:
+        better = np.array(off) / np.maximum(np.array(own), 1e-9)
+        if np.median(better) < MORE_ON_LINE and better.max() <= 1.1:
+            found.append((float(np.median(better)), reading))
+    if found:
+        unlikely(
+            "motion_axes",
+            f"{where}: the images turn otherwise than the camera by them (optical flow): they look like "
+            f"{min(found)[1]}; write T_world_camera, {AXES}",
+        )
 
 
 def check_frame_numbers(where: str, own: float, earlier: float, later: float) -> None:

@@ -1,5 +1,6 @@
 """A laser scan as KITTI has it: x, y, z in metres, x forward and z up, and a reflectance."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,16 @@ FEW = 50  # points say nothing of a layout
 FLATNESS = 3.0  # a street is wider than high: z spreads less than x and y, never that much more
 GROUND = 0.5  # metres above and below a scanner: a street is below it
 MOST_ABOVE, LEAST_BELOW = 0.5, 0.05  # share of the points, of KITTI 0.02 and 0.63
+AT_GROUND = 0.3  # metres about the scanner's own height, where no ground can be
+MOST_AT_GROUND, LEAST_ABOVE = 0.2, 0.25  # share of the points there, and above `GROUND`
 ROOM = 3.0  # metres that z may spread: before a wall of a room a narrow scanner sees no depth
+# A scan in angles: a column from 0 on, one of full turns, of which each twelfth has points, and one of heights.
+TURNS = {"radians": 2 * math.pi, "degrees": 360.0}
+SECTORS, LEAST_IN_SECTOR, FULL, ROUNDED = 12, 0.02, 0.95, 1e-6
+# Where edges of depth lie, edges of the image are stronger than elsewhere: by 2 to 2.5 on real streets, by 1 ± 0.3
+# where the scan is turned by some degrees.
+ON_EDGES, CLEARLY_ON_EDGES, BETTER_TURNED = 1.3, 1.6, 1.4
+LEAST_EDGES = 60
 # Of `_least_spread`: a number of columns that has so much less of it is the right one; so alike are its multiples.
 MIXED, LIKE = 0.5, 1.1
 # Columns of a point in the formats that there are, and what the columns are.
@@ -84,9 +94,58 @@ def check_scan(path: Path, scan: np.ndarray, content: bytes | bytearray) -> None
             f"{path}: the fourth number of a point must be a reflectance (KITTI: 0 to 1), here it is {low:.4g} to "
             f"{high:.4g}: {found or NEEDED}",
         )
-    else:
+    elif _check_angles(path, known):
         _check_axes(path, known, content)
     _check_range(path, known, content)
+
+
+def lies_on_edges(score: float) -> bool:
+    """Whether edges of depth lie on those of the image; see `check_turned`."""
+    return score >= ON_EDGES
+
+
+def check_turned(where: Path | str, own: float, best: float, turn: int, mirrored: bool, scans: int) -> None:
+    """Says where scans fit their images when they are turned, and only then.
+
+    Args:
+        own: how much stronger edges of the image are at edges of the scans' depth than elsewhere.
+        best: the same of the scans turned.
+        turn: so many degrees about z, to the left.
+        mirrored: y exchanged before that.
+        scans: that were looked at.
+    """
+    if not lies_on_edges(own) and best >= max(CLEARLY_ON_EDGES, BETTER_TURNED * own):
+        words = "mirrored (y right)" if mirrored else "", f"turned by {-turn}° about z" if turn else ""
+        unlikely(
+            "scan_turned",
+            f"{where}: the scans look {' and '.join(filter(None, words))}: turned back, their edges of depth lie on "
+            f"those of the images ({best:.1f} times as strong there as elsewhere, {own:.1f} as they stand, {scans} "
+            "scans); x must be forward, y left, z up, and the calibration that of this scanner",
+        )
+
+
+def _check_angles(path: Path, points: np.ndarray) -> bool:
+    """Makes sure that points are not in distance and angles; whether they are not."""
+    ranges, around, up = (points[:, column].astype(np.float64) for column in range(3))
+    for unit, turn in TURNS.items():
+        low = float(around.min())
+        start = 0.0 if low >= 0 else -turn / 2
+        slack = ROUNDED * turn
+        inside = (
+            start - slack <= low and around.max() <= start + turn + slack and np.abs(up).max() <= turn / 4
+        )
+        full = np.ptp(around) > FULL * turn and ranges.max() > np.abs(up).max()
+        if not (inside and full and ranges.min() >= 0):
+            continue
+        shares = np.histogram(around, SECTORS, (start - slack, start + turn + slack))[0] / len(around)
+        if shares.min() > LEAST_IN_SECTOR:
+            impossible(
+                "scan_layout",
+                f"{path}: looks like distance and angles in {unit} (to {ranges.max():.3g} m, {low:.3g} to "
+                f"{around.max():.3g}, {up.min():.3g} to {up.max():.3g}); {NEEDED}",
+            )
+            return False
+    return True
 
 
 def _check_axes(path: Path, points: np.ndarray, content: bytes | bytearray) -> None:
@@ -105,9 +164,18 @@ def _check_axes(path: Path, points: np.ndarray, content: bytes | bytearray) -> N
         unlikely(
             "scan_layout",
             f"{path}: {above:.0%} of its points lie more than {GROUND:g} m above the scanner, {below:.0%} below: "
-            "does its z point down? x must be forward, y left, z up",
+            "does its z point down? or is it counted from the ground? x must be forward, y left, z up",
             once=True,
         )
+    elif below < LEAST_BELOW and above > LEAST_ABOVE:
+        beside = np.count_nonzero(np.abs(points[:, 2]) < AT_GROUND) / len(points)
+        if beside > MOST_AT_GROUND:
+            unlikely(
+                "scan_layout",
+                f"{path}: {beside:.0%} of its points lie at the scanner's own height, {above:.0%} more than {GROUND:g} "
+                f"m above and {below:.0%} below: is z counted from the ground? it must be from the scanner",
+                once=True,
+            )
 
 
 def _check_range(path: Path, points: np.ndarray, content: bytes | bytearray) -> None:

@@ -25,10 +25,14 @@ def check_weights(where: str, arrays: Mapping[str, np.ndarray]) -> None:
     """
     whole = [name for name, array in arrays.items() if array.dtype.kind != "f" and array.ndim > 0]
     if whole:
+        kind = arrays[whole[0]].dtype
+        what = "whole numbers" if kind.kind in "iu" else "other numbers"
+        like = "quantised weights? " if kind.kind in "iu" else ""
+        cure = "dequantise them first, and save float32" if kind.kind in "iu" else "save float32"
         impossible(
             "weight_values",
-            f"{where}: {_first(whole)} whole numbers ({arrays[whole[0]].dtype}): quantised weights? networks here "
-            "compute with floating-point numbers; dequantise them first, and save float32",
+            f"{where}: {_first(whole)} {what} ({kind}): {like}networks here compute with floating-point numbers; "
+            f"{cure}",
         )
     lost = lost_tensors({name: array for name, array in arrays.items() if name not in whole})
     if lost:

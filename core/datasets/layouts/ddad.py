@@ -29,8 +29,10 @@ from core.datasets.dgp import (
 )
 from core.datasets.evaluated_images import EvaluatedImages, OnDemand, checked_truths
 from core.datasets.known_poses import Intrinsics, KnownMotion, MissingPoseError
+from core.datasets.motion import spread
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
+from core.datasets.scan_evidence import SCANS, Seen, check_scans
 from core.datasets.splits import LEFT, LISTS, SplitLine
 from core.errors import UserError
 from core.files.arrays import save_arrays
@@ -173,6 +175,22 @@ class Ddad(SequenceDataset):
         return KnownMotion(read, {LEFT: np.eye(4)})
 
     # --- depth ---
+
+    def check_scans(self) -> None:
+        """Of the moments that have points."""
+        seen = []
+        for line in spread([line for line in self.lines if self.has_points(line)], SCANS):
+            camera, lidar = self._camera(line), self.datum(line, 0, LIDAR)
+            assert camera.size is not None and lidar is not None  # an image, and has_points
+            projection = self._pixels(line).astype(np.float64) @ T_camera_lidar(camera, lidar)[:3]
+            points = read_points(lidar.file)
+            seen.append(Seen(points, projection, camera.file, camera.size))
+        check_scans(f"scans of {self.root}", seen)
+
+    def has_points(self, line: SplitLine) -> bool:
+        """Whether the scanner's file of a line's moment is there."""
+        lidar = self.datum(line, 0, LIDAR)
+        return lidar is not None and lidar.file.is_file()
 
     def kept_path(self, line: SplitLine, kind: str) -> Path:
         """Where the depth map of a line's target is kept."""

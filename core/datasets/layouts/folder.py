@@ -6,7 +6,6 @@ import numpy as np
 
 from core.datasets.camera import Camera, choose_camera, estimated_camera, thousand_pixels
 from core.datasets.known_poses import Intrinsics, KnownMotion, file_motion, frames_of_rows
-from core.datasets.motion import exchanged_pairs, spread
 from core.datasets.sample import Frame
 from core.datasets.samples import SequenceDataset
 from core.datasets.sequences import ImageSequence, named_sequences, read_sequence
@@ -16,10 +15,8 @@ from core.errors import UserError
 from core.odometry.trajectories import Trajectory, read_trajectory
 from core.options.base import is_name_format
 from core.options.needs import Listing, Needs
-from core.plausibility.cameras import check_sides
 
 POSES_FILE = "poses.txt"
-LOOKED_AT = 3  # stereo pairs
 
 
 def all_frames(data_path: Path) -> list[SplitLine]:
@@ -111,21 +108,6 @@ class FolderDataset(SequenceDataset):
                 f"{found}, but none with all the frames {needed}; take nearer ones, or another form"
             )
         return lines, [f"{found}, {len(lines)} samples; {total - len(lines)} have no neighbours"]
-
-    def check_rig(self, baseline: float | None) -> None:
-        """Looks at some stereo pairs, whether left is left; see `core.plausibility.cameras.check_sides`."""
-        if "s" in self.frames:
-            pairs = [
-                (self.image_file(line, 0), self.image_file(line, "s"))
-                for line in spread(self.lines, LOOKED_AT)
-            ]
-            sides = [self.side(line) < 0 for line in spread(self.lines, LOOKED_AT)]
-            check_sides(
-                self.root,
-                *exchanged_pairs(
-                    pair if left else pair[::-1] for pair, left in zip(pairs, sides, strict=True)
-                ),
-            )
 
     def image_path(self, line: SplitLine, frame: Frame) -> Path:
         """The file of a frame; where there is none, a path that says so."""

@@ -74,6 +74,7 @@ class KittiOdometry(SequenceDataset):
 
     def check_rig(self, baseline: float | None) -> None:
         """By the calibration of each sequence, where there is one and KITTI's numbers are taken in its place."""
+        super().check_rig(baseline)
         taken = (
             self.needs.intrinsics
             and len(self.frames) > 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from core.datasets.depth_files import read_named_depth
-from core.datasets.ground_truth import scan_to_depth
+from core.datasets.ground_truth import look_at_scans, scan_to_depth
 from core.datasets.kitti import (
     CalibrationFile,
     annotated_depth_path,
@@ -71,6 +71,7 @@ class KittiRaw(SequenceDataset):
 
     def check_rig(self, baseline: float | None) -> None:
         """By the calibration of each day, where there is one and KITTI's numbers are taken in its place."""
+        super().check_rig(baseline)
         taken = (
             self.needs.intrinsics
             and len(self.frames) > 1
@@ -84,6 +85,10 @@ class KittiRaw(SequenceDataset):
             file = self.root / folder / "calib_cam_to_cam.txt"
             if file.is_file():
                 check_rig(file, taken, stereo)
+
+    def check_scans(self) -> None:
+        """Of the drives."""
+        look_at_scans(self.root, self.lines)
 
     def _calibration(self, line: SplitLine) -> Intrinsics:
         return calibrated_intrinsics(calibration_folder(self.root, line.folder))[line.camera]

@@ -14,7 +14,7 @@ from core.datasets.camera import choose_camera, read_camera
 from core.datasets.kitti import read_calibration
 from core.datasets.known_poses import odometry_cameras
 from core.datasets.layouts.kitti_raw import check_rig
-from core.datasets.motion import motion
+from core.datasets.motion import check_stereo_pairs, motion
 from core.datasets.scene_folders import read_camera as read_scene_camera
 from core.datasets.splits import SplitLine, load_split
 from core.errors import UserError
@@ -348,3 +348,25 @@ def test_an_image_without_its_bonnet_is_a_warning(capsys):
 )
 def test_numbers_that_are_no_camera(values):
     assert not is_camera(values)
+
+
+# ---- stereo pairs of two moments ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shift", [0, 1, -1])
+def test_pairs_one_frame_apart(rendered, shared, shift):
+    """Under equal numbers: what moved between the two moments lies in other rows."""
+    drive = next(rendered.glob("*/*_0001_sync"))
+    real = shared / "data/kitti_stereo_02/odometry/sequences/02"
+    for folders in ((drive / "image_02/data", drive / "image_03/data"), (real / "image_2", real / "image_3")):
+        left, right = (sorted(folder.glob("*.png"))[:4] for folder in folders)
+        pairs = list(zip(left[max(0, -shift) :], right[max(0, shift) :], strict=False))
+        checks.begin(offered=False)
+        check_stereo_pairs("x", pairs)
+        assert [("lie in another row" in warning) for warning in checks.warnings()] == [True] * (shift != 0)
+
+
+def test_images_that_have_nothing_in_common_say_nothing(tmp_path):
+    files = sorted(write_images(tmp_path, numbered(range(4)), size=(64, 96)).iterdir())
+    check_stereo_pairs("x", [(files[0], files[1]), (files[2], files[3])])
+    assert checks.warnings() == []

@@ -12,6 +12,7 @@ from core.datasets.ground_truth import load_ground_truth, maps_of_folder
 from core.datasets.kitti import read_scan, scan_path
 from core.datasets.splits import SplitLine, load_split
 from core.errors import UserError
+from core.files.images import image_size, load_image
 from core.plausibility import checks
 from tests.core.kitti_folder import write_first_version
 from tests.core.own_images import numbered, write_images
@@ -56,6 +57,46 @@ def test_what_is_missing_is_a_finding(drive):
         and "| files | error |" in done.stdout
         and "0000000002.png: no such image" in done.stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda pixels: Image.fromarray(pixels[..., 0].astype(np.uint16) * 16), "more than 8 bits"),
+        (lambda pixels: None, "not an image of a kind that is read"),
+    ],
+)
+def test_images_of_another_kind_are_findings(tmp_path, spoil, said):
+    """A table with "nothing found" came."""
+    folder = write_images(tmp_path / "own" / "a", numbered(range(3)))
+    (tmp_path / "test_files.txt").write_text("a 0 l\na 1 l\na 2 l\n")
+    words = ["check_data.py", "--dataset", "folder", "--data_path", tmp_path / "own", "--split", tmp_path]
+    assert succeeds(*words, here=True).endswith("nothing found\n")
+    image = spoil(np.asarray(Image.open(folder / "000001.png")))
+    (folder / "000001.png").write_bytes(b"no image") if image is None else image.save(folder / "000001.png")
+    done = run_here(*words)
+    assert (
+        done.returncode == 2 and said in done.stdout and "(1 of 3 images that were looked at)" in done.stdout
+    )
+
+
+def test_an_orientation_that_means_nothing(tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 99
+    Image.new("RGB", (96, 48)).save(tmp_path / "a.png", exif=exif)
+    assert image_size(tmp_path / "a.png") == (48, 96) and load_image(tmp_path / "a.png").size == (96, 48)
+
+
+def test_scenes_that_make_their_lists_themselves(shared):
+    """The lists of both parts, each camera, its points beside its images; nothing is written."""
+    root = shared / "data/ddad_dgp_mini"
+    words = ["check_data.py", "--dataset", "ddad", "--data_path", root]
+    printed = succeeds(*words, "--cameras", "camera_01", "camera_05", here=True)
+    assert "val, camera_05: 1 lines, 1 sequences, 1 depths read" in printed
+    assert printed.count("\n") == 5 and printed.endswith("nothing found\n")
+    assert not (root / "scene_01/depth").exists()
+    done = run_here(*words, "--cameras", "camera_99")
+    assert done.returncode == 2 and "| files | error | " in done.stdout and "CAMERA_05" in done.stdout
 
 
 # ---- ground truth of a folder ------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What evaluations compare, in which unit, and by whose rules; and how fine pictures of depth are."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from core.options.base import published_name
 from core.options.parsing import save_options
 from core.options.protocols import of_split
 from core.plausibility import checks
-from core.plausibility.evaluation import check_direction, rank_correlation
+from core.plausibility.evaluation import check_direction, check_readings, rank_correlation
 from core.prediction.files import PredictionWriter
 from tests.scripts import refused, run_here, succeeds
 
@@ -50,6 +51,77 @@ def test_predictions_that_only_are_bad_pass(rendered, perfect, tmp_path):
     for number, other in enumerate((np.load(perfect) ** 0.5, noise, noise * 0 + 0.1)):
         np.save(tmp_path / f"{number}.npy", other)
         succeeds(*words(rendered, tmp_path / f"{number}.npy", "--eval_mono"), here=True)
+
+
+# ---- readings of the truth ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def street() -> np.ndarray:
+    """Depth (6, 32, 64) of a road with a wall that comes nearer on one side, metres; unknown above."""
+    rows, columns = np.mgrid[:32, :64]
+    road = 20 / np.maximum(rows - 10, 1)
+    walls = [np.where(columns > 40 + 2 * n, 6 - 0.5 * n, 30) for n in range(6)]
+    depth = np.minimum(road, np.stack(walls))
+    return np.where(rows < 6, 0, depth).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        (lambda d: d[:, :, ::-1], "a mirrored one, left for right"),
+        (lambda d: d[:, ::-1], "one upside down"),
+        (lambda d: d[:, ::-1, ::-1], "turned by 180"),
+        (lambda d: np.roll(d, 1, 0), "that of the line before"),
+        (lambda d: np.roll(d, -1, 0), "that of the line after"),
+        (lambda d: d[::-1], "in the reverse order"),
+        (lambda d: np.where(d > 0, np.log(np.maximum(d, 1e-3)), 0), "the logarithm of depth"),
+        (lambda d: np.log1p(d), r"log\(1 \+ depth"),
+        (lambda d: np.sqrt(d), "the square root of depth"),
+        (lambda d: d**2, "the square of depth"),
+    ],
+)
+def test_a_truth_that_is_read_wrongly(street, read, said):
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.05, street.shape))
+    predictions = noise / np.where(street > 0, street, 30)
+    check_readings("x", predictions, list(street))
+    assert checks.warnings() == []
+    check_readings("x", predictions, list(read(street)))
+    (warning,) = checks.warnings()
+    assert re.search(f"x: the truth looks like .*{said}", warning)
+
+
+def test_predictions_that_know_little_do_not_blame_the_truth(street):
+    road = np.broadcast_to(np.median(1 / np.maximum(street, 1), axis=(0, 2))[None, :, None], street.shape)
+    for predictions in (road, street * 0 + 0.1, np.random.default_rng(0).uniform(0.1, 1, street.shape)):
+        check_readings("x", predictions, list(street))
+    assert checks.warnings() == []
+
+
+@pytest.mark.parametrize(("factor", "warns"), [(1.0, 0), (1.3, 0), (2.0, 1), (0.3048, 1)])
+def test_metres_that_are_off_by_one_factor(street, factor, warns):
+    """So are disparities in pixels with another camera's focal length and baseline."""
+    predictions = 1 / np.where(street > 0, street, 30)
+    check_readings("x", predictions, list(street * factor), None)
+    assert checks.warnings() == []
+    check_readings("x", predictions, list(street * factor), 1.0)
+    assert len(checks.warnings()) == warns
+    if warns:
+        assert f"true depth is {factor:.3g} times the predicted one in all 6 images" in checks.warnings()[0]
+
+
+def test_an_evaluation_says_how_the_truth_looks(rendered, perfect, truth, tmp_path):
+    maps = [np.roll(depth, shift, 1) for depth in truth for shift in (0, 5)]
+    file, lines = tmp_path / "gt.npz", (rendered / "splits" / "test_files.txt").read_text().split("\n")
+    np.savez(file, data=np.stack(maps)[:, :, ::-1])
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "test_files.txt").write_text("\n".join(line for line in lines for _ in (0, 1)))
+    np.save(tmp_path / "p.npy", [np.roll(one, shift, 1) for one in np.load(perfect) for shift in (0, 5)])
+    split = ["--eval_split", tmp_path / "list", "--data_path", rendered, "--png", "--accept", "list_lines"]
+    given = ["--ext_disp_to_eval", tmp_path / "p.npy", "--ground_truth", file, "--eval_mono"]
+    done = run_here("evaluate_depth.py", *given, *split)
+    assert done.returncode == 0 and "p.npy: the truth looks like a mirrored one" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_rank_correlation():

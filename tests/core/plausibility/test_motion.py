@@ -412,6 +412,13 @@ def test_other_formats_are_named(tmp_path, text, like):
 LINES = [SplitLine("ride", frame) for frame in (1, 2)]
 
 
+def mirrored(T: np.ndarray, axis: int) -> np.ndarray:
+    """Poses as programs with left-handed axes write them, one axis the other way."""
+    S = np.eye(4)
+    S[axis, axis] = -1
+    return S @ T @ S
+
+
 @pytest.fixture(scope="module")
 def ride(rendered: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
     """A folder of four rendered images, and their true poses."""
@@ -465,6 +472,7 @@ def test_a_camera_that_does_move_backwards(ride, tmp_path):
             "",
             "they look like motions (T_current_next), not poses",
         ),
+        (lambda T: mirrored(T, 2), "backwards, 0.", "left-handed axes (x right, y down, z backward)"),
     ],
 )
 def test_known_poses_that_are_something_else(ride, capsys, spoil, moves, like):
@@ -473,6 +481,30 @@ def test_known_poses_that_are_something_else(ride, capsys, spoil, moves, like):
     (said,) = checks.warnings()
     assert said.startswith(f"known poses of ride: by them the camera moves {moves}") and like in said
     assert capsys.readouterr().err == f"warning: {said}\n"
+
+
+def test_known_poses_with_y_up(ride):
+    """Left-handed: on an even road the ways are the same, and only the camera's nodding is the other way round."""
+    know(ride, mirrored(ride[1], 1))
+    (said,) = checks.warnings()
+    assert "they look like poses of left-handed axes (x right, y up, z forward)" in said
+
+
+@pytest.mark.parametrize("number", ["09", "10"])
+def test_paths_with_y_up(shared, number):
+    """A real path: only its nodding and rolling show that."""
+    folder = shared / "data/kitti_odometry_poses"
+    truth = read_trajectory(folder / "poses" / f"{number}.txt")
+    path = read_trajectory(folder / "results/example_1" / f"{number}.txt")
+    rows = truth.T_world_camera[path.frames]
+    check_readings("x", path, rows, None, False)
+    assert checks.warnings() == []
+    check_readings("x", Trajectory(path.frames, mirrored(path.T_world_camera, 1)), rows, None, False)
+    (said,) = checks.warnings()
+    assert said.startswith(
+        "x: turns about x and z the other way round than the truth: it looks like left-handed axes"
+    )
+    assert "(x right, y up, z forward)" in said
 
 
 @pytest.mark.parametrize(

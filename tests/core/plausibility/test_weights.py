@@ -15,6 +15,7 @@ import pytest
 from core.errors import UserError
 from core.plausibility import checks
 from core.plausibility.evaluation import check_one_depth, is_flat
+from core.plausibility.weights import check_weights
 from core.training.collapse import PATIENCE, CollapseGuard
 from core.weights import format_of, read_weights_file
 from core.weights.conversion import convert
@@ -340,3 +341,11 @@ def test_one_depth_in_prediction(capsys) -> None:
     assert capsys.readouterr().err.startswith(
         "warning: w: one depth is predicted for all pixels of 2 of 3 images"
     )
+
+
+@pytest.mark.parametrize("kind", [bool, "c8"])
+def test_numbers_that_are_neither_whole_nor_real(kind):
+    with pytest.raises(
+        UserError, match=r"x\.pth: a holds other numbers \((bool|complex64)\): .*save float32"
+    ):
+        check_weights("x.pth", {"a": np.ones((4, 3)).astype(kind)})
