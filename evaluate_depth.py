@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from core.datasets.evaluated_images import EvaluatedImages, Truths
     from core.datasets.sample import Sample
+    from core.plausibility.lists import Place, Seen
     from core.weights.npz import NpyRows
 
 
@@ -93,8 +94,8 @@ def main(argv: list[str] | None = None) -> None:
         check_readings(predictions_of(options), disparities, truth, metres)
     print(metrics.describe())
     print(metrics.counted())
-    if seen:
-        print(seen)
+    if seen is not None and seen.mark:
+        print(seen.describe())
     if options.accept:
         print(f"accepted: {', '.join(options.accept)}")
     print(metrics.printed())
@@ -104,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
         print(printed_scales(metrics.scale_by_sequence(images.sequences)))
     if options.output is not None:
         groups = groups_to_json(metrics, images.groups)
-        of = origin(options, images)
+        of = origin(options, images, seen)
         save_json(Path(options.output), metrics, images.names, images.sequences, groups, of)
     if options.csv is not None:
         save_csv(Path(options.csv), metrics, images.names)
@@ -175,39 +176,54 @@ def check_kitti_baseline(options: EvaluationOptions, images: "EvaluatedImages") 
             check_rig(file, False, True)
 
 
-def seen_in_training(options: EvaluationOptions, images: "EvaluatedImages") -> str | None:
-    """Words for the report where the weights were trained on test images, by the `options.yaml` beside them."""
-    from core.plausibility.lists import check_lines, check_test
+def seen_in_training(options: EvaluationOptions, images: "EvaluatedImages") -> "Seen | None":
+    """How many test images the weights were trained on, by the `options.yaml` beside them; None: nobody knows."""
+    from core.plausibility.lists import Seen, check_lines, check_test, seen_in_training
 
-    lines = getattr(images, "lines", [])
-    check_lines(f"split {options.split}, test", [line.place for line in lines])
-    trained = trained_lines(options) if lines else None
-    if trained is None or not check_test(*trained, [line.place for line in lines]):
+    tested = [line.place for line in getattr(images, "lines", [])]
+    check_lines(f"split {options.split}, test", tested)
+    trained = trained_lines(options) if tested else None
+    if trained is None:
         return None
-    return "not comparable: test images, or their neighbours, were trained on"
+    check_test(*trained, tested)
+    return Seen(*seen_in_training(trained[1], tested), len(tested))
 
 
-def trained_lines(options: EvaluationOptions) -> "tuple[str, list[tuple[str, int, int | None]]] | None":
-    """What weights, or the predictions beside them, were trained on, and what says so; None where nothing does."""
-    from core.datasets.splits import load_split
-    from core.options.parsing import load_method_options
+def trained_lines(options: EvaluationOptions) -> "tuple[str, list[Place]] | None":
+    """What weights, or the predictions beside them, were trained on, and what says so; None where nothing does.
+
+    Those that their training started from were trained, too.
+    """
     from core.weights.folder import OPTIONS_FILE, results_folder
 
-    source = options.load_weights_folder or options.ext_disp_to_eval
-    file = results_folder(source) / OPTIONS_FILE if source is not None else None
-    if file is None or not file.is_file():
-        return None
+    source, files, lines = options.load_weights_folder or options.ext_disp_to_eval, [], []
+    while source is not None:
+        file = results_folder(source) / OPTIONS_FILE
+        found = None if file in files or not file.is_file() else listed(file, options.reader)
+        if found is None:
+            break
+        files.append(file)
+        lines += found[0]
+        source = found[1]
+    return (str(files[0]), lines) if files else None
+
+
+def listed(file: Path, dataset: str) -> "tuple[list[Place], str | None] | None":
+    """The training lines of a run by its `options.yaml`, and the weights that it started from; None: unknown.
+
+    Args:
+        dataset: the reader whose lines count.
+    """
+    from core.datasets.splits import load_split
+    from core.options.parsing import load_method_options
+
     try:
-        listings = load_method_options(file).listings("train")
-        lines = [
-            line.place
-            for listing in listings
-            if listing.dataset == options.reader
-            for line in load_split(listing.split, "train")
-        ]
+        trained = load_method_options(file)
+        listings = [one for one in trained.listings("train") if one.dataset == dataset]
+        places = [line.place for one in listings for line in load_split(one.split, "train")]
     except UserError:  # lists may lie elsewhere now
         return None
-    return str(file), lines
+    return places, trained.load_weights_folder
 
 
 def predicted_sizes(disparities: "Sequence[np.ndarray] | np.ndarray") -> list[tuple[int, int] | None]:
@@ -216,7 +232,7 @@ def predicted_sizes(disparities: "Sequence[np.ndarray] | np.ndarray") -> list[tu
     return [None if shape is None else (shape[1], shape[2])] * len(disparities)
 
 
-def origin(options: EvaluationOptions, images: "EvaluatedImages") -> dict[str, object]:
+def origin(options: EvaluationOptions, images: "EvaluatedImages", seen: "Seen | None") -> dict[str, object]:
     """What the numbers are of, for the JSON: where images, predictions and truth lie, and what was found in them."""
     from core.plausibility import checks
 
@@ -228,6 +244,7 @@ def origin(options: EvaluationOptions, images: "EvaluatedImages") -> dict[str, o
         "weights": options.load_weights_folder,
         "predictions": options.ext_disp_to_eval or options.pred_depth,
         "ground_truth": options.gt_depth if images.truth_file() is None else str(images.truth_file()),
+        "seen_in_training": None if seen is None else seen.to_json(),
         "accepted": checks.accepted(),
         "warnings": checks.warnings(),
     }
@@ -239,7 +256,7 @@ def report_rows(
     predictions: "dict[str, Sequence[np.ndarray] | np.ndarray]",
     factor: float,
     known: "tuple[Truths, Sequence[np.ndarray] | None]",
-    seen: str | None,
+    seen: "Seen | None",
 ) -> None:
     """Measures, prints and writes all variants of the predictions, or those of the image alone and with depth.
 
@@ -265,7 +282,8 @@ def report_rows(
     first = next(iter(found.metrics.values()))
     if not check_direction(predictions_of(options), first.rank_correlations):
         check_readings(predictions_of(options), next(iter(predictions.values())), truth)
-    print(f"{found.describe()} |{first.counted()}{f' | {seen}' if seen else ''}")
+    words = None if seen is None else seen.describe()
+    print(f"{found.describe()} |{first.counted()}{f' | {words}' if words else ''}")
     if options.accept:
         print(f"accepted: {', '.join(options.accept)}")
     print(found.printed())
@@ -273,7 +291,7 @@ def report_rows(
         print(rows)
     if options.output is not None:
         groups = groups_to_json(found, images.groups)
-        of = origin(options, images)
+        of = origin(options, images, seen)
         save_variants(Path(options.output), found, images.names, images.sequences, groups, of)
 
 

@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     image, disparity = ", ".join(map(str, sides)), ", ".join(map(str, own))
     more = "".join(f", {name} ({batch}, 1, {image})" for name in inputs)
     print(f"{options.output}: image ({batch}, 3, {image}){more} → disparity ({batch}, 1, {disparity})")
-    print(f"depth = {properties['scale_factor']} / disparity, {properties['unit']}")
+    print(f"depth = {float(properties['scale_factor']):g} / disparity, {properties['unit']}")
     print(f"operators of opset {onnx_file.OPSET}: {', '.join(onnx_file.operators(model))}")
     print(compared)
 

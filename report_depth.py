@@ -51,9 +51,11 @@ def main(argv: list[str] | None = None) -> None:
         name, _, file = entry.partition("=")
         try:
             content = json.loads(read_text(Path(file), "utf-8"))
+            mark = ((content.get("origin") or {}).get("seen_in_training") or {}).get("mark")
+            name = f"{name} ({mark})" if isinstance(mark, str) else name
             results[name] = np.array([content["mean"][metric] for metric in METRIC_NAMES])
             measured_by.append((Protocol.from_json(content["protocol"]), Scaling(**content["scaling"])))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"--metrics {entry}: {file!r} is no output of evaluate_depth.py with the seven metrics ({error})"
             ) from None

@@ -2,7 +2,7 @@
 
     bash configs/compare.sh METHOD        renders the street where it is not there, and makes one row
     python -m benchmarks.compare          prints the table of the rows in configs/compare
-    python -m benchmarks.compare --update writes it into configs/README.md and configs/README.zh-CN.md
+    python -m benchmarks.compare --update writes it into configs/README.md, and those of variants into their READMEs
 
 A row trains with the learning settings of the method's own demo, at one size for all, without a plan for the end of the
 run: no rate falls unless the demo says when. Stages before the last (hints, an autoencoder) spend of the same seconds.
@@ -95,7 +95,9 @@ class CompareOptions:
     output: str = option(str(ROWS_FOLDER), "folder of the rows", path=True)
     seconds: float = option(SECONDS, "processor seconds for all stages together")
     language: str = option("en", "of the printed table", choices=("en", "zh"))
-    update: bool = option(False, "write the table into configs/README.md and README.zh-CN.md")
+    update: bool = option(
+        False, "write the tables into configs/README.md, those of variants beside them, and README.zh-CN.md"
+    )
 
     def validate(self) -> None:
         """Raises `UserError` for a row that there is no recipe of."""
@@ -245,6 +247,7 @@ def make_row(options: CompareOptions, execute: Execute = execute) -> Path:
     path = Path(options.output) / f"{training.name}.json"
     require(not path.exists(), f"{path}: that row is there already; remove it first")
     path.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written should not cost its seconds
+    made_by = commit()  # before somebody changes it
     weights = training.run()
     trained = load_method_options(weights / "options.yaml")
     content = {
@@ -252,6 +255,7 @@ def make_row(options: CompareOptions, execute: Execute = execute) -> Path:
         **{"allowed_seconds": options.seconds, "seconds": training.seconds, "steps": training.steps},
         **{"batch_size": trained.batch_size, "height": trained.height, "width": trained.width},
         **{"needs": needed(trained), "metric": trained.is_metric, "machine": machine(options.backend)},
+        "commit": made_by,
         "recipe": [training.config, *SIZE, *training.recipe.words],
         "parameters": parameters(options.backend, trained),
         **evaluated(training, weights, trained.is_metric),
@@ -288,6 +292,22 @@ def machine(backend: str) -> dict[str, Any]:
         **{"processor": processor, "cores": available_cores(), "threads": _threads()},
         **{"python": platform.python_version(), package: version(package)},
     }
+
+
+def commit() -> str | None:
+    """The commit that a row is made by, `+` behind it where code differs from it; None where no git knows."""
+
+    def said(*words: str) -> str:
+        command = ["git", "-C", str(ROOT), *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        if Path(said("rev-parse", "--show-toplevel")) != ROOT:  # a copy of the project in another one
+            return None
+        changed = said("status", "--porcelain", "--untracked-files=no", "--", ":!*.md", ":!configs/compare")
+        return said("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _threads() -> int:

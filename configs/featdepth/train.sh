@@ -18,7 +18,7 @@ if on_kitti; then
     [ "$model" != mono_fm_joint ] || recipe=kitti_fm_joint
     images=("${common[@]}" --config $configs/kitti_autoencoder.yml) depth=("${common[@]}" --config $configs/$recipe.yml)
 else
-    prefix="featdepth_demo_$backend" epochs=4 features=1 wide=(--height 96 --width 288) # an autoencoder's least height
+    prefix="featdepth_demo_$backend" epochs=1 features=1 wide=(--height 96 --width 288) # an autoencoder's least height
     [ "$long" = 0 ] || prefix="featdepth_long_$backend" epochs=16 features=3
     prepare_street
     depth=(--config $configs/demo.yml --split "$split") images=(--config $configs/demo.yml --split "$split" "${wide[@]}")
@@ -34,6 +34,6 @@ if on_kitti; then
     evaluate "$name" $((epochs - 1)) --eval_split eigen --eval_stereo --variants "${png[@]}"
 else
     train "${name}_initial" "${depth[@]}" --num_epochs 0
-    train "$name" "${depth[@]}" --milestones $((epochs * 3 / 4)) --num_epochs $epochs
+    train "$name" "${depth[@]}" --milestones $(((epochs * 3 + 3) / 4)) --num_epochs $epochs
     evaluate_street "before training=${name}_initial:initial" "trained=$name:$((epochs - 1))"
 fi

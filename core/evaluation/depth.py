@@ -120,7 +120,7 @@ class DepthMetrics:
         summary = self.scale_summary()
         if summary is not None:
             lines.append(f" Scaling ratios | med: {summary[0]:0.3f} | std: {summary[1]:0.3f}")
-        lines.append(" " + "".join(f"{name:>8} | " for name in self.names))
+        lines.append("  " + "".join(f"{name:>8} | " for name in self.names))
         lines.append(latex(self.mean))
         for name, region in self.regions.items():
             lines.append(f" {name} pixels of {region.images} images,{counted(region.valid_pixels)}")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from core.plausibility.checks import unlikely
 
@@ -9,6 +10,8 @@ NEIGHBOUR = 1  # frames; a tenth of a second farther the image is nearly the sam
 Place = tuple[
     str, int, int | str | None
 ]  # folder, frame and camera of a line, or its name; None: the only one
+# What tables call a row whose network was trained on the images that it is measured on, and one that shares some.
+REFINED, SHARED = "refined on the test frames", "some test frames trained on"
 
 
 def check_lines(where: str, places: Sequence[Place]) -> None:
@@ -49,6 +52,34 @@ def seen_in_training(trained: Iterable[Place], tested: Sequence[Place]) -> tuple
         elif any((folder, frame + offset) in frames for offset in (-NEIGHBOUR, NEIGHBOUR)):
             near += 1
     return same, near
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How many images of a test were trained on, and how many more lie beside such; see `seen_in_training`."""
+
+    same: int
+    near: int
+    images: int
+
+    @property
+    def mark(self) -> str | None:
+        """What a table says of the row: `REFINED` where most images were trained on, else `SHARED`; None: nothing."""
+        if 2 * self.same > self.images:
+            return REFINED
+        return SHARED if self.same + self.near else None
+
+    def describe(self) -> str | None:
+        """The same for a report of one evaluation."""
+        if self.mark is None:
+            return None
+        if self.mark == REFINED:
+            return f"{REFINED}: {self.same} of {self.images} test images were trained on; not comparable"
+        return "not comparable: test images, or their neighbours, were trained on"
+
+    def to_json(self) -> dict[str, int | str | None]:
+        """Everything, and the mark."""
+        return {"mark": self.mark, "same": self.same, "near": self.near, "images": self.images}
 
 
 def check_test(where: str, trained: Iterable[Place], tested: Sequence[Place]) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.weights.archives import open_archive
+from core.weights.beside import ContentError
 from core.weights.files import CURE, MAX_TENSOR_BYTES, open_file, unreadable
 from core.weights.pickles import Unpickler
 from core.weights.stand_ins import MAX_DIMENSIONS, OBJECT_ELEMENTS, PLAIN_ELEMENTS, Array
@@ -186,6 +187,10 @@ def read_object_maps(path: Path, name: str, cure: str = CURE) -> list[np.ndarray
             return list(np.atleast_1d(_read(archive, member)))
     except UserError:
         raise
+    except ContentError as error:  # speaks of weights, and has a cure for them
+        raise unreadable(
+            path, ".npz file of maps", str(error).replace("weights do", "maps do"), cure
+        ) from None
     except Exception as error:  # a damaged file can raise nearly anything
         raise unreadable(path, ".npz file of maps", error, cure) from None
 

@@ -43,6 +43,10 @@ def test_a_row_is_trained_evaluated_and_kept(backend, tiny, drive, tmp_path, mon
     measured = json.loads((tmp_path / f"compare_tiny_{backend.name}_0_depth" / "metrics.json").read_text())
     assert row["metrics"] == measured["variants"]["depth_gt"]["mean"]
     assert row["recipe"] == [str(tmp_path / "demo.yml"), "--height", "64", "--width", "192"]
+    commit = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    assert (row["commit"] or "").rstrip("+") == commit.stdout.strip()
     assert row["machine"]["threads"] == 2 and row["parameters"]["depth"] > 0
     assert len(row["yardsticks"]) == 3 and row["yardsticks"]["best constant depth"]["abs_rel"] > 0
     table = compare_table.markdown(compare_table.read_rows(path.parent), "en")
@@ -80,6 +84,38 @@ def test_differences_below_the_range_of_the_seeds_are_none(tmp_path):
     assert len(chinese.splitlines()) == len(table.splitlines())
 
 
+def test_two_seeds_are_no_bar_and_rows_say_their_commit(tmp_path):
+    for seed, abs_rel in enumerate((0.18, 0.20)):
+        write(tmp_path, made_row("monodepth2", abs_rel, seed, commit="0123456789abcdef" + "+" * seed))
+    write(tmp_path, made_row("other", 0.3))  # of before rows said it
+    table = compare_table.markdown(compare_table.read_rows(tmp_path), "en")
+    assert "The bar is not measured yet: it takes three seeds" in table
+    assert "Commits: 012345678, 012345678+." in table
+
+
+def variants_of(*seeds: tuple[str, float]) -> str:
+    rows = [made_row(f"featdepth{ending}", value, seed) for seed, (ending, value) in enumerate(seeds)]
+    return compare_table.variants(rows, compare_table.VARIANTS["featdepth"], "en")
+
+
+def test_variants_differ_by_more_than_the_range_of_three_seeds_or_not():
+    baseline = [("_baseline", value) for value in (0.20, 0.21, 0.22)]
+    table = variants_of(*baseline, ("", 0.19), ("", 0.20), ("", 0.195), ("_joint", 0.25))
+    assert table.count("| `baseline` (192x64) |") == 3 and "| best row |" in table
+    assert (
+        "`mono_fm` against `baseline`: abs_rel 0.195 against 0.210" in table and "**no difference**" in table
+    )
+    assert "`mono_fm_joint` against `baseline`: abs_rel 0.250" in table and "**higher** by 0.040" in table
+    assert "**lower** by 0.030" in variants_of(*baseline, ("", 0.18))
+    few = variants_of(*baseline[:2], ("", 0.1), ("", 0.1))
+    assert (
+        "not known before one of them has three seeds" in few and "Not measured yet:** `mono_fm_joint`" in few
+    )
+    assert "Not measured yet:** `baseline`, `mono_fm`, `mono_fm_joint`." in compare_table.variants(
+        [made_row("monodepth2", 0.2)], compare_table.VARIANTS["featdepth"], "en"
+    )
+
+
 def write(folder: Path, row: dict[str, Any]) -> None:
     (folder / f"{row['row']}_{row['backend']}_{row['seed']}.json").write_text(json.dumps(row))
 
@@ -101,10 +137,13 @@ def test_what_is_no_row_or_of_another_street_is_refused(tmp_path):
 def test_the_readmes_hold_the_table_of_the_rows(tmp_path):
     """After a new row: python -m benchmarks.compare --update."""
     rows = compare_table.read_rows(compare.ROWS_FOLDER)
-    for name in ("README.md", "README.zh-CN.md"):
+    names = [f"{folder}{name}" for folder in ("", "featdepth/") for name in ("README.md", "README.zh-CN.md")]
+    (tmp_path / "featdepth").mkdir()
+    for name in names:
         (tmp_path / name).write_text((ROOT / "configs" / name).read_text())
-    for path in compare_table.update(rows, tmp_path):
-        assert path.read_text() == (ROOT / "configs" / path.name).read_text()
+    assert compare_table.update(rows, tmp_path) == [tmp_path / name for name in names]
+    for name in names:
+        assert (tmp_path / name).read_text() == (ROOT / "configs" / name).read_text()
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -1,7 +1,6 @@
 """What moves and what does not, measured apart; and the scale of each sequence."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 from core.errors import UserError
 from core.evaluation.comparison import Scaling
 from core.evaluation.depth import evaluate_depth, printed_scales, save_json
-from core.evaluation.variants import Variants
 from core.options.protocols import Crop, Protocol, Rule, Subject
 from tests.tolerances import assert_close
 
@@ -63,16 +61,6 @@ def test_the_report(tmp_path: Path) -> None:
     regions = json.loads((tmp_path / "a.json").read_text())["regions"]
     assert regions["dynamic"]["images"] == 2 and regions["dynamic"]["per_image"][2] == [None, None]
     assert regions["static"]["mean"]["a1"] == pytest.approx(found.regions["static"].mean[1])
-
-
-def test_the_names_stand_above_their_numbers() -> None:
-    depth, truth, _ = images()
-    found = evaluate_depth(1 / depth, truth, PROTOCOL)
-    variants = Variants({"depth": found, "depth_gt": found}, "")
-    for head, *rows in (found.printed().splitlines()[-2:], variants.printed().splitlines()):
-        ends = [name.end() for name in re.finditer(r"\w+", head)]
-        assert rows and ends == [ends[0], ends[0] + 11]
-        assert all([number.end() for number in re.finditer(r"\d\.\d+", row)] == ends for row in rows)
 
 
 def test_where_nothing_moves_at_all() -> None:

@@ -1,5 +1,7 @@
 """FeatDepth's recipes: what they hold, the data that they read, and what their script calls."""
 
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,9 +187,40 @@ def test_on_the_street(tmp_path, monkeypatch, arguments):
     assert initial.num_epochs == 0 and (depth.height, depth.width) == (64, 192) and not depth.imagenet()
     last = f"{images.model_name}/models/weights_{images.num_epochs - 1}"
     assert depth.extractor == initial.extractor and depth.extractor.endswith(last)
-    assert depth.milestones[0] < depth.num_epochs and ("long" in depth.model_name) == bool(arguments)
+    assert 0 < depth.milestones[0] <= depth.num_epochs and ("long" in depth.model_name) == bool(arguments)
     assert evaluated.load_weights_folder.endswith(f"{depth.model_name}/models/weights_{depth.num_epochs - 1}")
     assert evaluated.save_pred_disps and evaluated.load_weights_folder in report.disparities
+
+
+@pytest.mark.parametrize("kitti", [True, False])
+def test_online_refinement(tmp_path, monkeypatch, kitti):
+    """From what train.sh leaves, on the list that is evaluated, and on nothing else."""
+    (tmp_path / "kitti").mkdir()
+    variables = {"BACKEND": "paddle", "LOG_DIR": str(tmp_path / "runs")}
+    variables |= {"DATA_PATH": str(tmp_path / "kitti")} if kitti else {}
+    environment = {"PATH": os.environ["PATH"], "TOOLBOX_PYTHON": "true", **variables}
+    command = ["bash", str(FOLDER / "refine.sh")]
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2 and "not there; train it first" in refused.stderr
+    begun = (
+        "featdepth_paddle_mono_fm/models/weights_39"
+        if kitti
+        else "featdepth_demo_paddle_mono_fm/models/weights_0"
+    )
+    trained = tmp_path / "runs" / begun
+    trained.mkdir(parents=True)
+    recorded = commands(tmp_path, script=FOLDER / "refine.sh", **variables)
+    ends = ["evaluate_depth.py"] if kitti else [*2 * ["evaluate_depth.py"], "report_depth.py"]
+    made = [] if kitti else ["render_drive.py"]
+    assert [command[0] for command in recorded] == [*made, "export_gt_depth.py", "train.py", *ends]
+    refined = next(parsed(command, monkeypatch) for command in recorded if command[0] == "train.py")
+    assert refined.load_weights_folder == str(trained) and refined.starts() and not refined.validation
+    assert refined.split.endswith("test_files.txt")
+    assert refined.num_epochs == (60 if kitti else 5) and refined.model_name.endswith("_refined")
+    evaluated = [parsed(command, monkeypatch) for command in recorded if command[0] == "evaluate_depth.py"]
+    assert evaluated[-1].eval_split == ("eigen" if kitti else refined.split.removesuffix("/test_files.txt"))
+    last = f"{refined.model_name}/models/weights_{refined.num_epochs - 1}"
+    assert evaluated[-1].load_weights_folder.endswith(last)
 
 
 def test_stages_that_were_begun_go_on(tmp_path, monkeypatch):

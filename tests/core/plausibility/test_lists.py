@@ -99,6 +99,29 @@ def test_every_evaluation_of_weights_that_know_their_list(rendered, names, perfe
     assert "1 of 2 test images are in the training list, 1 more are direct neighbours" in warning
 
 
+def test_what_is_refined_on_the_test_frames_is_marked(rendered, names, perfect, tmp_path):
+    """In the report, its JSON and the table; also where the weights only started from such."""
+    words = ["--eval_split", rendered / "splits", "--data_path", rendered, "--png", "--eval_mono"]
+    output = tmp_path / "all.json"
+    command = ["evaluate_depth.py", "--ext_disp_to_eval", perfect, *words, "--output", output]
+    assert "seen" not in succeeds(*command, here=True)
+    unknown = json.loads(output.read_text())["origin"]["seen_in_training"]  # without options.yaml
+    assert unknown is None
+    start, plain = tmp_path / "start", rendered / "splits"
+    start.mkdir()
+    test_list = options_of(rendered, lists(tmp_path / "lists", train=names["test"]))
+    save_options(test_list, start / "options.yaml")
+    for options in (test_list, options_of(rendered, plain, load_weights_folder=str(start))):
+        save_options(options, tmp_path / "options.yaml")
+        done = run_here(*command)
+        assert "refined on the test frames: 2 of 2 test images were trained on" in done.stdout
+        seen = json.loads(output.read_text())["origin"]["seen_in_training"]
+        assert seen == {"mark": "refined on the test frames", "same": 2, "near": 0, "images": 2}
+    report = ["report_depth.py", "--split", plain, "--data_path", rendered, "--disparities", perfect]
+    report += ["--output", tmp_path / "report", "--metrics", f"mine={output}"]
+    assert "| mine (refined on the test frames) |" in succeeds(*report, here=True)
+
+
 # ---- truth of some lines -----------------------------------------------------------------------------------------
 
 

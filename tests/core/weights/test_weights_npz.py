@@ -1,6 +1,7 @@
 """`.npz`: plain arrays, arrays of maps, and files that hide or claim something."""
 
 import io
+import os
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -79,6 +80,19 @@ def test_array_of_maps_by_older_pickles(tmp_path: Path, protocol: int) -> None:
     content = header.getvalue() + pickle.dumps(objects(MAPS), protocol=protocol)
     loaded = read_object_maps(write(tmp_path / "a.npz", data=content), "data")
     assert [depth.tolist() for depth in loaded] == [depth.tolist() for depth in MAPS]
+
+
+def test_objects_that_would_run_something(tmp_path: Path) -> None:
+    """The message is of maps, and so is the cure."""
+
+    class Touch:
+        def __reduce__(self) -> Any:
+            return os.system, (f"touch {tmp_path / 'touched'}",)
+
+    np.savez(tmp_path / "a.npz", data=objects([Touch()]))
+    with pytest.raises(UserError, match=r"which maps do not need\); export them anew$"):
+        read_object_maps(tmp_path / "a.npz", "data", "export them anew")
+    assert not (tmp_path / "touched").exists()
 
 
 def test_plain_array_of_maps(tmp_path: Path) -> None:
