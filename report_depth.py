@@ -1,10 +1,8 @@
 """A table of evaluations beside three yardsticks, and a picture: what the scripts of recipes end with."""
 
-import json
 from pathlib import Path
 
 from core.errors import UserError, run
-from core.files.regular import read_text
 from core.options import ReportOptions
 from core.options.parsing import parse
 
@@ -12,7 +10,6 @@ from core.options.parsing import parse
 def main(argv: list[str] | None = None) -> None:
     """Parses, compares, writes `report.md` and `report.png`."""
     options = parse(ReportOptions, argv, __doc__ or "")
-    import numpy as np
     from tqdm import tqdm
 
     from core.datasets import reader
@@ -24,15 +21,15 @@ def main(argv: list[str] | None = None) -> None:
         require_ground_truth,
     )
     from core.datasets.splits import load_split, split_folder
-    from core.evaluation.comparison import Scaling
     from core.evaluation.depth import describe
     from core.evaluation.disparity_files import load_disparities
     from core.evaluation.metrics import METRIC_NAMES
     from core.evaluation.report import load_frames, picture, spread, table, yardsticks
+    from core.evaluation.report_rows import read_rows
     from core.files.images import write_image
     from core.files.whole import write_text
     from core.options.needs import Needs, Preparation
-    from core.options.protocols import PROTOCOLS, Protocol, on_list
+    from core.options.protocols import PROTOCOLS, on_list
     from core.plausibility import checks
     from core.plausibility.lists import check_test
 
@@ -46,22 +43,8 @@ def main(argv: list[str] | None = None) -> None:
             "predict that split"
         )
     check_test(f"split {options.split}", [line.place for line in training], [line.place for line in lines])
-    results, measured_by = {}, []
-    for entry in options.metrics:
-        name, _, file = entry.partition("=")
-        try:
-            content = json.loads(read_text(Path(file), "utf-8"))
-            mark = ((content.get("origin") or {}).get("seen_in_training") or {}).get("mark")
-            name = f"{name} ({mark})" if isinstance(mark, str) else name
-            results[name] = np.array([content["mean"][metric] for metric in METRIC_NAMES])
-            measured_by.append((Protocol.from_json(content["protocol"]), Scaling(**content["scaling"])))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"--metrics {entry}: {file!r} is no output of evaluate_depth.py with the seven metrics ({error})"
-            ) from None
-        if measured_by[-1] != measured_by[0]:
-            raise UserError(f"--metrics {entry}: measured otherwise than the first; evaluate all rows alike")
-    protocol, scaling = measured_by[0]  # the parser refuses an empty list
+    rows = read_rows(options.metrics)
+    protocol = rows.protocol
     if options.protocol is not None and protocol not in (
         PROTOCOLS[options.protocol],
         on_list(options.protocol, options.split),
@@ -75,16 +58,20 @@ def main(argv: list[str] | None = None) -> None:
     require_ground_truth(path, depth, options.data_path, options.split)
     truth = load_ground_truth(path, lines)
     source = depth or choose_source(root, options.split, training)
-    maps = ground_truth(root, training, source)
-    known = tqdm(maps, desc="yardsticks", total=len(training), unit="map", disable=None)
-    measured = yardsticks(list(known), truth, protocol, scaling)
+    known = tqdm(ground_truth(root, training, source), "yardsticks", len(training), unit="map", disable=None)
+    maps = list(known)
+    measured = {
+        f"{name}{ending}": one
+        for ending, scaling in rows.endings.items()
+        for name, one in yardsticks(maps, truth, protocol, scaling).items()
+    }
     text = "\n".join(
         [
-            describe(protocol, scaling, len(truth)),
+            describe(protocol, rows.words(), len(truth)),
             *([f"accepted: {', '.join(checks.accepted())}"] if checks.accepted() else []),
             *(f"warning: {line}" for line in checks.warnings()),
             "",
-            table({name: m.mean_of(METRIC_NAMES) for name, m in measured.items()} | results),
+            table({name: m.mean_of(METRIC_NAMES) for name, m in measured.items()} | rows.means),
             "",
             next(iter(measured.values())).counted().strip(),
         ]
@@ -92,7 +79,9 @@ def main(argv: list[str] | None = None) -> None:
     chosen = spread(len(lines), options.rows)
     dataset = reader("kitti")(root, lines, Needs(), Preparation(64, 64))  # only its paths are asked for
     images = load_frames([dataset.image_path(lines[i], 0) for i in chosen])
-    shown = picture(images, [disparities[i] for i in chosen], [truth[i] for i in chosen], protocol, scaling)
+    shown = picture(
+        images, [disparities[i] for i in chosen], [truth[i] for i in chosen], protocol, rows.shown
+    )
     write_text(output / "report.md", text + "\n")
     write_image(output / "report.png", shown)
     print(text)

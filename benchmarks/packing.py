@@ -2,7 +2,8 @@
 
     python -m benchmarks.packing [torch|paddle] [--width_divisor 1|2|4] [--height 192 --width 640] [--rounds 5]
 
-Random weights: their numbers do not matter to the speed. One thread unless OMP_NUM_THREADS says otherwise.
+Random weights: their numbers do not matter to the speed. One thread unless OMP_NUM_THREADS says otherwise. Times are
+those of the processor, of all threads: they do not grow when others use the machine.
 """
 
 import argparse
@@ -38,7 +39,7 @@ def main() -> None:
 
 
 def measure(asked: argparse.Namespace) -> Row:
-    """The median seconds of a pass either way, as their ratio, and how far the two disparities are apart."""
+    """The median processor seconds of a pass either way, as their ratio, and how far the two disparities are apart."""
     with TemporaryDirectory() as folder:
         weights = make_weights(asked, Path(folder))
         predictor = load_backend(asked.backend, "predictor").Predictor
@@ -48,9 +49,9 @@ def measure(asked: argparse.Namespace) -> Row:
     seconds: list[list[float]] = [[], []]
     for _ in range(asked.rounds):
         for mine, each in zip(seconds, (one, two), strict=True):
-            start = time.perf_counter()
+            start = time.process_time()
             each.disparity([image])
-            mine.append(time.perf_counter() - start)
+            mine.append(time.process_time() - start)
     small = f" / {asked.width_divisor}" if asked.width_divisor > 1 else ""
     job = f"PackNet01{small} at {asked.width}x{asked.height}, {asked.backend}: fused packing"
     difference = float(np.abs(found[0] / found[1] - 1).max())

@@ -97,7 +97,7 @@ def prediction(method: Method, batch: dict[str, Tensor], precision: str) -> dict
         with Recorder(method.networks()) as recorder:
             terms = method.losses(batch).terms
         found = method.predict(method.inputs_of(batch)) if method.depth_networks else {}
-    kinds = method.options.JUMPING_TERMS
+    kinds = method.options.jumping_terms
     return {
         "layers": recorder.layers,
         "terms": {name: to_array(term) for name, term in terms.items() if not jumps(name, kinds, precision)},
@@ -160,7 +160,7 @@ def steps(method: Method, batch: dict[str, Tensor], count: int, precision: str) 
     change, losses = {}, {}
     for step in range(count):
         found = method.losses(method.prepare(batch))
-        jumping = (name for name in found.terms if jumps(name, method.options.JUMPING_TERMS, precision))
+        jumping = (name for name in found.terms if jumps(name, method.options.jumping_terms, precision))
         losses[f"step {step}"] = to_array(found.loss) - sum(to_array(found.terms[name]) for name in jumping)
         optimizer.zero_grad(set_to_none=True)
         found.loss.backward()

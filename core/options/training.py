@@ -259,6 +259,11 @@ class Options:
         """Largest norm of all gradients together, to which greater ones are scaled."""
         return None
 
+    @property
+    def jumping_terms(self) -> tuple[str, ...]:
+        """The kinds of terms that jump as these options have them; `JUMPING_TERMS`, where none depends on them."""
+        return self.JUMPING_TERMS
+
     def imagenet(self) -> dict[str, int]:
         """The networks that start from ImageNet's weights, unless they are loaded: layers of their ResNet, by name."""
         return {}

@@ -20,7 +20,7 @@ FLIPPED = (
     "winner of a pixel's minimum, and moves gradients by 1e-3 to 1e-1"
 )
 JUMPING = (
-    "Terms that jump where a pixel chooses otherwise (`JUMPING_TERMS` of the options) count in double precision alone: "
+    "Terms that jump where a pixel chooses otherwise (`jumping_terms` of the options) count in double precision alone: "
     "between values that are equal but for rounding, single precision chooses by chance"
 )
 

@@ -151,6 +151,43 @@ def test_a_protocol_by_name_on_a_list_of_ones_own(data: Path, tmp_path: Path, ca
         report_depth.main([*rows, "--protocol", "eigen"])
 
 
+def test_report_of_variants(data: Path, tmp_path: Path) -> None:
+    """A row of each, under yardsticks that are scaled alike; not beside a file of one variant, nor another protocol."""
+    export(data)
+    np.save(tmp_path / "some.npy", np.random.default_rng(0).uniform(0.1, 1, (3, 16, 32)).astype(np.float32))
+    words = [*evaluation(data, tmp_path / "some.npy"), "--output", str(tmp_path / "all.json"), "--variants"]
+    evaluate_depth.main([*words, "--eval_mono"])
+    rows = report_arguments(data, tmp_path, f"net={tmp_path / 'all.json'}")
+    report_depth.main(rows)
+    head, *lines = (tmp_path / "report" / "report.md").read_text().splitlines()
+    assert head.endswith("| _gt: median scaling, else no median scaling | 3 images")
+    found = {
+        cells[0].strip(): cells[1].strip()
+        for cells in (line.strip("| ").split("|") for line in lines)
+        if cells[1:]
+    }
+    variants = json.loads((tmp_path / "all.json").read_text())["variants"]
+    for variant in ("depth", "depth_gt"):
+        assert found[f"net {variant}"] == f"{variants[variant]['mean']['abs_rel']:.3f}"
+    assert found["best constant depth"] != found["best constant depth_gt"]
+    evaluate_depth.main([*words[:-2], str(tmp_path / "one.json"), "--eval_mono"])
+    evaluate_depth.main(
+        [*words[:-2], str(tmp_path / "cap.json"), "--variants", "--eval_mono", "--depth_cap", "50"]
+    )
+    for name in ("one", "cap"):
+        with pytest.raises(UserError, match=rf"{name}\.json: measured otherwise than the first"):
+            report_depth.main([*rows, f"more={tmp_path / name}.json"])
+    for broken in (
+        {},
+        {"depth": {"mean": variants["depth"]["mean"], "scaling": {"kind": "none", "factor": "x"}}},
+        [],
+    ):
+        content = json.loads((tmp_path / "all.json").read_text()) | {"variants": broken}
+        (tmp_path / "broken.json").write_text(json.dumps(content))
+        with pytest.raises(UserError, match=r"broken\.json"):
+            report_depth.main(report_arguments(data, tmp_path, f"net={tmp_path / 'broken.json'}"))
+
+
 def report_arguments(data: Path, folder: Path, *metrics: str) -> list[str]:
     where = ["--data_path", str(data), "--split", str(data / "split"), "--output", str(folder / "report")]
     return [*where, "--rows", "2", "--disparities", str(folder / "some.npy"), "--metrics", *metrics]

@@ -226,6 +226,12 @@ class PackNetOptions(DepthAndPose):
         return {"semi": self.supervised_loss_weight, "full": 1.0}.get(self.supervision, 0.0)
 
     @property
+    def jumping_terms(self) -> tuple[str, ...]:
+        """berHu: from a threshold c on an error counts again, by its square, so the sum jumps there by c²."""
+        berhu = self.supervised_method.endswith("berhu") and self.supervised_share > 0
+        return ("supervised",) if berhu else ()
+
+    @property
     def flip_probability(self) -> float:
         """Of a batch for the depth network."""
         return self.flip_lr_prob if self.mirroring else 0.0

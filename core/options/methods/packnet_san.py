@@ -114,6 +114,11 @@ class PackNetSANOptions(PackNetOptions):
         )
 
     @property
+    def jumping_terms(self) -> tuple[str, ...]:
+        """Those of the image alone, and of the passes with depth beside it."""
+        return tuple(f"{term}{ending}" for term in super().jumping_terms for ending in ("", "_rgbd"))
+
+    @property
     def widths(self) -> tuple[tuple[int, ...], int]:
         """Channels and 3-D features."""
         return shape_of(self.depth_network, self.width_divisor)

@@ -278,6 +278,19 @@ def test_dense_berhu(backend):
     assert_close(backend.array(loss), (0.5 + 0.3 + 0.05 + 0.25 + 0.09) / 6, "float64")
 
 
+@pytest.mark.parametrize("method", KINDS)
+def test_only_berhu_jumps(backend, method):
+    """The second of two differences passes a fifth of the first: (1 + 1 + 0.2) / 3 becomes (1 + 1 + 0.2 + 0.04) / 4."""
+    module = backend.module("losses.supervised")
+    losses = []
+    for second in (0.2 - 1e-9, 0.2 + 1e-9):
+        predicted = backend.tensor(np.array([[[[1.5, 0.5 + second]]]]))
+        loss, _ = module.supervised_loss([predicted], backend.tensor(np.full((1, 1, 1, 2), 0.5)), method, 1)
+        losses.append(float(backend.array(loss)))
+    wanted = 2.2 / 3 - 2.24 / 4 if method.endswith("berhu") else 0
+    assert losses[0] - losses[1] == pytest.approx(wanted, abs=1e-7)
+
+
 def test_no_such_method(backend):
     module = backend.module("losses.supervised")
     one = backend.tensor(np.ones((1, 1, 2, 2), np.float32))

@@ -55,6 +55,20 @@ def test_what_teaches(argv, frames, motion, depth, rates):
     assert not options.needs("val").motion and not options.needs("val").depth
 
 
+@pytest.mark.parametrize(
+    ("argv", "found"),
+    [
+        (["semi", "--supervised_method", "sparse-berhu"], ("supervised",)),
+        (["full", "--supervised_method", "berhu"], ("supervised",)),
+        (["semi", "--supervised_method", "sparse-silog"], ()),
+        (["velocity", "--supervised_method", "berhu"], ()),  # no term of measured depth
+    ],
+)
+def test_terms_that_jump(argv, found):
+    """Only berHu has a threshold at which its sum is not continuous: see test_packnet_losses.py."""
+    assert parse("--supervision", *argv).jumping_terms == found
+
+
 def test_settings_of_the_authors():
     options = parse(
         *("--image_shape", "(384,", "640)", "--max_epochs", "10", "--lr", "9e-5", "--step_size", "20"),

@@ -40,6 +40,11 @@ def test_views_beside_measured_depth():
     assert options.rates(0, 10) == [1e-4, 1e-4]
 
 
+def test_terms_that_jump():
+    assert parse().jumping_terms == ()
+    assert parse("--supervised_method", "sparse-berhu").jumping_terms == ("supervised", "supervised_rgbd")
+
+
 def test_which_depth_the_network_sees(tmp_path):
     options = parse(
         *("--train_split", "a", "b", "--train_dataset", "kitti", "scenes"),
