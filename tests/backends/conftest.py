@@ -12,6 +12,7 @@ from backends import installed_backends
 from tests.backends.adapter import Adapter
 from tests.backends.drive import make_drive, tiny_training, training, weights_of
 from tests.backends.initial_values import draw_less
+from tests.backends.narrow import make_narrow
 from tests.scripts import ENVIRONMENT, succeeds
 from tests.tiny.register import SITE, registered
 
@@ -71,6 +72,14 @@ def trained(backend: Adapter, drive: Path, tmp_path_factory: pytest.TempPathFact
     succeeds("train.py", *training(backend.name, drive, runs, "trained", "mono+stereo"), here=True)
     yield weights_of(runs, "trained")
     shutil.rmtree(runs)
+
+
+@pytest.fixture(scope="module")
+def narrow(backend: Adapter) -> Iterator[None]:
+    """ResNet-18 is a small one here; not for a module that takes `trained`, whose networks are whole ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        make_narrow(backend, patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from core.options.parsing import parse
 from core.training.loss_scale import LossScale
 from tests.backends.drive import training
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 
 def make(backend, *arguments):
     words = training(backend.name, *arguments, "--pose_model_type", "posecnn")
