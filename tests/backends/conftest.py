@@ -1,6 +1,7 @@
 """The backend under test: `pytest tests/backends --backend paddle`. One process tests one backend."""
 
 import fcntl
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -36,7 +37,9 @@ def backend(request: pytest.FixtureRequest) -> Adapter:
     name = request.config.getoption("--backend")
     if name not in installed_backends():
         pytest.skip(f"{name} is not installed")
-    return Adapter(name, getattr(request, "param", "cpu"))
+    adapter = Adapter(name, getattr(request, "param", "cpu"))
+    gc.freeze()  # the framework's own objects, see tests/conftest.py
+    return adapter
 
 
 @pytest.fixture(scope="session", autouse=True)
