@@ -1,5 +1,6 @@
 """Fixtures for all tests: the library of real samples and recorded numbers that may lie beside the checkout."""
 
+import gc
 import importlib.util
 import json
 import math
@@ -21,6 +22,14 @@ SHARED = ROOT.parent / "shared"
 def interruptible() -> None:
     """Ctrl-C counts, as in a terminal: a shell that starts the tests in the background has it ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What is there stays: tests and modules, a million objects that every search for garbage went through."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The backend under test: `pytest tests/backends --backend paddle`. One process tests one backend."""
 
 import fcntl
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from backends import installed_backends
 from tests.backends.adapter import Adapter
 from tests.backends.drive import make_drive, tiny_training, training, weights_of
 from tests.backends.initial_values import draw_less
+from tests.backends.narrow import make_narrow
 from tests.scripts import ENVIRONMENT, succeeds
 from tests.tiny.register import SITE, registered
 
@@ -35,7 +37,9 @@ def backend(request: pytest.FixtureRequest) -> Adapter:
     name = request.config.getoption("--backend")
     if name not in installed_backends():
         pytest.skip(f"{name} is not installed")
-    return Adapter(name, getattr(request, "param", "cpu"))
+    adapter = Adapter(name, getattr(request, "param", "cpu"))
+    gc.freeze()  # the framework's own objects, see tests/conftest.py
+    return adapter
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -71,6 +75,14 @@ def trained(backend: Adapter, drive: Path, tmp_path_factory: pytest.TempPathFact
     succeeds("train.py", *training(backend.name, drive, runs, "trained", "mono+stereo"), here=True)
     yield weights_of(runs, "trained")
     shutil.rmtree(runs)
+
+
+@pytest.fixture(scope="module")
+def narrow(backend: Adapter) -> Iterator[None]:
+    """ResNet-18 is a small one here; not for a module that takes `trained`, whose networks are whole ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        make_narrow(backend, patch)
+        yield
 
 
 @pytest.fixture(scope="module")

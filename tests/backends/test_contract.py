@@ -6,6 +6,7 @@
 import dataclasses
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,10 +30,6 @@ METHODS = list(dict.fromkeys([*OPTIONS, NAME]))
 RESUMED = {METHODS[0]: 1, NAME: 2}
 # Whose ONNX file is made in every run; tests/slow makes that of all. Of Monodepth2's test_export.py says more.
 EXPORTED = (NAME,)
-
-
-class DrawnError(AssertionError):
-    """Something was drawn where nothing may be."""
 
 
 @pytest.fixture(scope="module", params=METHODS)
@@ -76,6 +73,57 @@ def inputs_of(method, batch, optional):
                 image.shape[0], entry.channels, *image.shape[2:]
             )
     return made
+
+
+@pytest.fixture(scope="module")
+def evaluated(backend, method, batch):
+    """In evaluation mode: losses early and late in a training, predictions, what was drawn, which tensors changed."""
+    drawn, losses, kept, draw = [], {}, method.progress, Request.draw
+    with pytest.MonkeyPatch.context() as patch, backend.no_gradients():
+        patch.setattr(Request, "draw", lambda self, name, *how: drawn.append(name) or draw(self, name, *how))
+        method.eval()
+        before = states(backend, method)
+        for method.progress in (0.0, 1.0):
+            losses[method.progress] = method.losses(batch | {"augmented_0": batch["image_0_0"]})
+        given = {optional: inputs_of(method, batch, optional) for optional in (False, True)}
+        predicted = {False: method.predict(given[False])}
+        predicted[True] = (
+            method.predict(given[True]) if len(given[True]) > len(given[False]) else predicted[False]
+        )
+        after = states(backend, method)
+    method.progress = kept
+    changed = [name for name, array in after.items() if (array != before[name]).any()]
+    assert before and before.keys() == after.keys()
+    return SimpleNamespace(losses=losses, predicted=predicted, drawn=drawn, changed=changed)
+
+
+@pytest.fixture(scope="module")
+def stepped(backend, method, batch, options):
+    """A step of training: losses twice, each from another random state of the framework; gradients; what moved."""
+    method.train()
+    losses, drawn = [], []
+    for seed in (1, 2):
+        backend.module("tensors").seed_everything(seed)
+        losses.append(method.losses(method.prepare(batch)))
+        following = backend.array(backend.tensors.draw("any", (4,), "uniform"))
+        backend.module("tensors").seed_everything(seed)
+        drawn.append((backend.array(backend.tensors.draw("any", (4,), "uniform")), following))
+    numbers = [backend.array(found.loss) for found in losses]
+    named = dict(backend.module("checkpoint").named_parameters(method.networks()))
+    before = {name: backend.array(parameter).copy() for name, parameter in named.items()}
+    backend.step(backend.adam(method.parameter_groups(), options.learning_rate), losses[1].loss)
+    moved = {name for name, parameter in named.items() if (backend.array(parameter) != before[name]).any()}
+    trained = [parameter for group in method.parameter_groups() for parameter in group["params"]]
+    gradients = [backend.array(parameter.grad) for parameter in trained if parameter.grad is not None]
+    return SimpleNamespace(
+        losses=losses[1],
+        numbers=numbers,
+        drawn=drawn,
+        named=named,
+        moved=moved,
+        trained=trained,
+        gradients=gradients,
+    )
 
 
 def states(backend, method):
@@ -124,10 +172,9 @@ def test_groups_hold_what_is_trained_and_nothing_else(backend, method, options):
         assert len(rates) == len(groups) and all(rate > 0 for rate in rates)
 
 
-def test_losses_in_training(backend, method, batch):
+def test_losses_in_training(backend, stepped, batch):
     """A finite scalar with a gradient; what is for the log and for pictures is without."""
-    method.train()
-    losses = method.losses(method.prepare(batch))
+    losses = stepped.losses
     assert tuple(losses.loss.shape) == () and np.isfinite(backend.array(losses.loss))
     assert losses.terms and all(tuple(term.shape) == () for term in losses.terms.values())
     assert all(np.isfinite(backend.array(term)) for term in losses.terms.values())
@@ -135,45 +182,30 @@ def test_losses_in_training(backend, method, batch):
     assert {backend.array(scalar).dtype for scalar in scalars} == {np.dtype(np.float32)}
     assert len({str(backend.device_of(tensor)) for tensor in [*scalars, *maps, batch["image_0_0"]]}) == 1
     assert [name for name, tensor in losses.maps.items() if not backend.is_detached(tensor)] == []
-    trained = [parameter for group in method.parameter_groups() for parameter in group["params"]]
-    gradients = backend.gradients(losses.loss, trained)
-    assert all(np.isfinite(gradient).all() for gradient in gradients)
-    assert sum(gradient.any() for gradient in gradients) > len(gradients) / 2
+    assert all(np.isfinite(gradient).all() for gradient in stepped.gradients)
+    assert sum(gradient.any() for gradient in stepped.gradients) > len(stepped.trained) / 2
 
 
-def test_a_step_moves_what_is_trained_alone(backend, method, batch, options):
+def test_a_step_moves_what_is_trained_alone(stepped):
     """Parameters outside the groups keep their bits."""
-    grouped = {id(parameter) for group in method.parameter_groups() for parameter in group["params"]}
-    named = dict(backend.module("checkpoint").named_parameters(method.networks()))
-    before = {name: backend.array(parameter).copy() for name, parameter in named.items()}
-    optimizer = backend.adam(method.parameter_groups(), options.learning_rate)
-    method.train()
-    backend.step(optimizer, method.losses(method.prepare(batch)).loss)
-    moved = {name for name, parameter in named.items() if (backend.array(parameter) != before[name]).any()}
-    trained = {name for name, parameter in named.items() if id(parameter) in grouped}
-    assert moved <= trained and len(moved) > len(trained) / 2
+    grouped = {id(parameter) for parameter in stepped.trained}
+    trained = {name for name, parameter in stepped.named.items() if id(parameter) in grouped}
+    assert stepped.moved <= trained and len(stepped.moved) > len(trained) / 2
 
 
-def test_the_disparity(backend, method, batch, options):
+def test_the_disparity(backend, evaluated, options):
     """(B, 1, h, w) and above 0, with the inputs that are required and with all; it changes no tensor."""
-    method.eval()
-    before = states(backend, method)
-    for optional in (False, True):
-        with backend.no_gradients():
-            found = method.predict(inputs_of(method, batch, optional))
+    for found in evaluated.predicted.values():
         disparity = backend.array(found["disparity"])
         count, channels, height, width = disparity.shape
         assert (count, channels) == (options.batch_size, 1)
         assert 0 < height <= options.height and height * options.width == width * options.height
         assert disparity.dtype == np.float32 and (disparity > 0).all() and np.isfinite(disparity).all()
-    assert_same(before, states(backend, method))
+    assert evaluated.changed == []
 
 
-def test_the_disparity_of_the_losses_is_the_prediction(backend, method, batch):
-    method.eval()
-    with backend.no_gradients():
-        maps = method.losses(batch | {"augmented_0": batch["image_0_0"]}).maps
-        expected = method.predict(inputs_of(method, batch, optional=False))["disparity"]
+def test_the_disparity_of_the_losses_is_the_prediction(backend, evaluated):
+    maps, expected = evaluated.losses[1.0].maps, evaluated.predicted[False]["disparity"]
     if "disparity" in maps:
         # Not exactly: a method may pass several images at once, whose kernels round otherwise than those of one.
         assert_close(backend.array(maps["disparity"]), backend.array(expected), "operator")
@@ -201,56 +233,23 @@ def test_motion(backend, method, batch, options):
 # ---- what is random --------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_drawn_in_evaluation(backend, options, batch):
-    def draw(name, shape, kind):
-        raise DrawnError(name)
-
-    method = backend.module("methods").make_method(options, draw=draw)
-    method.eval()
-    with backend.no_gradients():
-        method.losses(batch)
-        method.predict(inputs_of(method, batch, optional=False))
+def test_nothing_is_drawn_in_evaluation(evaluated):
+    assert evaluated.drawn == []
 
 
-def test_all_that_is_random_is_drawn(backend, method, batch):
+def test_all_that_is_random_is_drawn(stepped):
     """With equal numbers from `draw`, the framework's own random state changes nothing, and is not touched."""
-    method.train()
-    losses = []
-    for seed in (1, 2):
-        backend.module("tensors").seed_everything(seed)
-        losses.append(backend.array(method.losses(method.prepare(batch)).loss))
-        following = backend.array(backend.tensors.draw("any", (4,), "uniform"))
-        backend.module("tensors").seed_everything(seed)
-        assert_close(backend.array(backend.tensors.draw("any", (4,), "uniform")), following, "exact")
-    assert losses[0] == losses[1]
+    assert stepped.numbers[0] == stepped.numbers[1]
+    for expected, following in stepped.drawn:
+        assert_close(following, expected, "exact")
 
 
-def test_progress_is_kept_by_whom_it_changes(backend, method, batch):
-    method.eval()
-    losses = []
-    for progress in (0.0, 1.0):
-        method.progress = progress
-        with backend.no_gradients():
-            losses.append(float(backend.array(method.losses(batch).loss)))
-    method.progress = 1.0
-    assert losses[0] == losses[1] or any("progress" in numbers for numbers in method.scalars().values())
+def test_progress_is_kept_by_whom_it_changes(backend, method, evaluated):
+    early, late = (backend.array(evaluated.losses[progress].loss) for progress in (0.0, 1.0))
+    assert early == late or any("progress" in numbers for numbers in method.scalars().values())
 
 
 # ---- files -----------------------------------------------------------------------------------------------------
-
-
-def test_saved_and_loaded_to_the_bit(backend, method, options, tmp_path):
-    checkpoint = backend.module("checkpoint")
-    checkpoint.save_networks(method.networks(), tmp_path, method.scalars())
-    assert {path.name for path in tmp_path.iterdir()} == {
-        f"{file}{checkpoint.EXTENSION}" for file in method.networks()
-    }
-    for file, numbers in method.scalars().items():
-        read = checkpoint.read_weights(tmp_path / f"{file}{checkpoint.EXTENSION}")
-        assert {name: read[name].item() for name in numbers} == numbers
-    other = backend.module("methods").make_method(options)
-    checkpoint.load_networks(other.networks(), tmp_path, other.networks())
-    assert_same(states(backend, method), states(backend, other))
 
 
 @pytest.fixture(scope="module")
@@ -260,8 +259,8 @@ def epochs(name):
 
 
 @pytest.fixture(scope="module")
-def runs(tiny, backend, name, drive, epochs, tmp_path_factory):
-    """A training as `whole/run`; as `<step>/run` what a kill right after the checkpoint of that step would leave."""
+def ran(tiny, backend, name, drive, epochs, tmp_path_factory):
+    """A training that is over: its trainer, all tensors at its end, the folder of its `runs`."""
     folder = tmp_path_factory.mktemp(name)
     with pytest.MonkeyPatch.context() as patch:  # no wait for the disk, which only a loss of power would need
         patch.setattr("core.files.whole._synchronise", lambda path: None)
@@ -278,8 +277,14 @@ def runs(tiny, backend, name, drive, epochs, tmp_path_factory):
         often = {"save_steps": steps + 1 if name == NAME else max(1, steps // 2), "save_frequency": 1}
         trainer.options = dataclasses.replace(trainer.options, **often)
         trainer.run()
-    yield folder
+    yield SimpleNamespace(trainer=trainer, end=states(backend, trainer.method), folder=folder)
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def runs(ran):
+    """A training as `whole/run`; as `<step>/run` what a kill right after the checkpoint of that step would leave."""
+    return ran.folder
 
 
 def copy(source, target):
@@ -347,9 +352,9 @@ def assert_resumed(backend, name, drive, runs, epochs, tmp_path, monkeypatch, wh
     shutil.rmtree(tmp_path)
 
 
-def test_a_step_and_a_validation(backend, name, drive, tmp_path):
+def test_a_step_and_a_validation(backend, ran):
     """Finite numbers by which one checkpoint is better than another; the tensors and random numbers are left alone."""
-    trainer = make_trainer(backend, name, drive, tmp_path, 1)
+    trainer = ran.trainer
     assert all(np.isfinite(list(trainer.dry_run().values())))
     before = states(backend, trainer.method)
     backend.module("tensors").seed_everything(1)
@@ -370,6 +375,29 @@ def weights(runs, epochs):
 
 
 @pytest.fixture(scope="module")
+def loaded(backend, options, weights):
+    """The networks of that folder, without the predictor."""
+    method = backend.module("methods").make_method(options)
+    backend.module("checkpoint").load_networks(method.networks(), weights, method.networks())
+    extension = backend.module("checkpoint").EXTENSION
+    numbers = {file: numbers_in(Folder(weights, extension)[file]) for file in method.depth_networks}
+    method.complete(numbers)
+    method.eval()
+    return method
+
+
+def test_saved_and_loaded_to_the_bit(backend, ran, weights, loaded):
+    checkpoint, method = backend.module("checkpoint"), ran.trainer.method
+    assert {path.name for path in weights.glob(f"*{checkpoint.EXTENSION}")} == {
+        f"{file}{checkpoint.EXTENSION}" for file in method.networks()
+    }
+    for file, numbers in method.scalars().items():
+        read = checkpoint.read_weights(weights / f"{file}{checkpoint.EXTENSION}")
+        assert {name: read[name].item() for name in numbers} == numbers
+    assert_same(ran.end, states(backend, loaded))
+
+
+@pytest.fixture(scope="module")
 def predictor(backend, weights):
     return backend.module("predictor").Predictor(weights, "cpu")
 
@@ -385,26 +413,20 @@ def photographs(options):
     return np.random.default_rng(0).integers(0, 256, (2, options.height, options.width, 3), np.uint8)
 
 
-def expected_disparity(backend, options, weights):
-    """What the networks in a folder of weights give for the photographs, without the predictor."""
-    method = backend.module("methods").make_method(options)
-    backend.module("checkpoint").load_networks(method.networks(), weights, method.networks())
-    extension = backend.module("checkpoint").EXTENSION
-    states = {file: Folder(weights, extension)[file] for file in method.depth_networks}
-    method.complete({file: numbers_in(state) for file, state in states.items()})
-    method.eval()
-    image = backend.tensors.to_image(photographs(options))
+def expected_disparity(backend, method, images):
+    """What the networks give for photographs, without the predictor."""
     with backend.no_gradients():
-        found = {name: backend.array(tensor) for name, tensor in method.predict({"image": image}).items()}
+        found = method.predict({"image": backend.tensors.to_image(images)})
+    found = {name: backend.array(tensor) for name, tensor in found.items()}
     disparity = found["disparity"]
     return (z_disparity(disparity, found["rays"]) if "rays" in found else disparity)[:, 0]
 
 
-def test_the_predictor_gives_the_same(backend, options, weights, predictor, predicted):
+def test_the_predictor_gives_the_same(backend, options, loaded, predictor, predicted):
     """From the folder that training wrote."""
     assert (predictor.height, predictor.width) == (options.height, options.width)
     assert type(predictor.options) is type(options)
-    assert_close(predicted, expected_disparity(backend, options, weights), "operator")
+    assert_close(predicted, expected_disparity(backend, loaded, photographs(options)), "operator")
     blended = predictor.disparity(photographs(options), post_process=True)
     assert blended.shape == predicted.shape and np.isfinite(blended).all()
 

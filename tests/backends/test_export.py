@@ -67,12 +67,18 @@ def exported(backend, trained, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "to_onnx", lambda *call: made.append(to_onnx(*call)) or made[-1])
         words = arguments(backend, trained, path)
-        done = run_here("export_onnx.py", *words, "--batch_size", BATCH)
+        said = exports(*words, "--batch_size", BATCH)
+    yield path, said, made[0]
+    path.unlink()
+
+
+def exports(*words):
+    """What the script printed, which must succeed without a word on stderr."""
+    done = run_here("export_onnx.py", *words)
     assert done.returncode == 0, done.stderr
     # PaddlePaddle's own log has a word for a process that has done other things before.
     assert [line for line in done.stderr.splitlines() if "eager_utils.cc" not in line] == []
-    yield path, done.stdout, made[0]
-    path.unlink()
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +143,7 @@ def test_another_size_and_weights_of_another_format(backend, tiny_trained, tmp_p
     to = {"torch": "paddle", "paddle": "safetensors"}[backend.name]
     succeeds("convert_weights.py", tiny_trained, "--to", to, "--output", weights, here=True)
     size = ["--height", 64, "--width", 96]
-    # PaddlePaddle in a process of its own, which says nothing; see `exported`.
-    said = succeeds("export_onnx.py", *arguments(backend, weights, path), *size, here=backend.name == "torch")
+    said = exports(*arguments(backend, weights, path), *size)
     assert_says(said, "image (1, 3, 64, 96) → disparity (1, 1, 32, 48)")
     graph = onnx.load(path).graph
     assert shape(graph.input[0]) == [1, 3, 64, 96] and shape(graph.output[0]) == [1, 1, 32, 48]

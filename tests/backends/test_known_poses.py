@@ -22,6 +22,8 @@ from tests.core.samples import open_lines
 from tests.scripts import assert_says, succeeds
 from tests.tolerances import assert_close
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 # ---- the method ----------------------------------------------------------------------------------------------
 
 

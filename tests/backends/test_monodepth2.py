@@ -7,6 +7,8 @@ from core.geometry import invert_rigid, nominal_intrinsics, rigid, stereo_transf
 from core.options.methods.monodepth2 import Monodepth2Options
 from tests.tolerances import assert_close
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 HEIGHT, WIDTH = 64, 96
 VARIANTS = {
     "pairs": {},

@@ -14,6 +14,8 @@ from core.options.parsing import load_options
 from tests.backends.drive import HEIGHT, WIDTH, training, weights_of
 from tests.scripts import assert_says, listing, refused, succeeds
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 BASELINE = 0.54
 
 

@@ -14,6 +14,7 @@ from core.odometry.trajectories import chain, read_trajectory
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import load_options, save_options
 from tests.backends.drive import HEIGHT, WIDTH, link_weights
+from tests.backends.narrow import make_narrow
 from tests.core.kitti_folder import noise
 from tests.scripts import assert_says, succeeds
 from tests.tolerances import assert_close
@@ -40,8 +41,9 @@ def pose_networks(method) -> list[str]:
 
 
 @pytest.fixture
-def make_folder(backend, tmp_path):
-    """`make_folder("posecnn, all")`: a weights folder of fresh networks, and the method that holds them."""
+def make_folder(backend, tmp_path, monkeypatch):
+    """`make_folder("posecnn, all")`: a weights folder of fresh, narrow networks, and the method that holds them."""
+    make_narrow(backend, monkeypatch)
 
     def write(kind, name="weights"):
         options = options_of(kind)
@@ -129,7 +131,7 @@ def test_images_of_any_size_and_too_few(backend, make_folder, video):
         predictor.poses(video[:1])
 
 
-def test_folders_without_pose_networks(backend, trained, make_folder, tmp_path, video):
+def test_folders_without_pose_networks(backend, trained, tmp_path, video):
     """They predict depth; asked for poses they say what is missing."""
     extension = backend.module("checkpoint").EXTENSION
     missing = (f"pose{extension}", f"pose_encoder{extension}")

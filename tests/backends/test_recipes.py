@@ -16,6 +16,8 @@ from core.datasets.loader import batches
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 FOLDER = Path(__file__).resolve().parent.parent.parent / "configs" / "monodepthv2" / "recipes"
 HEIGHT, WIDTH = 64, 64
 # What the tests replace; the reader of the data set is a real one's own.
@@ -64,14 +66,23 @@ def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def weights(narrow, backend, tmp_path_factory) -> Path:
+    """Of networks that no recipe begins with."""
+    folder = tmp_path_factory.mktemp("weights")
+    method = backend.module("methods").make_method(recipe(GROUPS[0][0]))
+    backend.module("checkpoint").save_networks(method.networks(), folder, {})
+    return folder
+
+
 @pytest.fixture(scope="module", params=[names[0] for names in GROUPS])
-def model(backend, request, trained) -> tuple[str, Any, Any]:
+def model(narrow, backend, request, weights) -> tuple[str, Any, Any]:
     """The name of a recipe, its method and optimiser: small, from scratch, or from weights where it says so."""
     options = recipe(request.param)
     method = backend.module("methods").make_method(options)
     if options.load_weights_folder is not None:
         names = [network for network in options.models_to_load if network in method.networks()]
-        backend.module("checkpoint").load_networks(method.networks(), trained, names)
+        backend.module("checkpoint").load_networks(method.networks(), weights, names)
     return request.param, method, backend.adam(method.parameter_groups(), options.learning_rate)
 
 

@@ -196,7 +196,7 @@ def test_conversion_there_and_back(backend, weights, tmp_path):
 
 @pytest.fixture
 def check(backend, monkeypatch):
-    """`check(*words)` runs check_parity.py with PyTorch's part in this process; tests/core/parity runs both outside."""
+    """`check(*words)` runs check_parity.py: `outside` both parts as a user does, else PyTorch's in this process."""
     if backend.name != "torch":
         pytest.skip("the two are compared when PyTorch is under test")
     if "paddle" not in installed_backends():
@@ -207,15 +207,19 @@ def check(backend, monkeypatch):
         command = [sys.executable, "-m", "backends.paddle.parity", str(request), str(results["paddle"])]
         processes.run_all({"paddle": command}, request.parent, dict(os.environ), timeout)
 
-    monkeypatch.setattr(processes, "ask", ask)
-    size = ["--method", "tiny", "--height", 48, "--width", 32]
-    return lambda *words: run_here("check_parity.py", *size, *words)
+    def run(*words, outside=False):
+        with monkeypatch.context() as patch:
+            if not outside:
+                patch.setattr(processes, "ask", ask)
+            return run_here("check_parity.py", "--method", "tiny", "--height", 48, "--width", 32, *words)
+
+    return run
 
 
 def test_both_backends_compute_the_same(check, weights, tmp_path):
-    """From the weights that were trained."""
+    """From the weights that were trained, each in a process of its own."""
     output = tmp_path / "parity.json"
-    done = check("--load_weights_folder", weights, "--steps", 2, "--output", output)
+    done = check("--load_weights_folder", weights, "--steps", 2, "--output", output, outside=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert_says(done.stdout, "tiny, 32x48", "checks passed")
     certificate = json.loads(output.read_text())

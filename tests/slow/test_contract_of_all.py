@@ -26,12 +26,13 @@ from tests.backends.test_contract import (
     name,
     options,
     question,
+    ran,
     runs,
 )
 from tests.scripts import ENVIRONMENT, ROOT
 from tests.tolerances import assert_close
 
-__all__ = ["batch", "method", "name", "options", "question", "runs"]  # fixtures
+__all__ = ["batch", "method", "name", "options", "question", "ran", "runs"]  # fixtures
 pytestmark = pytest.mark.usefixtures("tiny")
 
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from backends.torch.networks.initialization import initialize_encoder
 from backends.torch.networks.layers import BatchNorm2D
 
+CHANNELS = 64  # of the first two features; each further one has twice as many
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
@@ -75,11 +76,11 @@ class ResNet(nn.Module):
     def __init__(self, num_layers: int, images: int) -> None:
         super().__init__()
         block = BasicBlock if num_layers < 50 else Bottleneck
-        self.conv1 = nn.Conv2d(3 * images, 64, kernel_size=7, stride=2, padding=3, bias=False)
-        self.bn1 = batch_norm(64)
-        in_channels = 64
+        self.conv1 = nn.Conv2d(3 * images, CHANNELS, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = batch_norm(CHANNELS)
+        in_channels = CHANNELS
         for level, count in enumerate(BLOCKS[num_layers], start=1):
-            channels, stride = 64 * 2 ** (level - 1), 1 if level == 1 else 2
+            channels, stride = CHANNELS * 2 ** (level - 1), 1 if level == 1 else 2
             blocks = [block(in_channels, channels, stride)]
             in_channels = channels * block.expansion
             blocks += [block(in_channels, channels, 1) for _ in range(count - 1)]
@@ -107,7 +108,7 @@ class ResNetEncoder(nn.Module):
         super().__init__()
         self.images = images
         expansion = 1 if num_layers < 50 else 4
-        self.channels = [64] + [64 * 2**level * expansion for level in range(4)]
+        self.channels = [CHANNELS] + [CHANNELS * 2**level * expansion for level in range(4)]
         self.encoder = ResNet(num_layers, images)
         initialize_encoder(self)
 

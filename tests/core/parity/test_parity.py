@@ -16,13 +16,13 @@ from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.needs import Listing, Needs, Preparation
 from core.options.parsing import parse_method
 from core.options.tools import parity_options
-from core.parity.bounds import PRECISIONS, SECTIONS, Section
+from core.parity.bounds import SECTIONS, Section
 from core.parity.certificate import certificate, table
 from core.parity.comparison import Check, compare
 from core.parity.processes import BackendError, run_all
 from core.parity.request import Request, requested_options
 from core.parity.results import LIMIT, Result, digest, leaves, load_result, sampled, save_result, unused
-from tests.scripts import assert_says, refused, succeeds
+from tests.scripts import assert_says, refused
 from tests.tolerances import assert_close
 
 NAMES = ("torch", "paddle")
@@ -343,41 +343,6 @@ def test_the_certificate_is_plain_json_with_the_failures(request_of: Request) ->
     assert digests["torch"]["encoder"] != digests["paddle"]["encoder"]
     assert len(digests["torch"]["encoder"]) == len(read["sha256_of_inputs"]["K"]) == 64
     assert read["options"]["num_layers"] == 18 and read["threads"] == 1
-
-
-# ---- both backends, as a user runs them ----------------------------------------------------------------------
-
-
-@needs_both
-def test_both_backends_agree(tmp_path: Path) -> None:
-    """With the smallest of the pose networks; tests/slow takes the default one, and a step of every method."""
-    # An encoder, the depth decoder, eight convolutions.
-    check_agreement(tmp_path, "posecnn", gradients=60 + 28 + 16)
-
-
-def check_agreement(tmp_path: Path, pose: str, gradients: int) -> None:
-    """The certificate of a small run with this pose network, and that so many gradients were compared."""
-    size = ["--width", 64, "--batch_size", 1, "--frame_ids", 0, 1, "--pose_model_type", pose]
-    printed = succeeds("check_parity.py", *size, "--steps", 2, "--output", tmp_path)
-    assert_says(printed, "monodepth2, ResNet-18, 64x64", "checks passed", tmp_path / "parity.json")
-    assert max(map(len, printed.splitlines())) < 120
-    written = json.loads((tmp_path / "parity.json").read_text())
-    assert written["passed"] and set(written["backends"]) == set(BACKENDS)
-    assert written["sha256_of_weights"]["torch"] == written["sha256_of_weights"]["paddle"]
-    by_title = {(check["title"], check["precision"]): check for check in written["checks"]}
-    for network, first in (("encoder", "encoder.conv1"), ("depth", "decoder.0.conv.conv"), ("pose", "net.0")):
-        for precision in PRECISIONS:
-            layers = by_title[f"{network} layers", precision]
-            assert layers["items"][0]["name"] == first and layers["items"][-1]["name"].startswith("output")
-            assert all(item["largest_value"] > 0 for item in layers["items"])
-    terms = by_title["loss terms", "float64"]
-    assert {item["name"] for item in terms["items"]} == {
-        f"{kind}/{scale}" for kind in ("photometric", "smoothness") for scale in range(4)
-    }
-    compared = by_title["gradients, loss", "float64"]["items"]
-    assert len(compared) == gradients
-    assert all(item["largest_value"] > 0 for item in compared)  # every parameter learns
-    assert len(by_title["loss of each step", "float32"]["items"]) == 2
 
 
 def test_a_batch_has_what_the_method_needs(monkeypatch: pytest.MonkeyPatch) -> None:
