@@ -82,9 +82,7 @@ def to_image(
     return image.divide_(paddle.full([], 255, dtype)) if array.dtype == np.uint8 else image
 
 
-def _fast(
-    array: np.ndarray, device: paddle.CPUPlace | paddle.CUDAPlace | None, dtype: paddle.dtype
-) -> bool:
+def _fast(array: np.ndarray, device: paddle.CPUPlace | paddle.CUDAPlace | None, dtype: paddle.dtype) -> bool:
     """Whether `core.datasets.floats` makes these floats: of bytes, in single precision, on the CPU."""
     on_cpu = device is None or isinstance(device, paddle.CPUPlace)
     return on_cpu and array.dtype == np.uint8 and dtype == paddle.float32
