@@ -7,6 +7,7 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
+from core.datasets.floats import unit_planes
 from core.datasets.sample import is_image
 from core.errors import UserError
 
@@ -75,8 +76,16 @@ def to_image(
     dtype: paddle.dtype = paddle.float32,
 ) -> Tensor:
     """uint8 (B, H, W, 3), or float32 in [0, 1] → (B, 3, H, W) in [0, 1]."""
+    if _fast(array, device, dtype):
+        return paddle.utils.dlpack.from_dlpack(unit_planes(array))  # `to_tensor` would copy them
     image = to_tensor(array, device).transpose([0, 3, 1, 2]).astype(dtype)
     return image.divide_(paddle.full([], 255, dtype)) if array.dtype == np.uint8 else image
+
+
+def _fast(array: np.ndarray, device: paddle.CPUPlace | paddle.CUDAPlace | None, dtype: paddle.dtype) -> bool:
+    """Whether `core.datasets.floats` makes these floats: of bytes, in single precision, on the CPU."""
+    on_cpu = device is None or isinstance(device, paddle.CPUPlace)
+    return on_cpu and array.dtype == np.uint8 and dtype == paddle.float32
 
 
 def to_batch(

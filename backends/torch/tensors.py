@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.datasets.floats import unit_images, unit_planes
 from core.datasets.sample import augmented_key, is_image
 from core.errors import UserError
 
@@ -69,15 +70,29 @@ def to_image(
     array: np.ndarray, device: torch.device | None = None, dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """uint8 (B, H, W, 3), or float32 in [0, 1] → (B, 3, H, W) in [0, 1]."""
+    if _fast(array, device, dtype):
+        return torch.from_numpy(unit_planes(array))
     # Bytes are moved before they are four times as many.
-    planes = to_tensor(array, device).permute(0, 3, 1, 2).contiguous()
-    return _unit(planes, dtype)
+    return _unit(to_tensor(array, device).permute(0, 3, 1, 2).contiguous(), dtype)
+
+
+def _fast(array: np.ndarray, device: torch.device | None, dtype: torch.dtype) -> bool:
+    """Whether `core.datasets.floats` makes these floats: of bytes, in single precision, on the CPU."""
+    on_cpu = device is None or device.type == "cpu"
+    return on_cpu and array.dtype == np.uint8 and dtype == torch.float32
 
 
 def _unit(values: Tensor, dtype: torch.dtype) -> Tensor:
     """A copy as floats; bytes in units of 255."""
     greatest = 255 if values.dtype == torch.uint8 else 1
     return values.to(dtype, copy=True).div_(greatest)
+
+
+def _last(array: np.ndarray, device: torch.device | None, dtype: torch.dtype) -> Tensor:
+    """As `to_image`, in the memory with its channels last: the layout of the networks' kernels."""
+    fast = _fast(array, device, dtype)
+    floats = torch.from_numpy(unit_images(array)) if fast else _unit(to_tensor(array, device), dtype)
+    return floats.permute(0, 3, 1, 2)
 
 
 def to_batch(
@@ -87,12 +102,8 @@ def to_batch(
     tensors = {}
     for name, array in batch.items():
         if is_image(name):
-            last = name.startswith(augmented_key(""))  # what networks see has the layout of their kernels
-            tensors[name] = (
-                _unit(to_tensor(array, device), dtype).permute(0, 3, 1, 2)
-                if last
-                else to_image(array, device, dtype)
-            )
+            seen = name.startswith(augmented_key(""))  # by networks
+            tensors[name] = (_last if seen else to_image)(array, device, dtype)
         elif np.issubdtype(array.dtype, np.floating):
             tensors[name] = to_tensor(array, device).to(dtype)
         else:

@@ -31,6 +31,7 @@ JOBS: dict[str, Job] = {
     "evaluation": Job(30, "depth metrics of an image"),
     "prediction": Job(180, "predict.py on one image and on more, and the network alone", "torch"),
     "warp_and_loss": Job(120, "warp and loss of a training step, and bytes to floats", "torch"),
+    "step": Job(240, "a whole training step, and its memory", "torch"),
 }
 
 # How cost grows with size: rows without a plain version, and without a limit of time for all of them.

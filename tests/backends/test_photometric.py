@@ -10,18 +10,18 @@ DIFFERENCES = (1e-6, 1e-8)  # of central differences of step 1e-6
 STEP = 1e-6
 
 
-def window_mean(image):
-    """3×3 means of a reflect-padded image, straight from the definition."""
-    padded = np.pad(image, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+def window_mean(image, side):
+    """Means over windows of a reflect-padded image, straight from the definition."""
+    padded = np.pad(image, ((0, 0), (0, 0), *[(side // 2, side // 2)] * 2), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(2, 3))
     return windows.mean(axis=(4, 5))
 
 
-def plain_error(x, y, ssim_weight, difference_weight):
+def plain_error(x, y, ssim_weight, difference_weight, side=3):
     """The formula to the letter (Wang et al. 2004, eq. 13)."""
-    mean_x, mean_y = window_mean(x), window_mean(y)
-    variance_x, variance_y = window_mean(x**2) - mean_x**2, window_mean(y**2) - mean_y**2
-    covariance = window_mean(x * y) - mean_x * mean_y
+    mean_x, mean_y = window_mean(x, side), window_mean(y, side)
+    variance_x, variance_y = (window_mean(one**2, side) - window_mean(one, side) ** 2 for one in (x, y))
+    covariance = window_mean(x * y, side) - mean_x * mean_y
     numerator = (2 * mean_x * mean_y + 1e-4) * (2 * covariance + 9e-4)
     ssim = numerator / ((mean_x**2 + mean_y**2 + 1e-4) * (variance_x + variance_y + 9e-4))
     structure = np.clip((1 - ssim) / 2, 0, 1).mean(axis=1, keepdims=True)
@@ -37,21 +37,21 @@ def images(height, width):
 
 
 @pytest.mark.parametrize("weights", [(0.85, 0.15), (0.85, 0), (0.6, 0.4)])
-@pytest.mark.parametrize("size", [(2, 2), (2, 5), (3, 4), (6, 5)])
-def test_error_and_gradient(backend, size, weights):
+@pytest.mark.parametrize(("size", "side"), [((2, 2), 3), ((2, 5), 3), ((3, 4), 3), ((6, 5), 3), ((4, 8), 7)])
+def test_error_and_gradient(backend, size, side, weights):
     """Of every pixel, also at the borders, where windows are reflected, and where they overlap with both."""
     x, y, cotangent = images(*size)
     module = backend.module("losses.photometric")
     leaf = backend.tensor(x, gradient=True)
-    error = module.weighted_error(leaf, module.window_statistics(backend.tensor(y)), *weights)
-    assert_close(backend.array(error), plain_error(x, y, *weights), EXACT)
+    error = module.weighted_error(leaf, module.window_statistics(backend.tensor(y), side), *weights)
+    assert_close(backend.array(error), plain_error(x, y, *weights, side), EXACT)
     (gradient,) = backend.gradients((error * backend.tensor(cotangent)).sum(), [leaf])
     wanted = np.zeros_like(x)
     for place in np.ndindex(x.shape):
         moved = [x.copy(), x.copy()]
         for sign, image in zip((1, -1), moved, strict=True):
             image[place] += sign * STEP
-        high, low = ((plain_error(image, y, *weights) * cotangent).sum() for image in moved)
+        high, low = ((plain_error(image, y, *weights, side) * cotangent).sum() for image in moved)
         wanted[place] = (high - low) / (2 * STEP)
     assert_close(gradient, wanted, DIFFERENCES)
 

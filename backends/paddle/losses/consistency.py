@@ -10,9 +10,10 @@ import paddle
 from paddle import Tensor
 
 from backends.paddle import geometry
-from backends.paddle.losses.structure import BoxStatistics, box_statistics, structure_error
+from backends.paddle.losses.photometric import WindowStatistics, weighted_error, window_statistics
 
 SSIM_WEIGHT = 0.85
+WINDOW = 7  # of SSIM, pixels
 LEAST_LIGHT = 1e-3  # mean |value| of a pixel that is there: outside the view samples are exactly 0
 LEAST_PIXELS = 100  # a term of no more is 0
 LEAST_DEPTH, LARGEST_DEPTH = 0.01, 100.0  # of `depth_range_mask`
@@ -50,12 +51,12 @@ class View:
 
     image: Tensor
     depth: Tensor
-    statistics: BoxStatistics | None = None
+    statistics: WindowStatistics | None = None
 
     @classmethod
     def of(cls, image: Tensor, depth: Tensor, ssim: bool) -> "View":
         """With the statistics computed, once for all pairs."""
-        return cls(image, depth, box_statistics(image) if ssim else None)
+        return cls(image, depth, window_statistics(image, WINDOW) if ssim else None)
 
 
 @dataclass
@@ -160,11 +161,10 @@ def pair_maps(A: View, B: View, T_B_A: Tensor, K: Tensor, switches: Switches) ->
     if switches.depth_range_mask:
         for depth in (warped.computed_depth, warped.projected_depth):
             valid = valid & (depth > LEAST_DEPTH) & (depth < LARGEST_DEPTH)
-    error = paddle.clip(channels, 0, 1)
+    error = paddle.clip(channels, 0, 1).mean(axis=1, keepdim=True)
     if A.statistics is not None:
-        structure = structure_error(A.statistics, box_statistics(warped.image))
-        error = (1 - SSIM_WEIGHT) * error + SSIM_WEIGHT * structure
-    error = error.mean(axis=1, keepdim=True)
+        structure = weighted_error(warped.image, A.statistics, SSIM_WEIGHT, 0)
+        error = (1 - SSIM_WEIGHT) * error + structure
     if switches.self_discovered_mask:
         error = error * (1 - (difference.detach() if switches.detach_mask else difference))
     return Maps(warped, difference, color_error, error, valid)

@@ -1,7 +1,7 @@
 """Views rebuilt through a surface of viewing rays: lift, move, project, sample (Vasiljevic et al. 2020, section 3).
 
-Depth here is range, along the ray. Maps have their corner pixels at −1 and 1. Geometry, of O(H · W) numbers, is in
-double precision; the searching is in that of the disparities.
+Depth here is range, along the ray. Maps have their corner pixels at −1 and 1. Everything is in the precision of the
+disparities: in single precision coordinates are right to 2e-5, on average to 1e-6.
 """
 
 from dataclasses import dataclass
@@ -83,10 +83,10 @@ def project_rays(
         point has left the image; and whether any ray points there, (B, 1, H, W).
     """
     precision = disparities[0].dtype
-    rays = rays.astype("float64")
-    points = [rays * inverse(disparity.astype("float64")) for disparity in disparities]
-    transforms = [T.astype("float64") for T in motions]
-    valid = None if valid is None else valid.astype("float64")
+    rays = rays.astype(precision)
+    points = [rays * inverse(disparity) for disparity in disparities]
+    transforms = [T.astype(precision) for T in motions]
+    valid = None if valid is None else valid.astype(precision)
     height, width = rays.shape[2:]
     if settings.kind == "refined":
         directions = _directions(points, transforms)
@@ -97,10 +97,10 @@ def project_rays(
             rays = resize_corners(rays, *size)
             rays = unit(rays) if settings.renormalise else rays
             points = [resize_corners(one, *size) for one in points]
-            valid = None if valid is None else (resize_corners(valid, *size) > 1 - ROUNDING).astype("float64")
+            valid = None if valid is None else (resize_corners(valid, *size) > 1 - ROUNDING).astype(precision)
         directions = _directions(points, transforms)
         grids, seen = _soft(directions, rays, settings, valid, precision)
-        grids, seen = _enlarged(grids, height, width), _enlarged(seen.astype("float64"), height, width) > 0.5
+        grids, seen = _enlarged(grids, height, width), _enlarged(seen.astype(precision), height, width) > 0.5
     of_scales = range(0, grids.shape[1], len(motions))
     grids, seen = grids.astype(precision).transpose([0, 1, 3, 4, 2]), seen
     return (
@@ -130,7 +130,7 @@ def _soft(
     # The nearest of rays further apart than the softmax is wide may be far in its terms.
     apart = paddle.square(rays[..., 1:] - rays[..., :-1]).sum(axis=1).mean()
     least = paddle.clip(apart / (2 * settings.temperature), min=STANDARD_DEVIATIONS**2 / 2)
-    return _corners(column, row, height, width), (best.astype("float64") >= -least)[:, :, None]
+    return _corners(column, row, height, width), (best >= -least)[:, :, None]
 
 
 def _refined(
