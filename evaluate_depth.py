@@ -370,8 +370,8 @@ def predict(options: EvaluationOptions, images: "EvaluatedImages") -> "tuple[dic
         )
     if options.eval_stereo and not trained.is_metric:  # no error: the weights may come from elsewhere
         say(
-            f"{options.load_weights_folder}: trained without stereo or known poses, so its depth has no unit; "
-            "--eval_mono scales it by medians"
+            f"{options.load_weights_folder}: as far as its files say, trained without stereo or known poses, so its "
+            "depth has no unit; --eval_mono scales it by medians"
         )
     preparation, blend = trained.preparation("val"), options.post_process
     if options.input_depth is not None:
