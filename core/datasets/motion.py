@@ -17,8 +17,8 @@ DISPARITIES = 64  # at that width: as near as a fifth of the width
 BLOCK = 5
 LEAST_MATCHED = 0.05  # share of the pixels; fewer may be chance
 OFF_ROW = 1.0  # pixels of 320; in rectified pairs of one moment nearly all flow runs along the rows
-# Where flow makes one image no more like the other than this, or runs anywhere, the two have nothing in common.
-LEAST_ALIKE, MOST_OFF = 0.9, 0.8
+RETURNS = 1.0  # pixels of 320: flow there and back ends so near its start, or it is not believed
+LEAST_RETURNING = 0.25  # share of the pixels; fewer have nothing in common
 
 Value = TypeVar("Value")
 
@@ -31,7 +31,7 @@ class StereoCheck:
         right_way: share of the pixels that are matched with the left camera on the left.
         wrong_way: the same with the two exchanged.
         disparity: median over the matched pixels of the better way, as a share of the image width.
-        off_rows: share of the pixels that optical flow finds in another row; None where it explains nothing.
+        off_rows: of the pixels whose flow returns, the share in another row; None where hardly any does.
     """
 
     right_way: float
@@ -110,12 +110,13 @@ def _off_rows(one: np.ndarray, other: np.ndarray) -> float | None:
     """`StereoCheck.off_rows` of grey images (h, 320)."""
     import cv2
 
-    flow = _flow(one, other)
+    there, back = _flow(one, other), _flow(other, one)
     v, u = np.mgrid[: one.shape[0], : one.shape[1]].astype(np.float32)
-    seen = cv2.remap(other, u + flow[..., 0], v + flow[..., 1], cv2.INTER_LINEAR)
-    before, after = (float(np.abs(one.astype(np.float32) - image).mean()) for image in (other, seen))
-    share = float((np.abs(flow[..., 1]) > OFF_ROW).mean())
-    return share if after < LEAST_ALIKE * before and share < MOST_OFF else None
+    back = cv2.remap(back, u + there[..., 0], v + there[..., 1], cv2.INTER_LINEAR)
+    returns = np.linalg.norm(there + back, axis=-1) < RETURNS
+    if returns.mean() < LEAST_RETURNING:
+        return None
+    return float((np.abs(there[..., 1]) > OFF_ROW)[returns].mean())
 
 
 def _disparities(left: np.ndarray, right: np.ndarray) -> np.ndarray:

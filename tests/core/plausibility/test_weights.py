@@ -75,7 +75,7 @@ WRONG = {
         r"encoder\.\S+ and 2 more tensors hold whole numbers \(uint8\): quantised weights\?.*dequantise",
     ),
     "int64": (STATE | {"encoder.conv1.weight": np.ones((4, 3), np.int64)}, r"whole numbers \(int64\)"),
-    "bool": (STATE | {"encoder.conv1.weight": np.ones((4, 3), bool)}, r"whole numbers \(bool\)"),
+    "bool": (STATE | {"encoder.conv1.weight": np.ones((4, 3), bool)}, r"other numbers \(bool\)"),
     "nan": (with_value("encoder.conv1.weight", np.nan), r"conv1\.weight holds .* not finite \(1 of 12"),
     "infinite": (
         with_value("encoder.bn1.running_mean", -np.inf),

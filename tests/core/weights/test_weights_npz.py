@@ -1,7 +1,6 @@
 """`.npz`: plain arrays, arrays of maps, and files that hide or claim something."""
 
 import io
-import os
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -85,14 +84,14 @@ def test_array_of_maps_by_older_pickles(tmp_path: Path, protocol: int) -> None:
 def test_objects_that_would_run_something(tmp_path: Path) -> None:
     """The message is of maps, and so is the cure."""
 
-    class Touch:
+    class Makes:
         def __reduce__(self) -> Any:
-            return os.system, (f"touch {tmp_path / 'touched'}",)
+            return os.mkdir, (str(tmp_path / "made"),)
 
-    np.savez(tmp_path / "a.npz", data=objects([Touch()]))
+    np.savez(tmp_path / "a.npz", data=objects([Makes()]))
     with pytest.raises(UserError, match=r"which maps do not need\); export them anew$"):
         read_object_maps(tmp_path / "a.npz", "data", "export them anew")
-    assert not (tmp_path / "touched").exists()
+    assert not (tmp_path / "made").exists()
 
 
 def test_plain_array_of_maps(tmp_path: Path) -> None:
