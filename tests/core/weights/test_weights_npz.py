@@ -1,6 +1,7 @@
 """`.npz`: plain arrays, arrays of maps, and files that hide or claim something."""
 
 import io
+import os
 import tracemalloc
 import zipfile
 from collections.abc import Callable
