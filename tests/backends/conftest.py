@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from backends import installed_backends
+from backends import BACKENDS, installed_backends
 from tests.backends.adapter import Adapter
 from tests.backends.drive import make_drive, tiny_training, training, weights_of
 from tests.backends.initial_values import draw_less
 from tests.backends.narrow import make_narrow
+from tests.backends.starts import Starter
 from tests.scripts import ENVIRONMENT, succeeds
 from tests.tiny.register import SITE, registered
 
@@ -50,6 +51,26 @@ def few_random_numbers(request: pytest.FixtureRequest) -> Iterator[None]:
         if name in installed_backends():
             draw_less(Adapter(name), patch)
         yield
+
+
+@pytest.fixture(scope="session")
+def starter(backend: Adapter) -> Iterator[Starter]:
+    """Starts scripts in processes of their own that have imported the framework of the backend under test."""
+    adam = {"torch": ["torch._dynamo"], "paddle": []}  # what it imports when one is made
+    starter = Starter(f"backends.{backend.name}.trainer", *adam[backend.name])
+    yield starter
+    starter.close()
+
+
+@pytest.fixture(scope="session")
+def other_starter(backend: Adapter) -> Iterator[Starter]:
+    """The same of the other backend; skipped where its framework is not installed."""
+    (other,) = set(BACKENDS) - {backend.name}
+    if other not in installed_backends():
+        pytest.skip(f"{other} is not installed")
+    starter = Starter(f"backends.{other}.outputs")
+    yield starter
+    starter.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,14 @@
-"""Two processes that share every step, started by the framework's own launcher, on the CPU.
+"""Two processes that share every step, on the CPU, with the variables by which the framework's launcher tells them.
 
-How they end together, by an error or a signal: tests/slow/test_distributed_ends.py.
+Started by that launcher, and how they end together, by an error or a signal: tests/slow/test_distributed_ends.py.
 """
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from core.datasets.loader import batches
 from core.errors import UserError
 from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import parse
+from core.training.processes import LAUNCHERS
 from tests.backends.drive import tiny_trainer, tiny_training, training, weights_of
 from tests.scripts import ENVIRONMENT, ROOT
 from tests.tiny.options import STEPS
@@ -25,10 +28,6 @@ from tests.tiny.register import SITE
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
-LAUNCHERS = {
-    "torch": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
-    "paddle": ["paddle.distributed.launch", "--nproc_per_node", "2"],
-}
 # train.py, as a user starts it; and before the processes part, the gradient of this one's half of a batch, averaged: in
 # double precision, batch norms in evaluation mode.
 WORKER = """
@@ -69,25 +68,6 @@ runpy.run_path("train.py", run_name="__main__")
 """
 
 
-def launch(backend, folder, *arguments, timeout=300):
-    """Runs a script in two processes; returns the exit code and all they said."""
-    command = [sys.executable, "-m", *LAUNCHERS[backend.name]]
-    if backend.name == "paddle":
-        command += ["--log_dir", folder / "log"]
-    done = subprocess.run(
-        [str(word) for word in (*command, *arguments)],
-        cwd=ROOT,
-        env=os.environ
-        | ENVIRONMENT
-        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(SITE), str(ROOT)])},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    logs = [path.read_text() for path in (folder / "log").glob("workerlog.*")]
-    return done.returncode, "\n".join([done.stdout, done.stderr, *logs])
-
-
 def build(backend):
     """A small method, the same in every process, in double precision and evaluation mode."""
     size = {"height": 64, "width": 64, "weights_init": "scratch"}
@@ -99,22 +79,40 @@ def build(backend):
     return method
 
 
+def variables(backend, rank, ports):
+    """What a launcher of two processes on this machine says to one of them."""
+    found = dict(zip(LAUNCHERS[backend.name][0], (rank, 2, rank, 2), strict=True))  # those that we read
+    if backend.name == "torch":
+        return found | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": ports[0]}
+    ends = [f"127.0.0.1:{port}" for port in ports]
+    return found | {
+        **{"PADDLE_MASTER": ends[2], "PADDLE_CURRENT_ENDPOINT": ends[rank]},
+        "PADDLE_TRAINER_ENDPOINTS": ",".join(ends[:2]),
+    }
+
+
 @pytest.fixture(scope="module")
-def launched(tiny, backend, drive, tmp_path_factory):
-    """One start of two processes: the folder with the run `two`, `batch.npz` and `gradients.npz`."""
+def launched(tiny, backend, starter, drive, tmp_path_factory):
+    """Two processes: the folder with the run `two`, `batch.npz` and `gradients.npz`."""
     folder = tmp_path_factory.mktemp("launched")
     words = training(backend.name, drive, folder, "run", "mono+stereo", "--width", 64, "--frame_ids", 0, 1)
     samples = open_dataset(parse(Monodepth2Options, words), "train")
     arrays = next(batches(samples, 0, 4, shuffle=False, seed=0, num_workers=0, drop_last=True))
     np.savez(folder / "batch.npz", **arrays)
     (folder / "worker.py").write_text(WORKER)
-    code, said = launch(
-        backend,
-        folder,
-        *(folder / "worker.py", backend.name, folder / "batch.npz", folder / "gradients.npz"),
-        *tiny_training(backend.name, drive, folder, "two", "--validation"),
-    )
-    assert code == 0, said
+    files = folder / "worker.py", backend.name, folder / "batch.npz", folder / "gradients.npz"
+    words = [*files, *tiny_training(backend.name, drive, folder, "two", "--validation")]
+    with ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        ports = [server.getsockname()[1] for server in servers]
+    path = os.pathsep.join([str(SITE), str(ROOT)])
+    started = [
+        starter.start(words, folder, f"rank{rank}", PYTHONPATH=path, **variables(backend, rank, ports))
+        for rank in range(2)
+    ]
+    for process in started:
+        done = process.wait()
+        assert done.returncode == 0, done.stdout + done.stderr
     yield folder
     shutil.rmtree(folder)
 

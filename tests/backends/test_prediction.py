@@ -5,8 +5,6 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +25,7 @@ from core.options.methods.monodepth2 import Monodepth2Options
 from core.options.parsing import load_options, save_options
 from tests.backends.drive import HEIGHT, WIDTH, link_weights
 from tests.core.prediction.test_point_cloud import read_ply
-from tests.scripts import ENVIRONMENT, ROOT
+from tests.scripts import ROOT
 
 KITTI = ["0.58", "1.92", "0.5", "0.5"]
 RATE = 12.5
@@ -183,29 +181,20 @@ def test_a_camera_until_it_is_stopped(
     assert len(list(VideoReader(tmp_path / "webcam_disp.mp4"))) == count
 
 
-def test_ctrl_c_leaves_whole_files(backend, trained, images, tmp_path) -> None:
+def test_ctrl_c_leaves_whole_files(backend, starter, trained, images, tmp_path) -> None:
     """A process that predicts a long video is interrupted: what is there by then can be played."""
     video, out = tmp_path / "long.mp4", tmp_path / "out"
     write_video(video, (images[number % len(images)] for number in range(LONG)), RATE)
     words = arguments(backend, video, trained, "--output", out, "--save", "colour", "disparity")
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "predict.py"), *words],
-        env=os.environ | ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        until = time.monotonic() + 200
-        while len(list(out.rglob("*.json"))) < 5 and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        printed, complaint = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert (process.returncode, complaint) == (130, "interrupted\n")
+    process = starter.start([ROOT / "predict.py", *words], tmp_path)
+    until = time.monotonic() + 200
+    while len(list(out.rglob("*.json"))) < 5 and process.err.stat().st_size == 0 and time.monotonic() < until:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    done = process.wait(60)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
     count = len(list(VideoReader(out / "long_disp.mp4")))
-    assert 4 <= count < LONG and printed.startswith(f"{count} frames of {LONG} announced: ")
+    assert 4 <= count < LONG and done.stdout.startswith(f"{count} frames of {LONG} announced: ")
     assert names(out) == ["long_disp.mp4", "long_predictions"]
     for path in (out / "long_predictions").iterdir():
         assert not path.name.startswith(".")

@@ -1,7 +1,6 @@
 """A method unlike Monodepth2 through the scripts, as a user would run them: nobody but the tests has heard of it."""
 
 import json
-import os
 import shutil
 import sys
 
@@ -20,6 +19,7 @@ from tests.core.weight_files import write_pth
 from tests.scripts import assert_says, refused, run_here, succeeds
 from tests.tiny.family import TinyPair
 from tests.tiny.options import STEPS, TinyOptions
+from tests.tiny.register import SITE
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -195,31 +195,36 @@ def test_conversion_there_and_back(backend, weights, tmp_path):
 
 
 @pytest.fixture
-def check(backend, monkeypatch):
-    """`check(*words)` runs check_parity.py: `outside` both parts as a user does, else PyTorch's in this process."""
+def check(backend, request, monkeypatch):
+    """`check(*words)` runs check_parity.py: PyTorch's part in this process, PaddlePaddle's in one that has begun.
+
+    Each in one that it starts itself: tests/slow/test_certificate.py.
+    """
     if backend.name != "torch":
         pytest.skip("the two are compared when PyTorch is under test")
-    if "paddle" not in installed_backends():
-        pytest.skip("paddle is not installed")
+    starter = request.getfixturevalue("other_starter")
 
-    def ask(backends, request, results, threads, timeout):
-        backend.module("parity").main([str(request), str(results["torch"])])
-        command = [sys.executable, "-m", "backends.paddle.parity", str(request), str(results["paddle"])]
-        processes.run_all({"paddle": command}, request.parent, dict(os.environ), timeout)
+    def run_all(commands, folder, environment, timeout):
+        assert {name: words[:3] for name, words in commands.items()} == {
+            name: [sys.executable, "-m", f"backends.{name}.parity"] for name in BACKENDS
+        }
+        started = starter.start(commands["paddle"][1:], folder, "paddle", PYTHONPATH=SITE)
+        backend.module("parity").main(commands["torch"][3:])
+        done = started.wait(timeout)
+        assert done.returncode == 0, done.stderr
 
-    def run(*words, outside=False):
+    def run(*words):
         with monkeypatch.context() as patch:
-            if not outside:
-                patch.setattr(processes, "ask", ask)
+            patch.setattr(processes, "run_all", run_all)
             return run_here("check_parity.py", "--method", "tiny", "--height", 48, "--width", 32, *words)
 
     return run
 
 
 def test_both_backends_compute_the_same(check, weights, tmp_path):
-    """From the weights that were trained, each in a process of its own."""
+    """From the weights that were trained."""
     output = tmp_path / "parity.json"
-    done = check("--load_weights_folder", weights, "--steps", 2, "--output", output, outside=True)
+    done = check("--load_weights_folder", weights, "--steps", 2, "--output", output)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert_says(done.stdout, "tiny, 32x48", "checks passed")
     certificate = json.loads(output.read_text())

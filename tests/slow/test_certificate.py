@@ -1,6 +1,7 @@
 """The parity certificate of Monodepth2, by the script: both backends in processes of their own.
 
-In every run `tests/backends/test_tiny.py` does so with `tiny`; each backend by itself meets recorded numbers.
+In every run `tests/backends/test_tiny.py` does so with `tiny`, in processes that began before.
+Each backend by itself meets recorded numbers.
 """
 
 import json

@@ -3,14 +3,22 @@
 .venv/bin/python -m pytest tests/slow --backend torch
 """
 
+import os
 import shutil
+import subprocess
+import sys
 
 from core.datasets.kitti import image_path
 from core.datasets.loader import shuffled
 from core.datasets.splits import load_split
 from tests.backends.drive import training
-from tests.backends.test_distributed import launch
+from tests.scripts import ENVIRONMENT, ROOT
+from tests.tiny.register import SITE
 
+LAUNCHERS = {
+    "torch": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+    "paddle": ["paddle.distributed.launch", "--nproc_per_node", "2"],
+}
 # A training in which one thing goes as the test wants it; arguments: the case, and those of train.py.
 CASES = """
 import signal, sys, time
@@ -35,6 +43,25 @@ if case == "saving":
     trainer.train_step, trainer.save = stopped, slow
 run(lambda argv: trainer.run())
 """
+
+
+def launch(backend, folder, *arguments, timeout=300):
+    """Runs a script in two processes; returns the exit code and all they said."""
+    command = [sys.executable, "-m", *LAUNCHERS[backend.name]]
+    if backend.name == "paddle":
+        command += ["--log_dir", folder / "log"]
+    done = subprocess.run(
+        [str(word) for word in (*command, *arguments)],
+        cwd=ROOT,
+        env=os.environ
+        | ENVIRONMENT
+        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(SITE), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    logs = [path.read_text() for path in (folder / "log").glob("workerlog.*")]
+    return done.returncode, "\n".join([done.stdout, done.stderr, *logs])
 
 
 def test_an_error_of_one_ends_all(backend, drive, runs, tmp_path):
