@@ -13,7 +13,7 @@ from backends import BACKENDS, installed_backends
 from tests.backends.adapter import Adapter
 from tests.backends.drive import make_drive, tiny_training, training, weights_of
 from tests.backends.initial_values import draw_less
-from tests.backends.narrow import make_narrow
+from tests.backends.narrow import make_narrow, make_whole
 from tests.backends.starts import Starter
 from tests.scripts import ENVIRONMENT, succeeds
 from tests.tiny.register import SITE, registered
@@ -90,20 +90,44 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(backend: Adapter, drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The weights of two steps of mono+stereo, trained by `train.py`; not to be changed."""
+def narrow_weights(backend: Adapter, drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of two steps of mono+stereo by small networks, trained by `train.py`; not to be changed."""
     runs = tmp_path_factory.mktemp("runs")
-    succeeds("train.py", *training(backend.name, drive, runs, "trained", "mono+stereo"), here=True)
+    with pytest.MonkeyPatch.context() as patch:
+        make_narrow(backend, patch)
+        succeeds("train.py", *training(backend.name, drive, runs, "narrow", "mono+stereo"), here=True)
+    return weights_of(runs, "narrow")
+
+
+@pytest.fixture(scope="module")
+def trained(narrow: None, narrow_weights: Path) -> Path:
+    """These weights, in a module whose networks are small ones; not to be changed."""
+    return narrow_weights
+
+
+@pytest.fixture(scope="session")
+def trained_whole(backend: Adapter, drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The same by networks as they are, for processes of their own and where shapes tell what a file holds."""
+    runs = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        make_whole(backend, patch)  # the module that asks first may have others
+        succeeds("train.py", *training(backend.name, drive, runs, "trained", "mono+stereo"), here=True)
     yield weights_of(runs, "trained")
     shutil.rmtree(runs)
 
 
 @pytest.fixture(scope="module")
 def narrow(backend: Adapter) -> Iterator[None]:
-    """ResNet-18 is a small one here; not for a module that takes `trained`, whose networks are whole ones."""
+    """ResNet-18 is a small one here, in the whole module."""
     with pytest.MonkeyPatch.context() as patch:
         make_narrow(backend, patch)
         yield
+
+
+@pytest.fixture
+def whole_networks(backend: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks are as they are, for a test with `trained_whole` among others that are `narrow`."""
+    make_whole(backend, monkeypatch)
 
 
 @pytest.fixture(scope="module")

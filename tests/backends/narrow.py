@@ -14,3 +14,11 @@ def make_narrow(backend: Adapter, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(resnet, "CHANNELS", 8)
     patch.setitem(resnet.BLOCKS, 18, (1, 1, 1, 1))
     patch.setattr(backend.module("networks.depth_decoder"), "CHANNELS", (4, 8, 16, 16, 32))
+
+
+def make_whole(backend: Adapter, patch: pytest.MonkeyPatch) -> None:
+    """As they are, until the patch is undone."""
+    resnet = backend.module("networks.resnet")
+    patch.setattr(resnet, "CHANNELS", 64)
+    patch.setitem(resnet.BLOCKS, 18, (2, 2, 2, 2))
+    patch.setattr(backend.module("networks.depth_decoder"), "CHANNELS", (16, 32, 64, 128, 256))

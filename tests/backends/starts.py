@@ -51,10 +51,13 @@ class Starter:
             folder: for what it prints, in `name.out` and `name.err`.
             variables: of its environment, beside those of this process.
         """
+        out, err = folder / f"{name}.out", folder / f"{name}.err"
         environment = os.environ | ONE_THREAD | {key: str(value) for key, value in variables.items()}
+        for path in (out, err):
+            path.touch()
         call = {"words": list(map(str, words)), "cwd": str(cwd), "environment": dict(environment)}
-        started = Started(self, folder / f"{name}.out", folder / f"{name}.err")
-        started.pid = self.ask(call | {"out": str(started.out), "err": str(started.err)}, 60)
+        started = Started(self, out, err)
+        started.pid = self.ask(call | {"out": str(out), "err": str(err)}, 60)
         return started
 
     def ask(self, call: Mapping[str, Any], seconds: float) -> int:

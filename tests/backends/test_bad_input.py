@@ -119,8 +119,8 @@ def test_weights_are_damaged(backend, drive, tiny_trained, tmp_path, extension):
     assert_says(message, weights / f"tiny{extension}", "not a readable", "again")
 
 
-def test_weights_of_another_network(backend, drive, trained, tmp_path, extension):
-    weights = link_weights(trained, tmp_path / "weights")
+def test_weights_of_another_network(backend, drive, trained_whole, tmp_path, extension):
+    weights = link_weights(trained_whole, tmp_path / "weights")
     more = ["--num_layers", 50, "--save_pred_disps", "--output", "metrics.json"]
     message = refused(
         "evaluate_depth.py", *evaluation(backend, drive, weights, *more), folder=tmp_path, here=True

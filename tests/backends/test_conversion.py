@@ -148,7 +148,7 @@ def test_converted_folders_give_the_same_outputs(official, recorded, predict, tm
     assert_close(predict(tmp_path / to), recorded["resnet18_eval/sigmoid_0"][:, 0], (0, 2e-6))
 
 
-def test_verified_against_the_other_backend(backend, other_starter, trained, tmp_path, monkeypatch):
+def test_verified_against_the_other_backend(backend, other_starter, trained_whole, tmp_path, monkeypatch):
     """What this backend trained, in the other's files, and each side run by its own framework: this one here."""
 
     def answered(command, cwd, **_):
@@ -163,7 +163,7 @@ def test_verified_against_the_other_backend(backend, other_starter, trained, tmp
     to = {"torch": "paddle", "paddle": "torch"}[backend.name]
     if importlib.util.find_spec("torch") is None:
         pytest.skip(".pth files are written by PyTorch")
-    words = [trained, "--to", to, "--output", tmp_path / "new", "--verify"]
+    words = [trained_whole, "--to", to, "--output", tmp_path / "new", "--verify"]
     printed = succeeds("convert_weights.py", *words, quiet=False, here=True)
     lines = [line for line in printed.splitlines() if "bound 1e-05" in line]
     assert len(lines) == 4 and all(line.endswith(": ok") for line in lines)
@@ -173,7 +173,7 @@ def test_verified_against_the_other_backend(backend, other_starter, trained, tmp
     make = backend.module("predictor").Predictor
     image = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
     np.testing.assert_array_equal(
-        make(tmp_path / "new", "cpu").disparity([image]), make(trained, "cpu").disparity([image])
+        make(tmp_path / "new", "cpu").disparity([image]), make(trained_whole, "cpu").disparity([image])
     )
 
 

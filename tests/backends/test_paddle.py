@@ -1,12 +1,8 @@
 """Where PaddlePaddle differs from PyTorch and this backend makes up for it."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
 from tests.tolerances import assert_close
 
 
@@ -134,7 +130,7 @@ def test_running_statistics_are_no_parameters(backend):
 @pytest.mark.parametrize(
     "how", ["paddle.grad(sampled.sum(), [grid])[0]", "sampled.sum().backward() or grid.grad"]
 )
-def test_gradient_of_the_grid_alone_does_not_crash(how):
+def test_gradient_of_the_grid_alone_does_not_crash(starter, how, tmp_path):
     """In a process of its own: the framework's kernel takes the process down."""
     script = f"""
 import numpy as np
@@ -148,7 +144,6 @@ slope = {how}
 assert slope.shape == grid.shape and float(slope.abs().sum()) > 0
 assert image.stop_gradient
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
+    (tmp_path / "slope.py").write_text(script)
+    done = starter.start([tmp_path / "slope.py"], tmp_path).wait(120)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -181,11 +181,11 @@ def test_a_camera_until_it_is_stopped(
     assert len(list(VideoReader(tmp_path / "webcam_disp.mp4"))) == count
 
 
-def test_ctrl_c_leaves_whole_files(backend, starter, trained, images, tmp_path) -> None:
+def test_ctrl_c_leaves_whole_files(backend, starter, trained_whole, images, tmp_path) -> None:
     """A process that predicts a long video is interrupted: what is there by then can be played."""
     video, out = tmp_path / "long.mp4", tmp_path / "out"
     write_video(video, (images[number % len(images)] for number in range(LONG)), RATE)
-    words = arguments(backend, video, trained, "--output", out, "--save", "colour", "disparity")
+    words = arguments(backend, video, trained_whole, "--output", out, "--save", "colour", "disparity")
     process = starter.start([ROOT / "predict.py", *words], tmp_path)
     until = time.monotonic() + 200
     while len(list(out.rglob("*.json"))) < 5 and process.err.stat().st_size == 0 and time.monotonic() < until:

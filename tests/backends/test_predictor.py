@@ -79,27 +79,29 @@ def test_overrides(predictor, make, trained, images):
     assert_close(other.disparity(images[:1]), sigmoid * (1 / 0.5 - LOW) + LOW, (1e-5, 0))
 
 
-def test_official_folder_of_two_files(backend, predictor, make, trained, tmp_path, images):
+def test_official_folder_of_two_files(backend, whole_networks, make, trained_whole, tmp_path, images):
     """No options: the numbers beside the tensors of the encoder file tell the size."""
     extension = backend.module("checkpoint").EXTENSION
-    others = {path.name for path in trained.iterdir()} - {f"encoder{extension}", f"depth{extension}"}
-    official = make(link_weights(trained, tmp_path / "official", tuple(others)))
+    others = {path.name for path in trained_whole.iterdir()} - {f"encoder{extension}", f"depth{extension}"}
+    official = make(link_weights(trained_whole, tmp_path / "official", tuple(others)))
     assert (official.height, official.width, official.options.use_stereo) == (HEIGHT, WIDTH, True)
-    np.testing.assert_array_equal(official.disparity(images), predictor.disparity(images))
+    np.testing.assert_array_equal(official.disparity(images), make(trained_whole).disparity(images))
 
 
-def test_encoder_with_classifier_and_without_counters(backend, predictor, make, trained, tmp_path, images):
+def test_encoder_with_classifier_and_without_counters(
+    backend, whole_networks, make, trained_whole, tmp_path, images
+):
     """Official encoder files carry the backbone's classifier; old ones have no counters."""
     checkpoint = backend.module("checkpoint")
     name = f"encoder{checkpoint.EXTENSION}"
-    folder = link_weights(trained, tmp_path / "old", (name,))
-    state = checkpoint.read_weights(trained / name)
+    folder = link_weights(trained_whole, tmp_path / "old", (name,))
+    state = checkpoint.read_weights(trained_whole / name)
     state = {key: array for key, array in state.items() if not key.endswith("num_batches_tracked")}
     shape = (1000, 512) if backend.name == "torch" else (512, 1000)
     classifier = {"encoder.fc.weight": np.zeros(shape, np.float32)}
     classifier["encoder.fc.bias"] = np.zeros(1000, np.float32)
     checkpoint.write_weights(folder / name, state | classifier, {})
-    np.testing.assert_array_equal(make(folder).disparity(images), predictor.disparity(images))
+    np.testing.assert_array_equal(make(folder).disparity(images), make(trained_whole).disparity(images))
 
 
 def test_a_run_stands_for_its_weights(make, trained):

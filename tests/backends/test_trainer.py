@@ -124,7 +124,7 @@ def test_an_option_reaches_the_schedule():
     assert [options.rates(step, 2) for step in (0, 1, 2)] == [[1e-4], [1e-4], pytest.approx([1e-5])]
 
 
-def test_no_network_to_load_is_said(backend, drive, trained, runs):
+def test_no_network_to_load_is_said(backend, drive, trained_whole, runs):
     with pytest.raises(
         UserError, match="--models_to_load pose: this model has none of them, but encoder, depth"
     ):
@@ -135,23 +135,23 @@ def test_no_network_to_load_is_said(backend, drive, trained, runs):
             "run",
             "stereo",
             "--load_weights_folder",
-            trained,
+            trained_whole,
             "--models_to_load",
             "pose",
         )
 
 
-def test_only_the_named_networks_are_loaded(backend, drive, trained, runs, tmp_path):
+def test_only_the_named_networks_are_loaded(backend, drive, trained_whole, runs, tmp_path):
     from safetensors.numpy import load_file
 
     fresh = states(backend, make(backend, drive, runs, "run", "mono"))
-    more = ["--load_weights_folder", trained, "--models_to_load", "encoder"]
+    more = ["--load_weights_folder", trained_whole, "--models_to_load", "encoder"]
     trainer = make(backend, drive, runs, "run", "mono", *more)
     loaded, checkpoint = states(backend, trainer), backend.module("checkpoint")
     assert_same(fresh["depth"], loaded["depth"])
     assert_same(fresh["pose"], loaded["pose"])
     kernel = "encoder.conv1.weight"
-    file = checkpoint.read_weights(trained / f"encoder{checkpoint.EXTENSION}")
+    file = checkpoint.read_weights(trained_whole / f"encoder{checkpoint.EXTENSION}")
     np.testing.assert_array_equal(loaded["encoder"][kernel], file[kernel])
     checkpoint.save_optimizer(trainer.optimizer, trainer.networks, tmp_path / "state", 0)
     assert all("/encoder/" in name for name in load_file(tmp_path / "state") if name != "step")
@@ -198,8 +198,17 @@ def test_imagenet_weights_fill_both_encoders(backend, drive, runs, imagenet):
             )
 
 
-def test_imagenet_weights_are_not_read_for_what_the_folder_brings(backend, drive, runs, trained, imagenet):
-    more = ["--weights_init", "pretrained", "--load_weights_folder", trained, "--models_to_load", "encoder"]
+def test_imagenet_weights_are_not_read_for_what_the_folder_brings(
+    backend, drive, runs, trained_whole, imagenet
+):
+    more = [
+        "--weights_init",
+        "pretrained",
+        "--load_weights_folder",
+        trained_whole,
+        "--models_to_load",
+        "encoder",
+    ]
     loaded = states(backend, make(backend, drive, runs, "run", "mono", *more))
     name = "layer4.1.conv2.weight"
     assert np.abs(loaded["encoder"][f"encoder.{name}"] - imagenet[name]).min() > 0

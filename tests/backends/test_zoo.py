@@ -24,9 +24,9 @@ NAME = "mono+stereo_128x64"
 
 
 @pytest.fixture(scope="module")
-def official(backend, trained, tmp_path_factory) -> bytes:
+def official(backend, trained_whole, tmp_path_factory) -> bytes:
     """The trained networks as an archive of old `.pth` files, as the official ones are."""
-    predictor = backend.module("predictor").Predictor(trained, "cpu")
+    predictor = backend.module("predictor").Predictor(trained_whole, "cpu")
     folder = tmp_path_factory.mktemp("official")
     scalars = {"height": HEIGHT, "width": WIDTH, "use_stereo": True}
     content = io.BytesIO()
@@ -69,7 +69,7 @@ def photo(tmp_path):
     return folder / "a.png"
 
 
-def test_prediction_by_name(backend, trained, server, official, photo, tmp_path, capsys):
+def test_prediction_by_name(backend, trained_whole, server, official, photo, tmp_path, capsys):
     server.answers = [serve(cut=len(official) // 2)]
     words = ["--backend", backend.name, "--device", "cpu", "--image_path", photo, "--output"]
     done = run_here("predict.py", *words, tmp_path / "named", "--model_name", NAME)
@@ -77,7 +77,7 @@ def test_prediction_by_name(backend, trained, server, official, photo, tmp_path,
     assert_says(done.stderr, f"{NAME}: fetching {server.url}", "licence: for tests")
     assert len(server.requests) == 2 and server.sent == len(official)
     # The second time nothing is fetched and nothing said, and the folder's own name is as good.
-    for output, folder in (("again", NAME), ("folder", trained)):
+    for output, folder in (("again", NAME), ("folder", trained_whole)):
         more = [tmp_path / output, "--load_weights_folder", folder]
         predict.main([str(word) for word in (*words, *more)])
     printed = capsys.readouterr()

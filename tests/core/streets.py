@@ -20,18 +20,18 @@ def short(ahead: float = 30.0) -> Iterator[None]:
     """Streets that are planned and built inside, and in the processes that render, are short.
 
     Args:
-        ahead: metres of street before the car; in other processes the default.
+        ahead: metres of street before the car.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(street_module, "BEHIND", 10.0)
         patch.setattr(street_module, "AHEAD", ahead)
-        patch.setattr(drive, "_start", start_short)
+        patch.setattr(drive, "_start", functools.partial(start_short, ahead))
         yield
 
 
-def start_short(counter: Any) -> None:
+def start_short(ahead: float, counter: Any) -> None:
     """What a rendering process does first."""
-    street_module.BEHIND, street_module.AHEAD = 10.0, 30.0
+    street_module.BEHIND, street_module.AHEAD = 10.0, ahead
     _start(counter)
 
 

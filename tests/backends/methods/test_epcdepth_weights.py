@@ -132,14 +132,14 @@ def test_evaluated(backend, model, drive, tmp_path, capsys):
     assert "abs_rel" in printed[0] and printed[0] != printed[1]
 
 
-def test_a_model_of_another_method_has_no_such_choice(backend, trained, tmp_path):
+def test_a_model_of_another_method_has_no_such_choice(backend, narrow_weights, tmp_path):
     (tmp_path / "a.png").touch()
     for script, more in (
         (predict, ["--image_path", tmp_path / "a.png"]),
         (export_onnx, ["--output", tmp_path / "a.onnx"]),
     ):
         with pytest.raises(UserError) as error:
-            script.main(arguments(backend, trained, *more, "--output_scale", 2))
+            script.main(arguments(backend, narrow_weights, *more, "--output_scale", 2))
         assert "--output_scale: " in str(error.value) and "\n" not in str(error.value)
         assert str(error.value).endswith("a model of monodepth2, which has no such option; leave it out")
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]

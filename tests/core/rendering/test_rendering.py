@@ -44,7 +44,7 @@ def digest(root: Path) -> dict[str, str]:
 @pytest.fixture(scope="module", autouse=True)
 def streets() -> Iterator[None]:
     """Short ones; here each of this process is built once, not whenever the drive changes."""
-    with short(), pytest.MonkeyPatch.context() as patch:
+    with short(ahead=10.0), pytest.MonkeyPatch.context() as patch:
         patch.setattr(drive_module, "_street", functools.cache(drive_module._street.__wrapped__))
         yield
 

@@ -87,7 +87,9 @@ def slim():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packnet, "resnet_shapes", divided(packnet.resnet_shapes))
         patch.setattr(
-            packnet, "feature_channels", lambda bottleneck: tuple(n // 8 for n in feature_channels(bottleneck))
+            packnet,
+            "feature_channels",
+            lambda bottleneck: tuple(n // 8 for n in feature_channels(bottleneck)),
         )
         yield
 
