@@ -16,12 +16,12 @@ if on_kitti; then
     evaluate "$name" best --protocol packnet_top_center_annotated --eval_stereo \
         --input_depth velodyne "${png[@]}"
 else
-    name="packnet_san_demo_$backend" epochs=4
-    [ "$long" = 0 ] || name="packnet_san_long_$backend" epochs=12
+    name="packnet_san_demo_$backend" epochs=2
+    [ "$long" = 0 ] || name="packnet_san_long_$backend" epochs=8
     prepare_street
     options=(--config $configs/demo.yml --split "$split")
     train "${name}_initial" "${options[@]}" --num_epochs 0
-    train "$name" "${options[@]}" --num_epochs $epochs --scheduler_step_size $((epochs * 3 / 4))
+    train "$name" "${options[@]}" --num_epochs $epochs --scheduler_step_size $((epochs / 2))
     evaluate_street "before training=${name}_initial:initial" "prediction=$name:$((epochs - 1))"
     evaluate "$name" $((epochs - 1)) --eval_split "$split" --crop garg --eval_stereo --output "$logs/$name/completion.json" \
         --input_depth velodyne --input_depth_points 0.1 0.3 1
