@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -10,22 +10,7 @@ from core.evaluation.metrics import depth_metrics
 from core.evaluation.resizing import pasted, resize
 from core.options import protocols
 from core.options.protocols import Rule
-
-
-class GroundTruth(Protocol):
-    """Depth of one image, stored sparsely: `core.datasets.ground_truth` makes it."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the image."""
-
-    @property
-    def index(self) -> np.ndarray:
-        """(M,) row-major numbers of the pixels with depth, ascending."""
-
-    @property
-    def values(self) -> np.ndarray:
-        """(M,) their depths, metres."""
+from core.plausibility.evaluation import GroundTruth
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
-from core.evaluation.comparison import GroundTruth, Known, Pixels, Scaling, measure, pixels
+from core.evaluation.comparison import Known, Pixels, Scaling, measure, pixels
 from core.evaluation.disparity_files import checked_disparity
 from core.evaluation.metrics import IN_LOG, PIXELS_IN_LOG
 from core.evaluation.regions import REGIONS, RegionMetrics, region_metrics, without_nan
 from core.files.arrays import require_finite, write_json
 from core.files.whole import write_text
 from core.options.protocols import PROTOCOLS, Protocol
-from core.plausibility.evaluation import rank_correlation
+from core.plausibility.evaluation import GroundTruth, rank_correlation
 from core.plausibility.truth import few_pixels
 
 MEDIAN = Scaling()

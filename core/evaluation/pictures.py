@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from core.evaluation.comparison import GroundTruth
 from core.files.arrays import require_finite
 from core.files.colour import magma_map
 from core.files.images import write_image
+from core.plausibility.evaluation import GroundTruth
 
 TRUTH = "ground-truth"  # the folder of its pictures
 BESIDE = "disps_vis"  # where those of a file of disparities go

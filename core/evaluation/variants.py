@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from core.evaluation.comparison import GroundTruth, Scaling
+from core.evaluation.comparison import Scaling
 from core.evaluation.depth import DepthMetrics, describe, evaluate_depth, latex, scales_to_json
 from core.files.arrays import write_json
 from core.options.protocols import Protocol
+from core.plausibility.evaluation import GroundTruth
 
 PLAIN = "depth"  # the prediction as it is; the names of the others begin with it
 BLENDED, SCALED = "_pp", "_gt"

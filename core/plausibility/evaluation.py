@@ -121,20 +121,20 @@ def _coarse_share(step: float, depth: np.ndarray) -> float:
 # ---- what else a truth may be ----------------------------------------------------------------------------------
 
 
-class Truth(Protocol):
-    """Sparse depth of an image, see `core.evaluation.comparison.GroundTruth`."""
+class GroundTruth(Protocol):
+    """Depth of one image, stored sparsely: `core.datasets.ground_truth` makes it."""
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width of the image."""
 
     @property
     def index(self) -> np.ndarray:
-        """Row-major numbers of the known pixels."""
+        """(M,) row-major numbers of the pixels with depth, ascending."""
 
     @property
     def values(self) -> np.ndarray:
-        """Their depths, metres."""
+        """(M,) their depths, metres."""
 
 
 # Of rows, columns (from 0 to below 1) and the number of a line of N: where the truth's depth would be seen.
@@ -158,8 +158,8 @@ NUMBERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def check_readings(
     where: str,
-    disparities: "Sequence[np.ndarray] | np.ndarray",
-    truths: "Sequence[Truth | np.ndarray]",
+    disparities: Sequence[np.ndarray] | np.ndarray,
+    truths: Sequence[GroundTruth | np.ndarray],
     factor: float | None = None,
 ) -> None:
     """Says where predictions fit the truth much better when it is read as something else, or is in another unit.
@@ -216,7 +216,7 @@ def _check_factor(where: str, logs: np.ndarray) -> None:
 
 
 def _log_disparity(
-    disparities: "Sequence[np.ndarray] | np.ndarray", v: np.ndarray, u: np.ndarray, number: int
+    disparities: Sequence[np.ndarray] | np.ndarray, v: np.ndarray, u: np.ndarray, number: int
 ) -> np.ndarray:
     """Of an image's prediction at rows and columns from 0 to 1."""
     one = np.asarray(disparities[number])
@@ -225,7 +225,7 @@ def _log_disparity(
     return np.asarray(np.log(np.maximum(seen.astype(np.float64), 1e-9)))
 
 
-def _known(truth: "Truth | np.ndarray") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _known(truth: GroundTruth | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Some of the known pixels of a map: rows and columns from 0 to 1, and depths."""
     if isinstance(truth, np.ndarray):
         index = np.flatnonzero(truth > 0)
