@@ -9,7 +9,6 @@
 [ -n "${BASH_VERSION:-}" ] || { echo "error: call it with bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../job.sh"
-
 configs=configs/monodepthv2
 if on_kitti; then
     use_mode mono+stereo
